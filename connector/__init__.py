@@ -1,0 +1,32 @@
+"""lead-sync: make Pipedrive's leads say what the warehouse says.
+
+`run` is the job, `plan` the same without sending, and `pipedrive_leads` the dlt source behind
+both. They are loaded on first use, so that the local Pipedrive starts without dlt.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from connector.errors import LeadSyncError
+
+if TYPE_CHECKING:
+    from connector.source import pipedrive_leads
+    from connector.summary import Summary
+    from connector.sync import plan, run
+
+__all__ = ["LeadSyncError", "Summary", "pipedrive_leads", "plan", "run"]
+
+_HOMES = {
+    "Summary": "connector.summary",
+    "pipedrive_leads": "connector.source",
+    "plan": "connector.sync",
+    "run": "connector.sync",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,65 @@
+"""Whether a run could work, found out without sending anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from connector.errors import LeadSyncError
+from connector.job import make_client
+from connector.pipedrive.client import Pipedrive
+from connector.pipedrive.errors import PipedriveError
+from connector.settings import Settings, load_settings
+from connector.source import columns_for
+from connector.warehouse import make_pipeline, open_warehouse
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what it is, how it stands, and whether it is all right."""
+
+    subject: str
+    text: str
+    good: bool = True
+
+
+def check(**settings: Any) -> Iterator[Finding]:
+    """Yields a finding for the settings, the account, the warehouse and the table.
+
+    What cannot be looked at, because something before it failed, is left out.
+    """
+    try:
+        resolved = load_settings(**settings)
+    except LeadSyncError as error:
+        yield Finding("config", str(error), good=False)
+        return
+    yield Finding("config", f"{resolved.base_url}, table {resolved.desired_table}")
+    client = make_client(resolved)
+    account = _account(client)
+    yield account
+    yield from _table(resolved, client, reachable=account.good)
+
+
+def _account(client: Pipedrive) -> Finding:
+    try:
+        me = client.me()
+    except PipedriveError as error:
+        return Finding("pipedrive", str(error), good=False)
+    return Finding("pipedrive", f"the token is {me.get('name')}'s at {me.get('company_domain')}")
+
+
+def _table(settings: Settings, client: Pipedrive, *, reachable: bool) -> Iterator[Finding]:
+    try:
+        with open_warehouse(make_pipeline(settings), settings) as warehouse:
+            yield Finding("warehouse", f"opened, dataset {settings.dataset_name}")
+            names = warehouse.columns()
+            yield Finding("table", f"{settings.desired_table}: {len(names)} columns")
+            if reachable:
+                columns, _ = columns_for(warehouse, client, settings)
+                managed = ", ".join(column.name for column in columns.managed)
+                yield Finding("columns", f"manages {managed or 'nothing'}")
+    except LeadSyncError as error:
+        yield Finding("warehouse", str(error), good=False)
+    except PipedriveError as error:
+        yield Finding("columns", str(error), good=False)

@@ -1,0 +1,210 @@
+"""The command line: `lead-sync`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from connector import log
+from connector.check import check as check_everything
+from connector.demo import play as play_demo
+from connector.errors import LeadSyncError
+from connector.job import silent
+from connector.report import PlanReport, plan_document, print_runs, print_summary
+from connector.sandbox import DEFAULT_TOKEN, serve
+from connector.settings import load_warehouse_settings
+from connector.summary import EXIT_CHANGES, EXIT_DONE, EXIT_ERROR, Entry, Summary
+from connector.sync import plan as make_plan
+from connector.sync import run as run_job
+from connector.warehouse import make_pipeline, open_warehouse
+
+app = typer.Typer(
+    help="Make Pipedrive's leads say what the warehouse says.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Output(StrEnum):
+    """How a command prints its result."""
+
+    text = "text"
+    json = "json"
+
+
+OutputOption = Annotated[Output, typer.Option(help="Print for people or for machines.")]
+LogFormat = Annotated[Output, typer.Option("--log-format", help="Log as text or as JSON lines.")]
+Lead = Annotated[str | None, typer.Option(metavar="ID", help="Only this lead.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Change at most so many leads.")]
+FullRefresh = Annotated[
+    bool, typer.Option("--full-refresh", help="Read every lead anew; so far every run does.")
+]
+
+
+@app.callback()
+def _lead_sync() -> None:
+    """Make Pipedrive's leads say what the warehouse says."""
+
+
+@app.command()
+def run(
+    *,
+    lead: Lead = None,
+    limit: Limit = None,
+    full_refresh: FullRefresh = False,  # noqa: ARG001
+    output: OutputOption = Output.text,
+    log_format: LogFormat = Output.text,
+) -> int:
+    """Plan and apply: bring every lead of the desired table to its desired state."""
+    log.configure(log_format.value)
+    with progress_bar() as progress:
+        summary = run_job(lead=lead, limit=limit, progress=progress)
+    print_result(summary, output)
+    return summary.exit_code
+
+
+@app.command()
+def plan(
+    *,
+    lead: Lead = None,
+    limit: Limit = None,
+    full_refresh: FullRefresh = False,  # noqa: ARG001
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
+    ] = False,
+    output: OutputOption = Output.text,
+    log_format: LogFormat = Output.text,
+) -> int:
+    """Show what a run would change, old → new, and send nothing."""
+    log.configure(log_format.value)
+    if output is Output.json:
+        entries: list[Entry] = []
+        summary = make_plan(lead=lead, limit=limit, show=entries.append)
+        print_json(plan_document(summary, entries))
+    else:
+        report = PlanReport(out)
+        with progress_bar() as progress:
+            summary = make_plan(lead=lead, limit=limit, progress=progress, show=report.show)
+        report.finish(summary)
+    changes = detailed_exitcode and summary.planned > 0
+    return summary.exit_code or (EXIT_CHANGES if changes else EXIT_DONE)
+
+
+@app.command()
+def runs(
+    run_id: Annotated[str | None, typer.Argument(help="Show this run alone.")] = None,
+    *,
+    output: OutputOption = Output.text,
+) -> int:
+    """List the latest runs, or show one."""
+    settings = load_warehouse_settings()
+    with open_warehouse(make_pipeline(settings), settings) as warehouse:
+        found = warehouse.runs(run_id)
+    if run_id and not found:
+        raise LeadSyncError(f"no run {run_id}; `lead-sync runs` lists them")
+    if output is Output.json:
+        print_json(found)
+    else:
+        print_runs(out, found)
+    return EXIT_DONE
+
+
+@app.command()
+def check(*, output: OutputOption = Output.text) -> int:
+    """Check config, warehouse, table, columns and token; sends nothing."""
+    findings = list(check_everything())
+    if output is Output.json:
+        print_json([vars(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = "[green]ok[/green]" if finding.good else "[red]problem[/red]"
+            out.print(f"{mark}  {finding.subject}: {escape(finding.text)}", soft_wrap=True)
+    return EXIT_DONE if all(finding.good for finding in findings) else EXIT_ERROR
+
+
+@app.command()
+def sandbox(
+    *,
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8055,
+    leads: Annotated[int, typer.Option(min=0, help="Seeded leads.")] = 40,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same leads.")] = 1,
+    limits: Annotated[bool, typer.Option(help="Keep Pipedrive's limits.")] = True,
+    account: Annotated[
+        str, typer.Option("--plan", help="lite, growth, premium or ultimate.")
+    ] = "growth",
+    latency_ms: Annotated[int, typer.Option(min=0, help="Least time a call takes.")] = 0,
+) -> int:
+    """Serve a local Pipedrive until it is stopped."""
+
+    def ready(base_url: str) -> None:
+        out.print(f"A local Pipedrive with {leads} leads listens on {base_url}", soft_wrap=True)
+        out.print(f"Its API token is {DEFAULT_TOKEN}. Stop it with Ctrl-C.")
+
+    settings: dict[str, Any] = {"limits": limits, "plan": account, "latency_ms": latency_ms}
+    serve(port=port, leads=leads, seed=seed, ready=ready, **settings)
+    return EXIT_DONE
+
+
+@app.command()
+def demo() -> int:
+    """Run the job on a local Pipedrive and a new DuckDB file."""
+    return play_demo(out)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """Yields what a run tells its progress to: a bar on a terminal, nothing elsewhere."""
+    if not err.is_terminal:
+        yield silent
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def tell(step: str, done: int, total: int | None) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step)
+            bar.update(tasks[step], completed=done, total=total)
+
+        yield tell
+
+
+def print_result(summary: Summary, output: Output) -> None:
+    """Prints what a run did."""
+    if output is Output.json:
+        print_json(summary.as_dict())
+    else:
+        print_summary(out, summary)
+
+
+def print_json(document: Any) -> None:
+    """Prints JSON and nothing else to standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    """Runs `lead-sync`; trouble is one line on standard error and exit code 1."""
+    try:
+        code = app(standalone_mode=False)
+    except LeadSyncError as error:
+        err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        code = EXIT_ERROR
+    except click.ClickException as error:
+        error.show()
+        code = EXIT_ERROR
+    except (click.Abort, KeyboardInterrupt):
+        code = EXIT_ERROR
+    sys.exit(code or EXIT_DONE)

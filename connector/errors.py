@@ -1,0 +1,27 @@
+"""What stops a run. A single lead's trouble is no error: it is recorded as its outcome."""
+
+from __future__ import annotations
+
+
+class LeadSyncError(Exception):
+    """The run cannot go on; the message names what is wrong and the way out."""
+
+
+class ConfigError(LeadSyncError):
+    """A setting is missing or cannot be used."""
+
+
+class WarehouseError(LeadSyncError):
+    """The warehouse cannot be opened, read or written."""
+
+
+class DesiredTableError(WarehouseError):
+    """The desired table is missing, or one of its columns maps to no field."""
+
+
+class LockedError(LeadSyncError):
+    """Another run or program holds the warehouse or the working folder."""
+
+
+class AccountError(LeadSyncError):
+    """Pipedrive cannot be used at all: the token, the account, the URL or the network."""

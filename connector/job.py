@@ -1,0 +1,206 @@
+"""What the steps of one run share: its locks, its connections, its counts and its record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import dlt
+import pendulum
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from connector.errors import AccountError, LeadSyncError, WarehouseError
+from connector.lock import hold, stop_on_signal
+from connector.pipedrive.client import Pipedrive
+from connector.pipedrive.errors import BudgetSpent, Interrupted, PipedriveError
+from connector.records import new_id, package_version
+from connector.settings import Settings, load_settings
+from connector.source import batches, into
+from connector.summary import State, Summary, Tally, every_status
+from connector.tables import Row
+from connector.warehouse import Warehouse, make_pipeline, open_warehouse
+
+Progress = Callable[[str, int, int | None], None]
+"""Told the step, how much of it is done, and of how much (None: not known yet)."""
+
+
+def silent(_step: str, _done: int, _total: int | None) -> None:
+    """Shows no progress."""
+
+
+@dataclass
+class Job:
+    """One run, from its locks to its summary."""
+
+    command: str
+    settings: Settings
+    pipeline: dlt.Pipeline
+    warehouse: Warehouse
+    client: Pipedrive
+    lead: str | None
+    limit: int | None
+    progress: Progress
+    run_id: str = field(default_factory=new_id)
+    started_at: datetime = field(default_factory=lambda: pendulum.now("UTC"))
+    finished_at: datetime | None = None
+    state: State = "running"
+    message: str = ""
+    tally: Tally = field(default_factory=Tally)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def plan_id(self) -> str:
+        """The plan that this run makes; a plan has the id of its run."""
+        return self.run_id
+
+    def summary(self) -> Summary:
+        """Returns what the run has come to so far."""
+        tally, usage = self.tally, self.client.usage
+        return Summary(
+            run_id=self.run_id,
+            plan_id=self.plan_id,
+            command=self.command,
+            state=self.state,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            desired_rows=tally.desired_rows,
+            leads_read=tally.leads_read,
+            planned=tally.planned,
+            statuses=every_status(tally.statuses),
+            unchanged=tally.unchanged,
+            kept_nulls=tally.kept_nulls,
+            requests=usage.requests,
+            retries=usage.retries,
+            tokens=usage.tokens,
+            message=self.message,
+            tolerate=self.settings.tolerate or (),
+        )
+
+    def load(self, data: Any) -> None:
+        """Loads rows in one dlt package, or what an earlier run left when data is None.
+
+        Raises:
+            PipedriveError: The rows come from the API, and it failed.
+            WarehouseError: They cannot be loaded.
+        """
+        try:
+            self.pipeline.run(data)
+        except PipelineStepFailed as error:
+            _raise_cause(error)
+
+
+@contextmanager
+def open_job(
+    command: str,
+    given: Mapping[str, Any],
+    *,
+    lead: str | None = None,
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> Iterator[Job]:
+    """Takes the locks and opens the warehouse; a signal from now on stops the run cleanly.
+
+    Raises:
+        ConfigError: A setting is missing or cannot be used.
+        LockedError: Another run or program holds the working folder or the warehouse.
+    """
+    settings = load_settings(**given)
+    client = make_client(settings)
+    pipeline = make_pipeline(settings)
+    with ExitStack() as stack:
+        stack.enter_context(hold(Path(pipeline.working_dir)))
+        warehouse = stack.enter_context(open_warehouse(pipeline, settings))
+        stack.enter_context(stop_on_signal(client.stop))
+        yield Job(command, settings, pipeline, warehouse, client, lead, limit, progress)
+
+
+def make_client(settings: Settings) -> Pipedrive:
+    """Returns a client for the account that the settings name."""
+    return Pipedrive(
+        settings.base_url,
+        str(settings.api_token),
+        stop=threading.Event(),
+        attempts=settings.max_attempts,
+        timeout_seconds=settings.timeout_seconds,
+        burst=settings.burst_limit or None,
+    )
+
+
+@contextmanager
+def recorded(job: Job) -> Iterator[None]:
+    """Writes to `sync_runs` how the run ended, however it ends.
+
+    A spent budget or a request to stop ends a run early, which is no error.
+
+    Raises:
+        AccountError: Pipedrive cannot be used.
+        LeadSyncError: Anything else that stopped the run.
+    """
+    try:
+        yield
+        _end(job, "done", "")
+    except (BudgetSpent, Interrupted) as error:
+        _end(job, "stopped", str(error))
+    except PipedriveError as error:
+        _end(job, "failed", str(error))
+        raise AccountError(_told(job, error)) from None
+    except BaseException as error:
+        job.client.stop.set()
+        _end_if_possible(job, str(error) if isinstance(error, LeadSyncError) else repr(error))
+        raise
+
+
+def run_row(job: Job) -> Row:
+    """Returns the run's row of `sync_runs`."""
+    summary = job.summary()
+    return {
+        "run_id": summary.run_id,
+        "plan_id": summary.plan_id,
+        "command": summary.command,
+        "started_at": summary.started_at,
+        "finished_at": summary.finished_at,
+        "state": summary.state,
+        "desired_rows": summary.desired_rows,
+        "leads_read": summary.leads_read,
+        **summary.statuses,
+        "unchanged": summary.unchanged,
+        "kept_nulls": summary.kept_nulls,
+        "requests": summary.requests,
+        "retries": summary.retries,
+        "tokens": summary.tokens,
+        "message": summary.message or None,
+        "version": package_version(),
+    }
+
+
+def _end(job: Job, state: State, message: str) -> None:
+    job.state, job.message, job.finished_at = state, message, pendulum.now("UTC")
+    job.load(batches(into("sync_runs", [run_row(job)])))
+
+
+def _end_if_possible(job: Job, message: str) -> None:
+    """After a failed load the next one may fail as well; the first error is the one to tell."""
+    try:
+        _end(job, "failed", message)
+    except LeadSyncError:
+        return
+
+
+def _told(job: Job, error: PipedriveError) -> str:
+    counted = ", ".join(f"{count} {status}" for status, count in job.tally.statuses.items())
+    return f"{error}; {counted}: see lead_outcomes of run {job.run_id}" if counted else str(error)
+
+
+def _raise_cause(error: PipelineStepFailed) -> NoReturn:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, PipedriveError | LeadSyncError):
+            raise cause from None
+        last, cause = cause, cause.__cause__ or cause.__context__
+    first_line = next((line for line in str(last).splitlines() if line.strip()), repr(last))
+    raise WarehouseError(f"the {error.step} step of a load failed: {first_line}") from error

@@ -1,0 +1,227 @@
+"""Pipedrive's leads API over HTTP: calls, pages and nothing of what they are for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from connector.pipedrive.errors import (
+    Answer,
+    BudgetSpent,
+    InDoubt,
+    Interrupted,
+    PipedriveError,
+    RateLimited,
+    classify,
+)
+from connector.pipedrive.limits import Limiter
+from connector.pipedrive.paging import PAGE_LIMIT, next_start, rows_of
+from connector.pipedrive.retry import LONGEST_WAIT_SECONDS, asked_wait, retrying
+from connector.pipedrive.usage import Usage
+
+Json = dict[str, Any]
+Found = TypeVar("Found")
+
+LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
+CONNECT_SECONDS = 10.0
+
+COST_LIST = 20
+COST_ARCHIVED = 40
+COST_LEAD = 2
+COST_PATCH = 10
+COST_LABELS = 10
+COST_ME = 2
+"""Tokens a request, whatever its page size (documented)."""
+
+
+class TokenAuth(AuthBase):
+    """Sends the API token as a header, and keeps it out of every `repr`."""
+
+    def __init__(self, api_token: str) -> None:
+        self._api_token = api_token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds the header to one request."""
+        request.headers["x-api-token"] = self._api_token
+        return request
+
+
+class Pipedrive:
+    """Calls to one Pipedrive account, shared by threads, under one limiter.
+
+    Args:
+        base_url: Scheme and host; `/api/v1` is added here.
+        api_token: Sent as `x-api-token` and shown nowhere.
+        stop: Set it to end every wait; calls under way still finish.
+        attempts: Tries of a call that may be repeated.
+        timeout_seconds: Longest silence of the server during one call.
+        burst: Requests in two seconds, or None for what the server tells.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_token: str,
+        *,
+        stop: threading.Event | None = None,
+        attempts: int = 5,
+        timeout_seconds: float = 30.0,
+        burst: int | None = None,
+    ) -> None:
+        self.stop = stop or threading.Event()
+        self.attempts = attempts
+        self.usage = Usage()
+        self._root = f"{base_url.rstrip('/')}/api/v1"
+        self._auth = TokenAuth(api_token)
+        self._timeout = (CONNECT_SECONDS, timeout_seconds)
+        self._limiter = Limiter(self.stop, burst)
+        self._local = threading.local()
+
+    def lead(self, lead_id: str, usage: Usage | None = None) -> Json:
+        """Returns one lead, archived or not.
+
+        Raises:
+            LeadNotFound: It was deleted, converted or merged.
+        """
+        usage = usage or Usage(self.usage)
+        return self._again(usage, partial(self.lead_once, lead_id, usage))
+
+    def lead_once(self, lead_id: str, usage: Usage) -> Json:
+        """Returns one lead in a single attempt, for callers that pace their own retries."""
+        return _record(self._call("GET", f"/leads/{lead_id}", COST_LEAD, usage))
+
+    def patch_lead(self, lead_id: str, body: Json, usage: Usage) -> Json:
+        """Sends one PATCH, once, and returns the lead as the answer shows it.
+
+        Raises:
+            InDoubt: The PATCH may or may not be in effect: read before sending again.
+        """
+        data = orjson.dumps(body)
+        return _record(self._call("PATCH", f"/leads/{lead_id}", COST_PATCH, usage, data=data))
+
+    def leads(self) -> Iterator[list[Json]]:
+        """Yields the leads that are not archived, by page, oldest first."""
+        return self._pages("/leads", COST_LIST)
+
+    def archived_leads(self) -> Iterator[list[Json]]:
+        """Yields the archived leads, by page."""
+        return self._pages("/leads/archived", COST_ARCHIVED)
+
+    def lead_fields(self) -> list[Json]:
+        """Returns the definitions of all lead fields, custom ones with their 40-hex key."""
+        return [row for page in self._pages("/leadFields", COST_LIST) for row in page]
+
+    def me(self) -> Json:
+        """Returns the user whom the token belongs to."""
+        usage = Usage(self.usage)
+        answer = self._again(usage, partial(self._call, "GET", "/users/me", COST_ME, usage))
+        return _record(answer, key="id")
+
+    def _pages(self, path: str, cost: int) -> Iterator[list[Json]]:
+        usage = Usage(self.usage)
+        start: int | None = 0
+        while start is not None:
+            if self.stop.is_set():
+                raise Interrupted("the run was asked to stop")
+            params = {"start": start, "limit": PAGE_LIMIT}
+            document = self._again(usage, partial(self._call, "GET", path, cost, usage, params))
+            rows = rows_of(document)
+            yield rows
+            start = next_start(document, start, len(rows))
+
+    def _again(self, usage: Usage, call: Callable[[], Found]) -> Found:
+        return retrying(self.stop, self.attempts, usage)(call)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        cost: int,
+        usage: Usage,
+        params: dict[str, int] | None = None,
+        data: bytes | None = None,
+    ) -> Json:
+        with self._limiter.turn() as waited:
+            usage.add(requests=1, waited=waited)
+            answer = self._send(method, path, params, data)
+        self._limiter.observe(answer.headers)
+        error = classify(answer)
+        if not isinstance(error, RateLimited | BudgetSpent):
+            usage.add(tokens=cost)
+        if error is not None:
+            raise self._paced(error)
+        return answer.document or {}
+
+    def _paced(self, error: PipedriveError) -> PipedriveError:
+        wait = asked_wait(error)
+        if wait is not None and wait > LONGEST_WAIT_SECONDS:
+            return BudgetSpent(f"the server asks to wait {wait:.0f} s", error.answer)
+        if wait is not None:
+            self._limiter.pause(wait)
+        return error
+
+    def _send(
+        self, method: str, path: str, params: dict[str, int] | None, data: bytes | None
+    ) -> Answer:
+        try:
+            with self._session().request(
+                method,
+                self._root + path,
+                params=params,
+                data=data,
+                headers={"Content-Type": "application/json"} if data else None,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                body = _bounded_body(response)
+        except requests.RequestException as error:
+            # Only the kind of error is passed on: its request carries the token.
+            raise InDoubt(f"no answer from Pipedrive ({type(error).__name__})") from None
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, _document(body))
+
+    def _session(self) -> requests.Session:
+        # requests does not promise that a session may be shared by threads
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.auth = self._auth
+            session.headers.update({"Accept": "application/json"})
+            adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+            session.mount("https://", adapter)
+            session.mount("http://", adapter)
+        return session
+
+
+def _bounded_body(response: requests.Response) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for part in response.iter_content(1024 * 1024):
+        size += len(part)
+        if size > LARGEST_ANSWER_BYTES:
+            raise InDoubt(f"an answer of more than {LARGEST_ANSWER_BYTES >> 20} MiB")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _document(body: bytes) -> Json | None:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _record(document: Json, key: str = "id") -> Json:
+    record = document.get("data")
+    if not isinstance(record, dict) or not record.get(key):
+        raise InDoubt("200 without a record in `data`")
+    return record

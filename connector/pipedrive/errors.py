@@ -1,0 +1,139 @@
+"""What can go wrong with a call to Pipedrive, and how an answer is classed.
+
+The classes say what the caller may do next, not which status came. Statuses and texts are
+from the published documentation and from observation; texts may change without notice, so
+a text only ever narrows what the status already says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back from one call.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The response headers, names in lower case.
+        document: The parsed JSON body, or None when the body is not a JSON object.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    document: dict[str, Any] | None
+
+    def text(self, key: str) -> str:
+        """Returns a text of the error envelope, or an empty string."""
+        value = (self.document or {}).get(key)
+        return "" if value is None else str(value)
+
+
+class PipedriveError(Exception):
+    """A call to Pipedrive did not bring what was asked.
+
+    Attributes:
+        answer: What came back, or None when nothing did.
+    """
+
+    def __init__(self, message: str, answer: Answer | None = None) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
+class Refused(PipedriveError):
+    """This call was refused and had no effect; others may pass."""
+
+
+class LeadNotFound(Refused):
+    """The lead was deleted, converted or merged."""
+
+
+class LeadArchived(Refused):
+    """The lead is archived, so it may not be edited."""
+
+
+class InDoubt(PipedriveError):
+    """No usable answer came: trying again may help, and the call may have had its effect."""
+
+
+class RateLimited(PipedriveError):
+    """The burst limit was met; the call had no effect."""
+
+
+class BudgetSpent(PipedriveError):
+    """The day's tokens are used up; no call will pass before they are renewed."""
+
+
+class AccountError(PipedriveError):
+    """Every further call would fail in the same way: the token, the account or the URL."""
+
+
+class Interrupted(PipedriveError):
+    """The run was asked to stop while this call waited for its turn; nothing was sent."""
+
+
+_GONE_ROUTES = frozenset({405, 410, 415, 501})
+_PASSING = frozenset({408, 425})
+
+
+def classify(answer: Answer) -> PipedriveError | None:
+    """Returns the error an answer stands for, or None for a usable one.
+
+    A 2xx whose body is not the JSON envelope with `success: true` is in doubt, never done.
+    """
+    status = answer.status
+    if 200 <= status < 300:
+        return _classify_success(answer)
+    if 300 <= status < 400:
+        return AccountError(f"redirected ({status}); check base_url", answer)
+    if status == 429:
+        return _classify_rate_limit(answer)
+    if (status >= 500 and status not in _GONE_ROUTES) or status in _PASSING:
+        return InDoubt(_describe(answer), answer)
+    return _classify_refusal(answer)
+
+
+def _classify_success(answer: Answer) -> PipedriveError | None:
+    if answer.document is None:
+        return InDoubt(f"{answer.status} without a JSON object", answer)
+    if answer.document.get("success") is not True:
+        return InDoubt(f"{answer.status} without success: true", answer)
+    return None
+
+
+def _classify_rate_limit(answer: Answer) -> PipedriveError:
+    if answer.headers.get("x-daily-ratelimit-token-remaining") == "0":
+        return BudgetSpent("the day's token budget is used up (429)", answer)
+    return RateLimited(_describe(answer), answer)
+
+
+def _classify_refusal(answer: Answer) -> PipedriveError:
+    status, message = answer.status, _describe(answer)
+    if status in {401, 402} or status in _GONE_ROUTES:
+        return AccountError(message, answer)
+    if status == 403 and answer.document is None:
+        return AccountError("403 without JSON: blocked in front of the API", answer)
+    if status == 403 and "scope" in message.lower():
+        return AccountError(message, answer)
+    if "ERR_LEAD_ARCHIVED" in message:
+        return LeadArchived(message, answer)
+    if status == 404:
+        return _classify_missing(answer, message)
+    return Refused(message, answer)
+
+
+def _classify_missing(answer: Answer, message: str) -> PipedriveError:
+    text = message.lower()
+    if answer.document is not None and "not found" in text and ("lead" in text or "object" in text):
+        return LeadNotFound(message, answer)
+    return AccountError(f"{message}: wrong URL or API version; check base_url", answer)
+
+
+def _describe(answer: Answer) -> str:
+    keys = ("error", "error_info", "code")
+    texts = [text for key in keys if (text := answer.text(key))]
+    return " ".join([str(answer.status), " · ".join(dict.fromkeys(texts))]).strip()

@@ -1,0 +1,79 @@
+"""When and how long to wait before a call is tried again."""
+
+from __future__ import annotations
+
+import threading
+
+import pendulum
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+
+from connector.pipedrive.errors import Answer, InDoubt, PipedriveError, RateLimited
+from connector.pipedrive.limits import WINDOW_SECONDS, number
+from connector.pipedrive.usage import Usage
+
+LONGEST_WAIT_SECONDS = 120.0
+"""A server that asks for a longer wait is not waited for."""
+
+_backoff = wait_random_exponential(multiplier=0.5, max=30)
+
+
+def retrying(stop: threading.Event, attempts: int, usage: Usage) -> Retrying:
+    """Returns tenacity's loop: jittered exponential waits that a stop request cuts short.
+
+    After the last attempt the call's own error is raised, never a wrapper.
+    """
+
+    def count(state: RetryCallState) -> None:
+        wait = state.next_action.sleep if state.next_action else 0.0
+        usage.add(retries=1, waited=wait)
+
+    return Retrying(
+        retry=retry_if_exception_type((InDoubt, RateLimited)),
+        stop=stop_after_attempt(attempts) | stop_when_event_set(stop),
+        wait=_wait,
+        sleep=sleep_using_event(stop),
+        before_sleep=count,
+        reraise=True,
+    )
+
+
+def asked_wait(error: PipedriveError) -> float | None:
+    """Returns the seconds that the server asks everyone to wait, or None where it does not.
+
+    A 429 without a word waits out the burst window.
+    """
+    if error.answer is None:
+        return None
+    asked = retry_after(error.answer)
+    if asked is None and isinstance(error, RateLimited):
+        asked = number(error.answer.headers.get("x-ratelimit-reset"))
+        return asked or WINDOW_SECONDS
+    return asked
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Reads `Retry-After`, given in seconds or as an HTTP date."""
+    text = answer.headers.get("retry-after")
+    seconds = number(text)
+    if text is None or seconds is not None:
+        return seconds
+    try:
+        moment = pendulum.from_format(text, "ddd, DD MMM YYYY HH:mm:ss [GMT]")
+    except ValueError:
+        return None
+    return max(0.0, (moment - pendulum.now("UTC")).total_seconds())
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, PipedriveError) and asked_wait(error) is not None:
+        return 0.0  # the limiter holds everyone back for as long as the server asked
+    return float(_backoff(state))

@@ -1,0 +1,47 @@
+"""What becomes of patches that an interrupted run left without an outcome. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from connector.apply import Outcome
+from connector.desired import Columns
+from connector.diff import Planned, decide, shows
+from connector.fields import Field
+from connector.warehouse import Comparison, Patch
+
+
+def settle_interrupted(
+    found: Comparison, columns: Columns, fields: Mapping[str, Field], *, unarchive: bool = False
+) -> list[Outcome]:
+    """Returns an outcome for each patch of a lead that must not be sent any more.
+
+    A patch that is not in effect and still is what the desired table asks for gets none: it
+    stays released and is sent under its own id, so that it ends with exactly one outcome.
+    """
+    current = found.current
+    if current is None:
+        reason = "no such lead any more; whether the patch took effect is not known"
+        return [Outcome(patch, "not_found", reason) for patch in found.patches]
+    in_effect = [patch for patch in found.patches if shows(patch.body, current, fields)]
+    outcomes = [_confirmed(patch, found) for patch in in_effect]
+    rest = [patch for patch in found.patches if patch not in in_effect]
+    if not _still_wanted(rest, found, columns, unarchive=unarchive):
+        reason = "interrupted before it took effect, and no longer what is wanted"
+        outcomes += [Outcome(patch, "deferred", reason) for patch in rest]
+    return outcomes
+
+
+def _confirmed(patch: Patch, found: Comparison) -> Outcome:
+    lead = dict(found.current or {})
+    return Outcome(patch, "confirmed", "found in effect after an interruption", lead=lead)
+
+
+def _still_wanted(
+    patches: list[Patch], found: Comparison, columns: Columns, *, unarchive: bool
+) -> bool:
+    if not patches or not found.rows:
+        return False
+    decision = decide(found.rows, found.current, columns, unarchive=unarchive)
+    bodies = [change.body for change in decision.changes] if isinstance(decision, Planned) else []
+    return bodies == [patch.body for patch in patches]

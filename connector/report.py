@@ -1,0 +1,128 @@
+"""What a person reads: a plan, a summary, the runs so far."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from connector.desired import Row
+from connector.summary import Entry, Summary
+from connector.tables import STATUSES
+from connector.warehouse import Patch
+
+
+NOTHING = "—"
+
+
+def shown(value: Any) -> str:
+    """Shows a wire value: nothing as —, money as 50.5 EUR, a list by its items."""
+    if value in (None, "", []):
+        return NOTHING
+    if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
+        return f"{value['amount']} {value['currency']}"
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def change_lines(patch: Patch) -> Iterator[str]:
+    """Yields a line for each field that a patch changes: `old → new`."""
+    width = max(len(key) for key in patch.body)
+    for key, value in patch.body.items():
+        old, cleared = escape(shown(patch.before.get(key))), value is None or value == []
+        new = "[red]clear[/red]" if cleared else f"[green]{escape(shown(value))}[/green]"
+        yield f"    {key:<{width}}  {old} → {new}"
+
+
+class PlanReport:
+    """Prints a plan entry by entry as it is told, and counts what it saw."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.fields: Counter[str] = Counter()
+        self.clears = 0
+
+    def show(self, entry: Entry) -> None:
+        """Prints one lead's patch, or why it gets none."""
+        if entry.patch is not None:
+            title = f"[bold]{escape(entry.title)}[/bold]  {entry.lead_id}"
+            self._console.print(title, soft_wrap=True)
+            for line in change_lines(entry.patch):
+                self._console.print(line, soft_wrap=True)
+            self.fields.update(entry.patch.body.keys())
+            self.clears += sum(value in (None, []) for value in entry.patch.body.values())
+        elif entry.settled is not None:
+            status, reason = entry.settled.status, escape(entry.settled.reason)
+            line = f"[yellow]{status}[/yellow]  {escape(entry.lead_id or '—')}  {reason}"
+            self._console.print(line, soft_wrap=True)
+
+    def finish(self, summary: Summary) -> None:
+        """Prints the counts of the whole plan."""
+        counts = ", ".join(f"{field} {count}" for field, count in self.fields.most_common())
+        self._console.print(
+            f"\nPlan {summary.plan_id}: {summary.planned} leads to change "
+            f"({self.clears} values cleared), {summary.unchanged} unchanged"
+            f"{_statuses(summary.statuses)}."
+        )
+        if counts:
+            self._console.print(f"Fields: {counts}. Applying costs {summary.planned * 10} tokens.")
+
+
+def plan_document(summary: Summary, entries: Iterable[Entry]) -> dict[str, Any]:
+    """Returns a plan as JSON types; `format` changes when the shape does."""
+    patches, settled = [], []
+    for entry in entries:
+        if entry.patch is not None:
+            patch = entry.patch
+            names = {"patch_id": patch.patch_id, "lead_id": entry.lead_id, "title": entry.title}
+            patches.append({**names, "before": patch.before, "body": patch.body})
+        elif entry.settled is not None:
+            one = entry.settled
+            settled.append({"lead_id": one.lead_id, "status": one.status, "reason": one.reason})
+    return {"format": 1, "summary": summary.as_dict(), "patches": patches, "settled": settled}
+
+
+def print_summary(console: Console, summary: Summary) -> None:
+    """Prints what a run did, in three lines."""
+    console.print(
+        f"Run {summary.run_id} {summary.state} in {summary.seconds:.1f} s: "
+        f"{summary.desired_rows} desired rows, {summary.planned} leads to change, "
+        f"{summary.unchanged} unchanged."
+    )
+    console.print(f"Outcomes: {_statuses(summary.statuses).removeprefix(', ') or 'none'}.")
+    console.print(
+        f"Spent: {summary.tokens} tokens in {summary.requests} requests, "
+        f"{summary.retries} of them again."
+    )
+    if summary.kept_nulls:
+        console.print(f"Left alone: {summary.kept_nulls} NULLs in fields that cannot be cleared.")
+    if summary.message:
+        console.print(f"[yellow]{escape(summary.message)}[/yellow]")
+
+
+def print_runs(console: Console, runs: Iterable[Row]) -> None:
+    """Prints the runs as a table, newest first."""
+    table = Table("run", "command", "state", "started", "desired", "outcomes", "tokens", "message")
+    for run in runs:
+        started = f"{run['started_at']:%Y-%m-%d %H:%M:%S}"
+        table.add_row(
+            run["run_id"],
+            run["command"],
+            run["state"],
+            started,
+            str(run["desired_rows"]),
+            _statuses(run).removeprefix(", "),
+            str(run["tokens"]),
+            escape(run["message"] or ""),
+        )
+    console.print(table)
+
+
+def _statuses(counts: Mapping[str, Any]) -> str:
+    counted = [(status, counts[status]) for status in STATUSES if counts.get(status)]
+    return "".join(f", {count} {status.replace('_', ' ')}" for status, count in counted)

@@ -1,0 +1,46 @@
+"""A local Pipedrive: a real HTTP server that behaves as the leads API is known to behave.
+
+It imports nothing from the rest of the connector, so that it is a second opinion on the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from connector.sandbox.directory import CUSTOM_FIELDS
+from connector.sandbox.local import DEFAULT_TOKEN, LocalPipedrive
+from connector.sandbox.settings import Settings, changed
+
+__all__ = ["CUSTOM_FIELDS", "DEFAULT_TOKEN", "LocalPipedrive", "serve"]
+
+
+def serve(
+    *,
+    port: int,
+    leads: int,
+    seed: int,
+    token: str = DEFAULT_TOKEN,
+    ready: Callable[[str], None] | None = None,
+    **settings: object,
+) -> None:
+    """Serve a local Pipedrive on 127.0.0.1 until SIGTERM or SIGINT, then return.
+
+    Args:
+        port: Where to listen; 0 takes a free port.
+        leads: How many leads to seed.
+        seed: What they are seeded from; the same seed gives the same leads.
+        token: The only API token that is accepted.
+        ready: Called with the base URL once the server listens.
+        settings: Names and values of `connector.sandbox.settings.Settings`.
+
+    Raises:
+        OSError: The port is taken.
+        ValueError: A setting is unknown or has a value it cannot take.
+    """
+    # The server is needed only by the process that serves.
+    from connector.sandbox.server import run  # noqa: PLC0415
+    from connector.sandbox.world import new_world  # noqa: PLC0415
+
+    chosen = changed(Settings(), settings)
+    world = new_world(leads=leads, seed=seed, token=token, settings=chosen)
+    run(world, port=port, ready=ready)

@@ -1,0 +1,134 @@
+"""A run's settings: dlt's own configuration, section `sources.pipedrive_leads`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from dlt.common.configuration import configspec
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.typing import TSecretStrValue
+
+from connector.errors import ConfigError
+
+SECTION: Final = ("sources", "pipedrive_leads")
+DESTINATION: Final = "warehouse"
+AnySettings = TypeVar("AnySettings", bound="WarehouseSettings")
+LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
+
+
+@configspec
+class WarehouseSettings(BaseConfiguration):
+    """Where things are in the warehouse.
+
+    Attributes:
+        desired_table: The warehouse table with the desired leads, schema and name.
+        dataset_name: The warehouse schema for the tables written.
+        pipeline_name: Names dlt's working folder; two accounts need two names.
+    """
+
+    desired_table: str = "crm.lead_changes"
+    dataset_name: str = "pipedrive_leads"
+    pipeline_name: str = "pipedrive_leads"
+
+
+@configspec
+class Settings(WarehouseSettings):
+    """What a run is told, each by config.toml, secrets.toml or the environment.
+
+    Attributes:
+        base_url: Scheme and host of the account, such as https://acme.pipedrive.com.
+        api_token: A personal API token.
+        columns: Column name → field name or key, where they do not match by themselves.
+        unarchive: Whether `is_archived = false` may bring an archived lead back.
+        timezone: Where timestamps with a zone become dates.
+        workers: PATCHes in flight at once.
+        chunk_size: Leads applied between two loads of outcomes.
+        max_attempts: Tries of one call before a lead fails.
+        timeout_seconds: Longest silence of the server during one call.
+        burst_limit: Requests in two seconds; 0 takes Pipedrive's own word.
+        tolerate: Statuses that do not turn the exit code to 3.
+    """
+
+    # None without Optional is how dlt marks a setting as required
+    base_url: str = None  # type: ignore[assignment]
+    api_token: TSecretStrValue = None
+    columns: dict[str, Any] | None = None
+    unarchive: bool = False
+    timezone: str = "UTC"
+    workers: int = 8
+    chunk_size: int = 500
+    max_attempts: int = 5
+    timeout_seconds: float = 30.0
+    burst_limit: int = 0
+    tolerate: list[str] | None = None
+
+    def __repr__(self) -> str:
+        return f"Settings(base_url={self.base_url!r}, desired_table={self.desired_table!r})"
+
+    def on_resolved(self) -> None:
+        """Refuses what could not work, before anything is opened or sent."""
+        for problem in problems_of(self):
+            raise ConfigError(problem)
+
+
+def load_settings(**given: Any) -> Settings:
+    """Resolves the settings; arguments that are not None win over configuration.
+
+    Raises:
+        ConfigError: One is missing or cannot be used.
+    """
+    return _resolve(Settings(), given)
+
+
+def load_warehouse_settings(**given: Any) -> WarehouseSettings:
+    """Resolves what is needed to read the tables that runs have written."""
+    return _resolve(WarehouseSettings(), given)
+
+
+def _resolve(settings: AnySettings, given: Mapping[str, Any]) -> AnySettings:
+    unknown = given.keys() - dict(settings).keys()
+    if unknown:
+        raise ConfigError(f"no such setting: {', '.join(sorted(unknown))}")
+    explicit = {name: value for name, value in given.items() if value is not None}
+    try:
+        return resolve_configuration(settings, sections=SECTION, explicit_value=explicit)
+    except ConfigFieldMissingException as error:
+        raise ConfigError(_missing(error)) from None
+    except ConfigurationException as error:
+        raise ConfigError(f"the configuration cannot be read: {error}") from None
+
+
+def problems_of(settings: Settings) -> list[str]:
+    """Returns what is wrong with the settings, one clear line each."""
+    url = urlsplit(settings.base_url or "")
+    problems = []
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        problems.append(
+            f"base_url {settings.base_url!r} is no URL; write it like https://acme.pipedrive.com"
+        )
+    elif url.scheme == "http" and url.hostname not in LOOPBACK:
+        problems.append(
+            f"base_url {settings.base_url!r} would send the token unencrypted; use https"
+        )
+    if not re.fullmatch(r"\w[\w$]*(\.\w[\w$]*){0,2}", settings.desired_table):
+        problems.append(
+            f"desired_table {settings.desired_table!r} is no table name; write schema.table"
+        )
+    for name in ("workers", "chunk_size", "max_attempts"):
+        if getattr(settings, name) < 1:
+            problems.append(f"{name} {getattr(settings, name)} must be at least 1")
+    return problems
+
+
+def _missing(error: ConfigFieldMissingException) -> str:
+    names = [
+        f"{name} (in .dlt/secrets.toml or .dlt/config.toml under [{'.'.join(SECTION)}], "
+        f"or as {'__'.join((*SECTION, name)).upper()} in the environment)"
+        for name in error.fields
+    ]
+    return f"missing setting {', '.join(names)}"

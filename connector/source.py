@@ -1,0 +1,136 @@
+"""The dlt side: the source that reads and compares, and how rows are bound to tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypedDict
+
+import dlt
+import pendulum
+from dlt.common.schema.typing import TColumnSchema, TWriteDisposition
+from dlt.extract import DltResource
+
+from connector import tables
+from connector.desired import Columns, map_columns, needs_custom_fields
+from connector.diff import Planned, decide
+from connector.fields import STANDARD_FIELDS, Field, custom_fields
+from connector.pipedrive.client import Pipedrive
+from connector.records import new_id, patch_rows
+from connector.settings import SECTION, Settings, load_settings
+from connector.warehouse import Warehouse, open_warehouse
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class TableHints(TypedDict, total=False):
+    """What dlt needs to know of one table."""
+
+    write_disposition: TWriteDisposition
+    primary_key: str
+    columns: dict[str, TColumnSchema]
+
+
+HINTS: dict[str, TableHints] = {
+    "leads": {"write_disposition": "merge", "primary_key": "id", "columns": tables.LEADS},
+    "lead_patches": {"write_disposition": "append", "columns": tables.LEAD_PATCHES},
+    "lead_outcomes": {
+        "write_disposition": "merge",
+        "primary_key": "outcome_id",
+        "columns": tables.LEAD_OUTCOMES,
+    },
+    "sync_runs": {
+        "write_disposition": "merge",
+        "primary_key": "run_id",
+        "columns": tables.SYNC_RUNS,
+    },
+}
+Marked = Any
+"""A batch of rows with the table that they belong to."""
+
+
+def into(table: str, rows: list[tables.Row]) -> Iterator[Marked]:
+    """Yields the rows as one batch for a table; nothing when there are none."""
+    if rows:
+        hints = dlt.mark.make_hints(table_name=table, file_format="jsonl", **HINTS[table])
+        yield dlt.mark.with_hints(rows, hints)
+
+
+def batches(marked: Iterator[Marked]) -> DltResource:
+    """Returns a resource of marked batches, of one table or of several in one package."""
+    resource: DltResource = dlt.resource(marked, name="lead_sync", max_table_nesting=0)
+    return resource
+
+
+def empty_tables(names: Iterable[str]) -> list[DltResource]:
+    """Returns resources that create tables which do not exist yet."""
+    # Not as JSONL, as every other load: DuckDB takes an empty JSONL file for a column `json`.
+    return [
+        dlt.resource(
+            [dlt.mark.materialize_table_schema()],
+            name=name,
+            max_table_nesting=0,
+            file_format="preferred",
+            **HINTS[name],
+        )
+        for name in names
+    ]
+
+
+def mirror_pages(pages: Iterable[list[dict[str, Any]]]) -> Iterator[list[tables.Row]]:
+    """Turns pages of the API into rows of the mirror; a record without an id is no lead."""
+    for page in pages:
+        read_at = pendulum.now("UTC")
+        yield [tables.lead_row(lead, read_at) for lead in page if lead.get("id")]
+
+
+def columns_for(
+    warehouse: Warehouse, client: Pipedrive, settings: Settings
+) -> tuple[Columns, Mapping[str, Field]]:
+    """Maps the desired table's columns; asks for the account's own fields only when needed.
+
+    Raises:
+        DesiredTableError: The table is missing or a column maps to nothing.
+    """
+    names = warehouse.columns()
+    renamed = {name.lower(): str(target) for name, target in (settings.columns or {}).items()}
+    fields = list(STANDARD_FIELDS)
+    if needs_custom_fields(names, renamed):
+        fields += custom_fields(client.lead_fields())
+    columns = map_columns(names, fields, renamed, settings.timezone)
+    return columns, {field.key: field for field in fields}
+
+
+@dlt.source(name=SECTION[1], section=SECTION[1], max_table_nesting=0)
+def pipedrive_leads(
+    base_url: str = dlt.config.value, api_token: str = dlt.secrets.value
+) -> Iterator[DltResource]:
+    """Pipedrive's leads as they are, and what the desired table would change of them.
+
+    Reading is all it does: `connector.run` is what sends. `leads` is the mirror. Select
+    `lead_patches` in a later run of the same pipeline to compare the mirror with the desired
+    table: `pipeline.run(pipedrive_leads().with_resources("lead_patches"))`.
+
+    Args:
+        base_url: Scheme and host of the account.
+        api_token: A personal API token.
+    """
+    settings = load_settings(base_url=base_url, api_token=api_token)
+    client = Pipedrive(base_url, api_token)
+
+    @dlt.resource(file_format="jsonl", **HINTS["leads"])
+    def leads() -> Iterator[list[tables.Row]]:
+        yield from mirror_pages(client.leads())
+
+    @dlt.resource(file_format="jsonl", selected=False, **HINTS["lead_patches"])
+    def lead_patches() -> Iterator[tables.Row]:
+        plan_id = new_id()
+        with open_warehouse(dlt.current.pipeline(), settings) as warehouse:
+            columns, _ = columns_for(warehouse, client, settings)
+            for number, found in enumerate(warehouse.compared(BEGINNING, None)):
+                decision = decide(found.rows, found.current, columns, unarchive=settings.unarchive)
+                if isinstance(decision, Planned):
+                    yield from patch_rows(plan_id, number, decision)
+
+    yield leads
+    yield lead_patches

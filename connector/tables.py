@@ -1,0 +1,170 @@
+"""The tables a run writes: their columns, and the rows that go into them.
+
+The columns are fixed by construction: every row has every column, in the column's type, so
+that a load cannot fail on what an API answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, get_args
+
+from dlt.common.data_types.typing import TDataType
+from dlt.common.schema.typing import TColumnSchema
+
+from connector.diff import Status
+from connector.fields import is_custom_key
+from connector.kinds import read_id, read_money
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+Row = dict[str, Any]
+
+
+def _columns(**types: TDataType) -> dict[str, TColumnSchema]:
+    return {name: {"name": name, "data_type": kind} for name, kind in types.items()}
+
+
+LEADS = _columns(
+    id="text",
+    title="text",
+    owner_id="bigint",
+    creator_id="bigint",
+    label_ids="json",
+    person_id="bigint",
+    organization_id="bigint",
+    source_name="text",
+    origin="text",
+    origin_id="text",
+    channel="bigint",
+    channel_id="text",
+    source_deal_id="bigint",
+    is_archived="bool",
+    was_seen="bool",
+    value_amount="decimal",
+    value_currency="text",
+    expected_close_date="date",
+    next_activity_id="bigint",
+    add_time="timestamp",
+    update_time="timestamp",
+    visible_to="text",
+    cc_email="text",
+    custom_fields="json",
+    record="json",
+    read_at="timestamp",
+    gone_at="timestamp",
+)
+LEADS["value_amount"]["precision"], LEADS["value_amount"]["scale"] = 38, 9
+
+LEAD_TYPES: dict[str, TDataType] = {
+    name: column["data_type"] or "text" for name, column in LEADS.items()
+}
+
+LEAD_PATCHES = _columns(
+    patch_id="text",
+    plan_id="text",
+    lead_id="text",
+    body="json",
+    before="json",
+    planned_at="timestamp",
+)
+
+LEAD_OUTCOMES = _columns(
+    outcome_id="text",
+    run_id="text",
+    plan_id="text",
+    patch_id="text",
+    lead_id="text",
+    status="text",
+    reason="text",
+    body="json",
+    before="json",
+    after="json",
+    http_status="bigint",
+    error="text",
+    error_info="text",
+    attempts="bigint",
+    tokens="bigint",
+    waited_seconds="double",
+    sent_at="timestamp",
+    finished_at="timestamp",
+)
+
+SYNC_RUNS = _columns(
+    run_id="text",
+    plan_id="text",
+    command="text",
+    started_at="timestamp",
+    finished_at="timestamp",
+    state="text",
+    desired_rows="bigint",
+    leads_read="bigint",
+    applied="bigint",
+    ignored="bigint",
+    confirmed="bigint",
+    rejected="bigint",
+    failed="bigint",
+    not_found="bigint",
+    archived="bigint",
+    conflict="bigint",
+    deferred="bigint",
+    unchanged="bigint",
+    kept_nulls="bigint",
+    requests="bigint",
+    retries="bigint",
+    tokens="bigint",
+    message="text",
+    version="text",
+)
+
+
+def lead_row(lead: Mapping[str, Any], read_at: datetime) -> Row:
+    """Returns a lead's row of the mirror: the API's fields as columns, and the whole record."""
+    money = read_money(lead.get("value"))
+    return {
+        **{name: _cast(lead.get(name), kind) for name, kind in LEAD_TYPES.items()},
+        "id": str(lead["id"]).lower(),
+        "value_amount": _decimal(money and money.amount),
+        "value_currency": money and money.currency,
+        "custom_fields": {key: lead[key] for key in lead if is_custom_key(key.split("_")[0])},
+        "record": dict(lead),
+        "read_at": read_at,
+        "gone_at": None,
+    }
+
+
+def gone_row(record: Mapping[str, Any], read_at: datetime) -> Row:
+    """Returns the mirror's row of a lead that Pipedrive no longer has."""
+    return {**lead_row(record, read_at), "gone_at": read_at}
+
+
+def _cast(value: Any, data_type: TDataType) -> Any:
+    """Casts an API value to a column's type; what does not fit stays in `record` alone."""
+    if value is None or value == "":
+        return None
+    if data_type == "bigint":
+        number = read_id(value)
+        return number if isinstance(number, int) and abs(number) < 2**63 else None
+    if data_type == "bool":
+        return value if isinstance(value, bool) else None
+    if data_type == "json":
+        return value if isinstance(value, list | dict) else None
+    if data_type == "text":
+        return str(value)
+    return _moment(str(value), data_type)
+
+
+def _moment(text: str, data_type: TDataType) -> Any:
+    if not re.match(r"\d{4}-\d{2}-\d{2}", text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.date() if data_type == "date" else moment
+
+
+def _decimal(amount: Any) -> Decimal | None:
+    return amount if isinstance(amount, Decimal) and abs(amount) < Decimal(10) ** 29 else None
