@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from connector.destination import make_pipeline
 from connector.errors import LeadSyncError
 from connector.job import make_client
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
 from connector.settings import Settings, load_settings
 from connector.source import columns_for
-from connector.warehouse import make_pipeline, open_warehouse
+from connector.warehouse import open_warehouse
 
 
 @dataclass(frozen=True)

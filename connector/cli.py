@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from connector import log
 from connector.check import check as check_everything
 from connector.demo import play as play_demo
+from connector.destination import make_pipeline
 from connector.errors import LeadSyncError
-from connector.job import silent
+from connector.progress import progress_bar
 from connector.report import PlanReport, plan_document, print_runs, print_summary
 from connector.sandbox import DEFAULT_TOKEN, serve
 from connector.settings import load_warehouse_settings
 from connector.summary import EXIT_CHANGES, EXIT_DONE, EXIT_ERROR, Entry, Summary
 from connector.sync import plan as make_plan
 from connector.sync import run as run_job
-from connector.warehouse import make_pipeline, open_warehouse
+from connector.warehouse import open_warehouse
 
 app = typer.Typer(
     help="Make Pipedrive's leads say what the warehouse says.",
@@ -34,6 +31,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
+"""Click's own error, of whichever click this typer brings."""
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -164,24 +163,6 @@ def demo() -> int:
     return play_demo(out)
 
 
-@contextmanager
-def progress_bar() -> Iterator[Any]:
-    """Yields what a run tells its progress to: a bar on a terminal, nothing elsewhere."""
-    if not err.is_terminal:
-        yield silent
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def tell(step: str, done: int, total: int | None) -> None:
-            if step not in tasks:
-                tasks[step] = bar.add_task(step)
-            bar.update(tasks[step], completed=done, total=total)
-
-        yield tell
-
-
 def print_result(summary: Summary, output: Output) -> None:
     """Prints what a run did."""
     if output is Output.json:
@@ -202,9 +183,9 @@ def main() -> None:
     except LeadSyncError as error:
         err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         code = EXIT_ERROR
-    except click.ClickException as error:
+    except USAGE_ERROR as error:
         error.show()
         code = EXIT_ERROR
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         code = EXIT_ERROR
     sys.exit(code or EXIT_DONE)

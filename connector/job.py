@@ -14,6 +14,7 @@ import dlt
 import pendulum
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from connector.destination import make_pipeline
 from connector.errors import AccountError, LeadSyncError, WarehouseError
 from connector.lock import hold, stop_on_signal
 from connector.pipedrive.client import Pipedrive
@@ -23,7 +24,7 @@ from connector.settings import Settings, load_settings
 from connector.source import batches, into
 from connector.summary import State, Summary, Tally, every_status
 from connector.tables import Row
-from connector.warehouse import Warehouse, make_pipeline, open_warehouse
+from connector.warehouse import Warehouse, open_warehouse
 
 Progress = Callable[[str, int, int | None], None]
 """Told the step, how much of it is done, and of how much (None: not known yet)."""

@@ -12,6 +12,7 @@ import pendulum
 from connector.apply import Outcome
 from connector.diff import Planned, Settled
 from connector.tables import Row
+from connector.warehouse import digest
 
 
 def new_id() -> str:
@@ -28,6 +29,7 @@ def patch_rows(plan_id: str, number: int, decision: Planned) -> Iterator[Row]:
             "lead_id": decision.lead_id,
             "body": change.body,
             "before": change.before,
+            "digest": digest(change.body),
             "planned_at": pendulum.now("UTC"),
         }
 

@@ -15,7 +15,6 @@ from connector.summary import Entry, Summary
 from connector.tables import STATUSES
 from connector.warehouse import Patch
 
-
 NOTHING = "—"
 
 

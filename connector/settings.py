@@ -56,7 +56,7 @@ class Settings(WarehouseSettings):
 
     # None without Optional is how dlt marks a setting as required
     base_url: str = None  # type: ignore[assignment]
-    api_token: TSecretStrValue = None
+    api_token: TSecretStrValue = None  # type: ignore[assignment]
     columns: dict[str, Any] | None = None
     unarchive: bool = False
     timezone: str = "UTC"

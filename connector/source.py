@@ -52,7 +52,7 @@ Marked = Any
 def into(table: str, rows: list[tables.Row]) -> Iterator[Marked]:
     """Yields the rows as one batch for a table; nothing when there are none."""
     if rows:
-        hints = dlt.mark.make_hints(table_name=table, file_format="jsonl", **HINTS[table])
+        hints = dlt.mark.make_hints(table_name=table, **HINTS[table])
         yield dlt.mark.with_hints(rows, hints)
 
 
@@ -64,17 +64,8 @@ def batches(marked: Iterator[Marked]) -> DltResource:
 
 def empty_tables(names: Iterable[str]) -> list[DltResource]:
     """Returns resources that create tables which do not exist yet."""
-    # Not as JSONL, as every other load: DuckDB takes an empty JSONL file for a column `json`.
-    return [
-        dlt.resource(
-            [dlt.mark.materialize_table_schema()],
-            name=name,
-            max_table_nesting=0,
-            file_format="preferred",
-            **HINTS[name],
-        )
-        for name in names
-    ]
+    marker = [dlt.mark.materialize_table_schema()]
+    return [dlt.resource(marker, name=name, max_table_nesting=0, **HINTS[name]) for name in names]
 
 
 def mirror_pages(pages: Iterable[list[dict[str, Any]]]) -> Iterator[list[tables.Row]]:
@@ -118,11 +109,11 @@ def pipedrive_leads(
     settings = load_settings(base_url=base_url, api_token=api_token)
     client = Pipedrive(base_url, api_token)
 
-    @dlt.resource(file_format="jsonl", **HINTS["leads"])
+    @dlt.resource(**HINTS["leads"])
     def leads() -> Iterator[list[tables.Row]]:
         yield from mirror_pages(client.leads())
 
-    @dlt.resource(file_format="jsonl", selected=False, **HINTS["lead_patches"])
+    @dlt.resource(selected=False, **HINTS["lead_patches"])
     def lead_patches() -> Iterator[tables.Row]:
         plan_id = new_id()
         with open_warehouse(dlt.current.pipeline(), settings) as warehouse:

@@ -68,6 +68,7 @@ LEAD_PATCHES = _columns(
     lead_id="text",
     body="json",
     before="json",
+    digest="text",
     planned_at="timestamp",
 )
 

@@ -6,6 +6,7 @@ program out, and the proof that outcomes can be written; dlt loads beside it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from itertools import count, groupby
 from typing import Any
 
 import dlt
-from dlt.common.destination.exceptions import UnknownDestinationModule
+import orjson
 from dlt.destinations.exceptions import (
     DatabaseException,
     DatabaseUndefinedRelation,
@@ -26,13 +27,13 @@ from connector.desired import Row
 from connector.diff import Lead
 from connector.errors import DesiredTableError, LockedError, WarehouseError
 from connector.kinds import from_json
-from connector.settings import DESTINATION, WarehouseSettings
+from connector.settings import WarehouseSettings
 from connector.tables import SYNC_RUNS
 
 FETCH = 1000
 WRITTEN = ("leads", "lead_patches", "lead_outcomes", "sync_runs")
-PATCH = ("patch_id", "plan_id", "lead_id", "body", "before")
-MARKS = ("_lead", "_record", "_patch_id", "_plan_id", "_body", "_before")
+PATCH = ("patch_id", "plan_id", "lead_id", "body", "before", "digest")
+MARKS = ("_lead", "_record", "_patch_id", "_plan_id", "_body", "_before", "_digest")
 
 
 @dataclass(frozen=True)
@@ -61,24 +62,6 @@ class Comparison:
     rows: Sequence[Row]
     current: Lead | None
     patches: Sequence[Patch] = ()
-
-
-def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
-    """Returns the pipeline to the destination named `warehouse`, DuckDB if not configured."""
-    try:
-        return _pipeline(settings, DESTINATION)
-    except UnknownDestinationModule:
-        return _pipeline(settings, dlt.destinations.duckdb(destination_name=DESTINATION))
-
-
-def _pipeline(
-    settings: WarehouseSettings, destination: str | dlt.destinations.duckdb
-) -> dlt.Pipeline:
-    return dlt.pipeline(
-        pipeline_name=settings.pipeline_name,
-        dataset_name=settings.dataset_name,
-        destination=destination,
-    )
 
 
 @contextmanager
@@ -184,7 +167,7 @@ class Warehouse:
         """Yields the leads that an earlier run planned and left without an outcome."""
         rows = self._query(
             "SELECT d.*, u.lead_id AS _lead, m.record AS _record, u.patch_id AS _patch_id, "
-            "u.plan_id AS _plan_id, u.body AS _body, u.before AS _before "
+            "u.plan_id AS _plan_id, u.body AS _body, u.before AS _before, u.digest AS _digest "
             f"FROM {self._unfinished} u "
             f"LEFT JOIN {self._table} d ON {self._lead_id} = u.lead_id "
             f"LEFT JOIN {self._leads} m ON m.id = u.lead_id AND m.read_at >= %s "
@@ -298,9 +281,19 @@ def _joined_patch(row: Mapping[str, Any]) -> Patch:
 
 
 def _patch(row: Mapping[str, Any]) -> Patch:
-    return Patch(
-        row["patch_id"], row["plan_id"], row["lead_id"], _json(row["body"]), _json(row["before"])
-    )
+    body = _json(row["body"])
+    if digest(body) != row["digest"]:
+        raise WarehouseError(
+            f"the warehouse does not give back the body of patch {row['patch_id']} as it was "
+            "planned; nothing of this plan may be sent"
+        )
+    before = _json(row["before"])
+    return Patch(row["patch_id"], row["plan_id"], row["lead_id"], body, before)
+
+
+def digest(body: Mapping[str, Any]) -> str:
+    """Returns what tells a body from one that its way through the warehouse has changed."""
+    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _json(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -125,16 +126,26 @@ class Pipedrive:
         return _record(answer, key="id")
 
     def _pages(self, path: str, cost: int) -> Iterator[list[Json]]:
+        """Yields page after page; while the caller looks at one, the next is on its way."""
         usage = Usage(self.usage)
-        start: int | None = 0
-        while start is not None:
+
+        def page(start: int) -> tuple[list[Json], int | None]:
             if self.stop.is_set():
                 raise Interrupted("the run was asked to stop")
             params = {"start": start, "limit": PAGE_LIMIT}
             document = self._again(usage, partial(self._call, "GET", path, cost, usage, params))
             rows = rows_of(document)
-            yield rows
-            start = next_start(document, start, len(rows))
+            return rows, next_start(document, start, len(rows))
+
+        with ThreadPoolExecutor(1, thread_name_prefix="page") as ahead:
+            coming = ahead.submit(page, 0)
+            while True:
+                rows, start = coming.result()
+                if start is None:
+                    yield rows
+                    return
+                coming = ahead.submit(page, start)
+                yield rows
 
     def _again(self, usage: Usage, call: Callable[[], Found]) -> Found:
         return retrying(self.stop, self.attempts, usage)(call)
@@ -198,7 +209,18 @@ class Pipedrive:
             adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
+            _take_environment(session, self._root)
         return session
+
+
+def _take_environment(session: requests.Session, url: str) -> None:
+    """Takes proxies and certificates from the environment once, not at every call.
+
+    It also keeps a .netrc file from adding another password to the calls.
+    """
+    found = session.merge_environment_settings(url, {}, None, None, None)
+    session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
+    session.trust_env = False
 
 
 def _bounded_body(response: requests.Response) -> bytes:

@@ -1,0 +1,80 @@
+"""The warehouse as a dlt destination: whatever config names, with one mend for DuckDB.
+
+dlt's fast way into DuckDB is JSONL, read with guessed types. A guess takes the JSON documents
+of a column for one STRUCT, so that a body gets every key that any other body has, as null:
+each would clear a field. Here the types are those of the table, and a document stays as it is.
+"""
+
+from __future__ import annotations
+
+import dlt
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.destination.client import LoadJob
+from dlt.common.destination.exceptions import UnknownDestinationModule
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
+from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
+from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
+
+from connector.settings import DESTINATION, WarehouseSettings
+
+
+def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
+    """Returns the pipeline to the destination named `warehouse`, DuckDB if not configured."""
+    return dlt.pipeline(
+        pipeline_name=settings.pipeline_name,
+        dataset_name=settings.dataset_name,
+        destination=_destination(),
+    )
+
+
+def _destination() -> dlt.destinations.duckdb | str:
+    try:
+        is_duckdb = dlt.destination(DESTINATION).spec is DuckDbClientConfiguration
+    except UnknownDestinationModule:
+        is_duckdb = True
+    return TypedDuckDb(destination_name=DESTINATION) if is_duckdb else DESTINATION
+
+
+class TypedDuckDb(dlt_duckdb):
+    """dlt's DuckDB, loading JSONL with the table's own types."""
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        capabilities = super()._raw_capabilities()
+        capabilities.preferred_loader_file_format = "jsonl"
+        return capabilities
+
+    @property
+    def client_class(self) -> type[DuckDbClient]:
+        """The client that makes the load jobs."""
+        return TypedDuckDbClient
+
+
+class TypedDuckDbClient(DuckDbClient):
+    """Loads every JSONL file with a `TypedCopyJob`."""
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        """Returns the job that loads one file."""
+        job = super().create_load_job(table, file_path, load_id, restore)
+        is_jsonl = isinstance(job, DuckDbCopyJob) and ".jsonl" in file_path
+        return TypedCopyJob(file_path) if is_jsonl else job
+
+
+class TypedCopyJob(DuckDbCopyJob):
+    """Copies a JSONL file into its table; a key that a line lacks is NULL."""
+
+    def run(self) -> None:
+        """Loads the file."""
+        client, table = self._job_client, self._load_table
+        literal = client.capabilities.escape_literal
+        types = ", ".join(
+            f"{literal(name)}: {literal(client.type_mapper.to_destination_type(column, table))}"
+            for name, column in table["columns"].items()
+        )
+        client.sql_client.execute_sql(
+            f"INSERT INTO {client.sql_client.make_qualified_table_name(self.load_table_name)} "
+            f"BY NAME SELECT * FROM read_json({literal(self._file_path)}, "
+            f"format = 'newline_delimited', columns = {{{types}}})"
+        )
