@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from connector.desired import Row
-from connector.summary import Entry, Summary
+from connector.errors import LeadSyncError
+from connector.summary import EXIT_ERROR, Entry, Summary
 from connector.tables import STATUSES
 from connector.warehouse import Patch
 
@@ -102,6 +103,17 @@ def print_summary(console: Console, summary: Summary) -> None:
         console.print(f"Left alone: {summary.kept_nulls} NULLs in fields that cannot be cleared.")
     if summary.message:
         console.print(f"[yellow]{escape(summary.message)}[/yellow]")
+
+
+def exit_code_of(job: Callable[[], Summary]) -> int:
+    """Runs a job for a script: prints what it did, or why it could not, on one line."""
+    try:
+        summary = job()
+    except LeadSyncError as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+        return EXIT_ERROR
+    print_summary(Console(highlight=False), summary)
+    return summary.exit_code
 
 
 def print_runs(console: Console, runs: Iterable[Row]) -> None:

@@ -1,16 +1,18 @@
 """A one-off: bring leads to what another table says, a limited number at a time.
 
-`python -m pipelines.backfill_leads crm.lead_backfill --limit 500`. It can be stopped and
-started again at any moment: what already says what the table says is not sent again, so
-each start goes on where the last one ended.
+`python -m pipelines.backfill_leads crm.lead_backfill --limit 500`. It may be stopped and
+started again at any moment: a lead that already says what the table says is not sent again,
+so each start goes on where the last one ended.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 
 from connector import run
+from connector.report import exit_code_of
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,9 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("table", help="the warehouse table, such as crm.lead_backfill")
     parser.add_argument("--limit", type=int, help="change at most so many leads")
     given = parser.parse_args(arguments)
-    summary = run(desired_table=given.table, limit=given.limit)
-    sys.stdout.write(f"{summary.as_dict()}\n")
-    return summary.exit_code
+    return exit_code_of(partial(run, desired_table=given.table, limit=given.limit))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The scheduled job: bring every lead of the desired table to its desired state.
 
-`python -m pipelines.sync_leads` does what `lead-sync run` does. An orchestrator's task calls
-`connector.run()` itself, as here, and takes the exit code or the summary.
+`python -m pipelines.sync_leads` does what `lead-sync run` does. A task of an orchestrator
+calls `connector.run()` as it is called here, and takes its summary.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import sys
 
 from connector import run
+from connector.report import exit_code_of
 
 
 def main() -> int:
     """Runs the job with the settings of `.dlt` and the environment; returns the exit code."""
-    summary = run()
-    sys.stdout.write(f"{summary.as_dict()}\n")
-    return summary.exit_code
+    return exit_code_of(run)
 
 
 if __name__ == "__main__":
