@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import pendulum
@@ -31,7 +32,7 @@ from connector.pipedrive.errors import (
 )
 from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
-from connector.warehouse import Patch
+from connector.rows import Patch
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ class Sender:
         """Sends one patch and returns its outcome, whatever happens."""
         if self._client.stop.is_set():
             return _deferred(patch, self._why())
+        if not patch.intact:
+            reason = "the warehouse does not give its body back as it was planned; not sent"
+            return Outcome(patch, "failed", reason)
         attempt = _Attempt(self._client, patch, self._fields)
         try:
             return attempt.run()
@@ -186,7 +190,7 @@ class _Attempt:
         try:
             lead = self._client.lead(self._patch.lead_id, self._usage)
         except PipedriveError:
-            return self._outcome("failed", str(error), error=error)
+            return self.failed(error)
         if lead.get("is_archived") is True:
             return self._outcome("archived", "archived in Pipedrive", error=error, lead=lead)
         return self._outcome("failed", str(error), error=error, lead=lead)
@@ -209,8 +213,7 @@ def send_in_chunks(
     send_lead: Callable[[list[Patch]], list[Outcome]],
     *,
     workers: int,
-    chunk_size: int,
-    progress: Callable[[int], None],
+    chunk_size: Callable[[], int],
 ) -> Iterator[list[Outcome]]:
     """Yields the outcomes of chunk after chunk, in the order of the plan.
 
@@ -220,38 +223,25 @@ def send_in_chunks(
         leads: The patches of each lead.
         send_lead: Sends one lead's patches.
         workers: Leads on their way at once.
-        chunk_size: Leads a chunk.
-        progress: Called with the number of patches whenever a lead is done.
+        chunk_size: Tells how many leads the next chunk takes.
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="patch") as pool:
         ahead: list[Future[list[Outcome]]] = []
         for chunk in _chunks(leads, chunk_size):
             under_way = [pool.submit(send_lead, patches) for patches in chunk]
             if ahead:
-                yield _collect(ahead, progress)
+                yield _collect(ahead)
             ahead = under_way
-        yield _collect(ahead, progress)
+        yield _collect(ahead)
 
 
-def _collect(
-    futures: list[Future[list[Outcome]]], progress: Callable[[int], None]
-) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    for future in futures:
-        found = future.result()
-        outcomes += found
-        progress(len(found))
-    return outcomes
+def _collect(futures: list[Future[list[Outcome]]]) -> list[Outcome]:
+    return [outcome for future in futures for outcome in future.result()]
 
 
-def _chunks(leads: Iterable[list[Patch]], size: int) -> Iterator[list[list[Patch]]]:
-    chunk: list[list[Patch]] = []
-    for patches in leads:
-        chunk.append(patches)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
+def _chunks(leads: Iterable[list[Patch]], size: Callable[[], int]) -> Iterator[list[list[Patch]]]:
+    waiting = iter(leads)
+    while chunk := list(islice(waiting, size())):
         yield chunk
 
 

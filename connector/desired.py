@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connector.errors import DesiredTableError
-from connector.fields import READ_ONLY, STANDARD_FIELDS, Field, is_custom_key
-from connector.kinds import Normal, from_json, parse_uuid
+from connector.columns import CHANGES, LEAD_ID, UPDATED_AT, Column, Columns, fold
+from connector.fields import Field
+from connector.kinds import LabelEdit, Normal
+from connector.values import from_json, parse_uuid
 
-LEAD_ID, CHANGES, UPDATED_AT = "lead_id", "changes", "updated_at"
 Row = Mapping[str, Any]
 
 
@@ -23,32 +21,18 @@ class RowRejected(Exception):
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of the desired table and what it manages.
+class Cell:
+    """One value of a row and what it is of.
 
     Attributes:
-        name: The column's name in the warehouse.
-        field: The lead's field.
-        part: Which half of a value it holds, "amount" or "currency"; "" for the whole.
+        name: The column, or the key of `changes`, that it comes from.
+        explicit: It comes from `changes`, where a null is meant.
     """
 
     name: str
-    field: Field
-    part: str = ""
-
-
-@dataclass(frozen=True)
-class Columns:
-    """How names map to fields: the table's own columns, and the names that `changes` may use."""
-
-    managed: tuple[Column, ...]
-    by_name: Mapping[str, Column]
-    timezone: str = "UTC"
-
-    @property
-    def custom(self) -> bool:
-        """Whether any managed field is a custom one."""
-        return any(is_custom_key(column.field.key) for column in self.managed)
+    of: Column
+    value: Any
+    explicit: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,103 +43,13 @@ class Desired:
         lead_id: Lower-case UUID.
         fields: The managed fields and their normal forms; None clears.
         sources: For each of them the value as the row gave it, for messages.
-        kept_nulls: NULLs that were left alone, as the field cannot be cleared.
+        kept_nulls: NULLs that were left alone.
     """
 
     lead_id: str
     fields: Mapping[Field, Normal]
     sources: Mapping[Field, str]
     kept_nulls: int = 0
-
-
-def fold(name: str) -> str:
-    """Folds case, spaces and punctuation: `Lead score` and `lead_score` are one name."""
-    return re.sub(r"[\W_]+", "", name).casefold()
-
-
-def needs_custom_fields(names: Iterable[str], renamed: Mapping[str, str]) -> bool:
-    """Tells whether some column can only be understood with the account's own fields."""
-    known = {*_names_of(STANDARD_FIELDS), *map(fold, (LEAD_ID, UPDATED_AT))}
-    return any(fold(renamed.get(name, name)) not in known for name in _managed_names(names))
-
-
-def map_columns(
-    names: Sequence[str],
-    fields: Iterable[Field],
-    renamed: Mapping[str, str] | None = None,
-    timezone: str = "UTC",
-) -> Columns:
-    """Maps the columns of the desired table to fields.
-
-    Args:
-        names: The table's column names.
-        fields: Every field that a lead of this account has.
-        renamed: The mapping from column to field that config gives.
-        timezone: Where timestamps with a zone become dates.
-
-    Raises:
-        DesiredTableError: No `lead_id`, or a column that maps to no field or to several.
-    """
-    if LEAD_ID not in names:
-        raise DesiredTableError("the desired table has no column lead_id; add the leads' ids")
-    by_name = _names_of(fields)
-    targets = {name: (renamed or {}).get(name, name) for name in names_to_map(names)}
-    managed = [_column(name, target, by_name) for name, target in targets.items()]
-    _refuse_twins(managed)
-    return Columns(tuple(managed), by_name, timezone)
-
-
-def names_to_map(names: Iterable[str]) -> list[str]:
-    """Leaves out the key, the row's own time, `changes` and dlt's columns."""
-    return [name for name in _managed_names(names) if name not in (LEAD_ID, UPDATED_AT, CHANGES)]
-
-
-def _managed_names(names: Iterable[str]) -> Iterator[str]:
-    return (name for name in names if not name.startswith("_dlt"))
-
-
-def _names_of(fields: Iterable[Field]) -> dict[str, Column]:
-    """Every folded name and key of every field; a name of two custom fields is left out."""
-    by_name: dict[str, Column] = {}
-    shared: set[str] = set()
-    for field in fields:
-        if is_custom_key(field.key):
-            name = fold(field.name)
-            shared |= {name} & by_name.keys()
-            by_name.setdefault(name, Column("", field))
-    for name in shared:
-        del by_name[name]
-    for field in fields:
-        by_name[fold(field.key)] = Column("", field)
-        if field.key == "value":
-            for part in ("amount", "currency"):
-                by_name[f"value{part}"] = Column("", field, part)
-    return by_name
-
-
-def _column(name: str, target: str, by_name: Mapping[str, Column]) -> Column:
-    found = by_name.get(fold(target))
-    if found is not None:
-        return Column(name, found.field, found.part)
-    shown = f"column {name!r}" if name == target else f"column {name!r} (mapped to {target!r})"
-    if target in READ_ONLY:
-        raise DesiredTableError(f"{shown} is read-only in Pipedrive; leave it out of the table")
-    near = [by_name[match].field for match in difflib.get_close_matches(fold(target), by_name)]
-    hint = ", ".join(dict.fromkeys(f"{field.key} ({field.name})" for field in near))
-    way = f"did you mean {hint}?" if hint else "rename it, or map it under `columns` in config"
-    raise DesiredTableError(f"{shown} maps to no field of a lead that can be written; {way}")
-
-
-def _refuse_twins(columns: Iterable[Column]) -> None:
-    taken: dict[tuple[str, str], str] = {}
-    for column in columns:
-        other = taken.setdefault((column.field.key, column.part), column.name)
-        whole = taken.get((column.field.key, "")) if column.part else None
-        if other != column.name or whole:
-            raise DesiredTableError(
-                f"columns {whole or other!r} and {column.name!r} both manage "
-                f"{column.field.key}; keep one of them"
-            )
 
 
 def lead_id_of(row: Row) -> str:
@@ -202,35 +96,82 @@ def desired_of(row: Row, columns: Columns) -> Desired:
     sources: dict[Field, str] = {}
     problems: list[str] = []
     kept_nulls = 0
-    for field, parts in _parts_of(row, columns).items():
-        sources[field] = _source(field, parts)
+    for field, cells in _by_field(row, columns).items():
+        sources[field] = ", ".join(f"{cell.name} {shown(cell.value)}" for cell in cells.values())
         try:
-            value = _wanted(parts, field, columns.timezone)
+            fields[field] = _wanted(cells, field, columns)
+        except _KeptError:
+            kept_nulls += 1
         except ValueError as error:
             problems.append(f"{sources[field]} {error}")
-            continue
-        if value is None and _stays(field, parts):
-            kept_nulls += 1
-        else:
-            fields[field] = value
     if problems:
         raise RowRejected("; ".join(problems))
-    return Desired(lead_id, fields, sources, kept_nulls)
+    return Desired(lead_id, _without_lone_currencies(fields), sources, kept_nulls)
 
 
-def _parts_of(row: Row, columns: Columns) -> dict[Field, dict[str, Any]]:
-    parts: dict[Field, dict[str, Any]] = {}
+class _KeptError(Exception):
+    """A NULL that leaves its field alone."""
+
+
+def _by_field(row: Row, columns: Columns) -> dict[Field, dict[str, Cell]]:
+    """Collects what the row says of each field: its columns, then `changes` over them."""
+    found: dict[Field, dict[str, Cell]] = {}
+    for cell in _cells(row, columns):
+        cells = found.setdefault(cell.of.field, {})
+        before = cells.get(cell.of.part)
+        if before is not None and before.explicit:
+            raise RowRejected(f"changes names {before.name} and {cell.name}, which are one field")
+        if cell.explicit:
+            _make_way(cells, cell)
+        cells[cell.of.part] = cell
+    return found
+
+
+def _make_way(cells: dict[str, Cell], change: Cell) -> None:
+    """Lets a change win over columns: of its part, or of all parts where it is of the whole."""
+    for part in [part for part in cells if not (part and change.of.part)]:
+        del cells[part]
+
+
+def _cells(row: Row, columns: Columns) -> Iterator[Cell]:
     for column in columns.managed:
-        parts.setdefault(column.field, {})[column.part] = row[column.name]
+        yield from _spread(Cell(column.name, column, row[column.name]), columns)
     for name, value in _changes_of(row).items():
         named = columns.by_name.get(fold(name))
         if named is None:
             raise RowRejected(f"changes names {name!r}, which is no field that can be written")
-        given = parts.setdefault(named.field, {})
-        if not named.part:
-            given.clear()
-        given[named.part] = value
-    return parts
+        yield from _spread(Cell(name, named, value, explicit=True), columns)
+
+
+def _spread(cell: Cell, columns: Columns) -> Iterator[Cell]:
+    """Spreads a struct over its halves, such as an amount and its currency."""
+    halves = _struct(cell.value) if cell.of.field.halves and not cell.of.part else None
+    if halves is None:
+        yield cell
+        return
+    places = _halves_of(cell.of.field, columns)
+    if not halves or not halves.keys() <= places.keys():
+        way_out = " and ".join(places)
+        raise RowRejected(f"{cell.name} {shown(cell.value)} has other keys than {way_out}")
+    for name, value in halves.items():
+        yield Cell(f"{cell.name}.{name}", places[name], value, cell.explicit)
+
+
+def _halves_of(field: Field, columns: Columns) -> dict[str, Column]:
+    first, second = field.halves or ("", "")
+    if field.key == "value":
+        return {half: Column("", field, half) for half in (first, second)}
+    return {first: Column("", field), second: columns.by_name[fold(f"{field.key}_{second}")]}
+
+
+def _struct(value: Any) -> Mapping[str, Any] | None:
+    document = value
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        try:
+            document = from_json(value)
+        except ValueError:
+            return None
+    return document if isinstance(document, Mapping) else None
 
 
 def _changes_of(row: Row) -> Mapping[str, Any]:
@@ -241,38 +182,49 @@ def _changes_of(row: Row) -> Mapping[str, Any]:
         raise RowRejected(f"changes {shown(changes)} {error}") from None
     if document is None:
         return {}
-    if not isinstance(document, dict):
+    if not isinstance(document, Mapping):
         raise RowRejected(f"changes {shown(changes)} is not a JSON object")
     return document
 
 
-def _wanted(parts: Mapping[str, Any], field: Field, timezone: str) -> Normal:
-    whole = parts.get("")
-    if "" in parts and len(parts) == 1:
-        return None if whole is None else field.kind.parse(_local(whole, timezone))
-    halves = from_json(whole) if isinstance(whole, str) else whole or {}
-    if not isinstance(halves, dict):
-        return field.kind.parse(halves)
-    merged = {**halves, **{part: value for part, value in parts.items() if part}}
-    if set(merged) == {"currency"} and merged["currency"] is None:
-        return None
-    return field.kind.parse(merged)
+def _wanted(cells: Mapping[str, Cell], field: Field, columns: Columns) -> Normal:
+    values = {part: cell.value for part, cell in cells.items()}
+    if values.keys() & {"add", "remove"}:
+        return field.kind.parse(LabelEdit(values.get("add"), values.get("remove")))
+    whole = cells.get("")
+    if whole is not None and len(cells) == 1:
+        if whole.value is None:
+            return _cleared(whole, field, columns)
+        return field.kind.parse(_local(whole.value, columns.timezone))
+    amount, currency = cells.get("amount"), cells.get("currency")
+    if amount is not None and amount.value is None:
+        return _cleared(amount, field, columns)
+    if amount is None and currency is not None and currency.value is None:
+        raise _KeptError  # a currency cannot be cleared without its amount
+    return field.kind.parse(values)
 
 
-def _stays(field: Field, parts: Mapping[str, Any]) -> bool:
-    """A NULL leaves alone what cannot be cleared, and a currency cannot without its amount."""
-    return not field.clearable or parts.keys() == {"currency"}
+def _cleared(cell: Cell, field: Field, columns: Columns) -> Normal:
+    rule = columns.null_rule(field)
+    if rule == "reject" and not cell.explicit:
+        raise ValueError("is NULL, and on_null is `reject`; give it a value")
+    if not field.clearable or (rule == "keep" and not cell.explicit):
+        raise _KeptError
+
+
+def _without_lone_currencies(fields: Mapping[Field, Normal]) -> dict[Field, Normal]:
+    """A currency goes with its amount: where that is cleared, it is not sent."""
+    cleared = {field.key for field, value in fields.items() if value is None}
+    return {field: value for field, value in fields.items() if field.amount_key not in cleared}
 
 
 def _local(value: Any, timezone: str) -> Any:
     if isinstance(value, datetime) and value.tzinfo is not None:
-        return value.astimezone(ZoneInfo(timezone))
+        try:
+            return value.astimezone(ZoneInfo(timezone))
+        except OverflowError:
+            raise ValueError(f"is out of range in {timezone}; use NULL for none") from None
     return value
-
-
-def _source(field: Field, parts: Mapping[str, Any]) -> str:
-    names = [(f"{field.key}_{part}" if part else field.key, value) for part, value in parts.items()]
-    return ", ".join(f"{name} {shown(value)}" for name, value in names)
 
 
 def shown(value: Any) -> str:

@@ -21,11 +21,14 @@ from connector.settings import DESTINATION, WarehouseSettings
 
 def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
     """Returns the pipeline to the destination named `warehouse`, DuckDB if not configured."""
-    return dlt.pipeline(
+    pipeline = dlt.pipeline(
         pipeline_name=settings.pipeline_name,
         dataset_name=settings.dataset_name,
         destination=_destination(),
     )
+    # A request to stop is ours to answer: dlt would drop the load of outcomes for it.
+    pipeline.runtime_config.intercept_signals = False
+    return pipeline
 
 
 def _destination() -> dlt.destinations.duckdb | str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from connector.desired import Columns, Desired, Row, RowRejected, desired_of, lead_id_of, newest
+from connector.columns import Columns
+from connector.desired import Desired, Row, RowRejected, desired_of, lead_id_of, newest
 from connector.fields import STANDARD_FIELDS, Field
 from connector.kinds import KINDS, Normal
 
@@ -83,7 +84,7 @@ def decide(
         desired = desired_of(newest(rows), columns)
         if current is None:
             return Settled(lead_id, "not_found", "no such lead: deleted, converted or merged")
-        change = difference(desired, current)
+        change = difference(desired, current, columns.only_if_blank)
     except RowRejected as error:
         return Settled(lead_id, "rejected", str(error))
     if not change.body:
@@ -93,8 +94,13 @@ def decide(
     return _decide_archived(desired, change, unarchive)
 
 
-def difference(desired: Desired, current: Lead) -> Change:
+def difference(desired: Desired, current: Lead, only_if_blank: Collection[str] = ()) -> Change:
     """Returns the smallest change that brings a lead to what is wanted, maybe an empty one.
+
+    Args:
+        desired: What is wanted.
+        current: The lead as it is.
+        only_if_blank: Keys of fields that are filled and never overwritten.
 
     Raises:
         RowRejected: The row and the lead together cannot be sent.
@@ -103,11 +109,14 @@ def difference(desired: Desired, current: Lead) -> Change:
     before: dict[str, Any] = {}
     for field, wanted in desired.fields.items():
         have = field.read(current)
+        if have is not None and field.key in only_if_blank:
+            continue
         value = _complete(field, wanted, have, desired)
         if value != have:
             body[field.key] = field.write(value)
             before[field.key] = current.get(field.key)
     _keep_person_or_organization(body, current)
+    _keep_currency_with_amount(desired, body, current)
     return Change(body, before)
 
 
@@ -139,6 +148,16 @@ def _keep_person_or_organization(body: Mapping[str, Any], current: Lead) -> None
             f"{' and '.join(cleared)} NULL would leave the lead without person and organization; "
             "give it one of them"
         )
+
+
+def _keep_currency_with_amount(desired: Desired, body: Mapping[str, Any], current: Lead) -> None:
+    for field in desired.fields:
+        amount_key = field.amount_key
+        if field.key in body and amount_key and {**current, **body}.get(amount_key) is None:
+            raise RowRejected(
+                f"{desired.sources[field]} has no amount, and the lead has none; "
+                f"give {amount_key} a value as well"
+            )
 
 
 def _decide_archived(desired: Desired, change: Change, unarchive: bool) -> Decision:

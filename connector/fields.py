@@ -7,28 +7,35 @@ clearable.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.kinds import KINDS, Json, Kind, Normal
+from connector.kinds import COMPANIONS, FIELD_TYPES, KINDS, Json, Kind, Normal, label_set, reference
+from connector.options import NO_OPTIONS, Options, options_of
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a lead.
+    """One key of a lead; a field of two keys, such as an amount and its currency, is two.
 
     Attributes:
         key: Its key on the wire.
         name: What the CRM's users call it.
         kind: How its values are read, compared and written.
+        type: What Pipedrive calls its type.
         clearable: Whether NULL can clear it.
+        halves: What a struct calls this key and its companion, as ("amount", "currency").
+        amount_key: For a currency, the key of its amount.
     """
 
     key: str
     name: str
     kind: Kind = field(repr=False, compare=False)
+    type: str = field(default="", compare=False)
     clearable: bool = True
+    halves: tuple[str, str] | None = field(default=None, compare=False)
+    amount_key: str | None = field(default=None, compare=False)
 
     def read(self, lead: Mapping[str, Json]) -> Normal:
         """Returns the field's normal form in a lead; absent and null both mean unset."""
@@ -38,21 +45,38 @@ class Field:
         """Returns the wire form that sets this normal form, or clears for None."""
         return self.kind.cleared if value is None else self.kind.write(value)
 
+    def show(self, value: Json) -> str:
+        """Shows a wire value to a person; nothing as a dash."""
+        return "—" if self.kind.read(value) is None else self.kind.show(value)
 
-STANDARD_FIELDS = (
-    Field("title", "Title", KINDS["title"], clearable=False),
-    Field("owner_id", "Owner", KINDS["id"], clearable=False),
-    Field("label_ids", "Labels", KINDS["labels"]),
-    Field("person_id", "Person", KINDS["id"]),
-    Field("organization_id", "Organization", KINDS["id"]),
-    Field("is_archived", "Archived", KINDS["boolean"], clearable=False),
-    Field("value", "Value", KINDS["money"]),
-    Field("expected_close_date", "Expected close date", KINDS["date"]),
-    Field("visible_to", "Visible to", KINDS["visibility"], clearable=False),
-    Field("was_seen", "Seen", KINDS["boolean"], clearable=False),
-    Field("channel", "Channel", KINDS["id"]),
-    Field("channel_id", "Channel ID", KINDS["text"]),
-)
+
+def standard_fields(
+    label_names: Options = NO_OPTIONS, users: Options = NO_OPTIONS
+) -> tuple[Field, ...]:
+    """Returns the fields that every lead has.
+
+    Args:
+        label_names: The account's lead labels, so that they can be given by name.
+        users: Its users, so that an owner can be given by e-mail address.
+    """
+    labels, owner = label_set(label_names), reference(users)
+    return (
+        Field("title", "Title", KINDS["title"], "varchar", clearable=False),
+        Field("owner_id", "Owner", owner, "user", clearable=False),
+        Field("label_ids", "Labels", labels, "labels"),
+        Field("person_id", "Person", KINDS["id"], "people"),
+        Field("organization_id", "Organization", KINDS["id"], "org"),
+        Field("is_archived", "Archived", KINDS["boolean"], "boolean", clearable=False),
+        Field("value", "Value", KINDS["money"], "monetary", halves=("amount", "currency")),
+        Field("expected_close_date", "Expected close date", KINDS["date"], "date"),
+        Field("visible_to", "Visible to", KINDS["visibility"], "visible_to", clearable=False),
+        Field("was_seen", "Seen", KINDS["boolean"], "boolean", clearable=False),
+        Field("channel", "Channel", KINDS["id"], "enum"),
+        Field("channel_id", "Channel ID", KINDS["text"], "varchar"),
+    )
+
+
+STANDARD_FIELDS = standard_fields()
 
 READ_ONLY = frozenset(
     {
@@ -70,25 +94,45 @@ READ_ONLY = frozenset(
 )
 """Fields of a lead that no PATCH changes (published description)."""
 
-CUSTOM_KINDS = {
-    "varchar": KINDS["varchar"],
-    "varchar_auto": KINDS["varchar"],
-    "phone": KINDS["varchar"],
-    "text": KINDS["text"],
-    "double": KINDS["number"],
-}
-"""Which kind each `field_type` of a custom field is."""
-
 
 def is_custom_key(name: str) -> bool:
-    """Tells whether a name is a custom field's key: 40 hexadecimal digits."""
-    return len(name) == 40 and set(name.lower()) <= set("0123456789abcdef")
+    """Tells whether a name is a custom field's key: 40 hexadecimal digits, maybe a suffix."""
+    key = name.partition("_")[0]
+    return len(key) == 40 and set(key.lower()) <= set("0123456789abcdef")
 
 
-def custom_fields(definitions: Iterable[Mapping[str, Any]]) -> list[Field]:
-    """Returns the custom fields that can be written, out of the account's definitions."""
-    return [
-        Field(str(one["key"]), str(one.get("name")), CUSTOM_KINDS[one["field_type"]])
-        for one in definitions
-        if is_custom_key(str(one.get("key"))) and one.get("field_type") in CUSTOM_KINDS
-    ]
+def custom_fields(
+    definitions: Iterable[Mapping[str, Any]], users: Options = NO_OPTIONS
+) -> list[Field]:
+    """Returns the custom fields that can be written, out of the account's definitions.
+
+    Args:
+        definitions: What GET /leadFields returns.
+        users: The account's users, for user fields given by e-mail address.
+    """
+    custom = (one for one in definitions if is_custom_key(str(one.get("key"))))
+    known = (one for one in custom if one.get("field_type") in FIELD_TYPES)
+    living = (one for one in known if one.get("active_flag") is not False)
+    return [made for one in living for made in _custom_field(one, users)]
+
+
+def _custom_field(definition: Mapping[str, Any], users: Options) -> Iterator[Field]:
+    key, name = str(definition["key"]), str(definition.get("name"))
+    field_type = str(definition["field_type"])
+    options = options_of("option", definition.get("options") or [], "label")
+    kind = FIELD_TYPES[field_type](users if field_type == "user" else options)
+    companion = COMPANIONS.get(field_type)
+    if companion is None:
+        yield Field(key, name, kind, field_type)
+        return
+    suffix, first, second_kind = companion
+    yield Field(key, name, kind, field_type, halves=(first, suffix))
+    is_currency = suffix == "currency"
+    yield Field(
+        f"{key}_{suffix}",
+        f"{name} {suffix}",
+        second_kind,
+        field_type,
+        clearable=not is_currency,
+        amount_key=key if is_currency else None,
+    )

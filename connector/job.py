@@ -15,15 +15,16 @@ import pendulum
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from connector.destination import make_pipeline
-from connector.errors import AccountError, LeadSyncError, WarehouseError
+from connector.errors import AccountError, ConfigError, LeadSyncError, WarehouseError
 from connector.lock import hold, stop_on_signal
 from connector.pipedrive.client import Pipedrive
-from connector.pipedrive.errors import BudgetSpent, Interrupted, PipedriveError
+from connector.pipedrive.errors import BudgetSpent, Interrupted, PipedriveError, RateLimited
 from connector.records import new_id, package_version
 from connector.settings import Settings, load_settings
 from connector.source import batches, into
 from connector.summary import State, Summary, Tally, every_status
 from connector.tables import Row
+from connector.values import parse_uuid
 from connector.warehouse import Warehouse, open_warehouse
 
 Progress = Callable[[str, int, int | None], None]
@@ -117,7 +118,20 @@ def open_job(
         stack.enter_context(hold(Path(pipeline.working_dir)))
         warehouse = stack.enter_context(open_warehouse(pipeline, settings))
         stack.enter_context(stop_on_signal(client.stop))
-        yield Job(command, settings, pipeline, warehouse, client, lead, limit, progress)
+        only = None if lead is None else lead_id(lead)
+        yield Job(command, settings, pipeline, warehouse, client, only, limit, progress)
+
+
+def lead_id(text: str) -> str:
+    """Returns a lead's id as the tables have it.
+
+    Raises:
+        ConfigError: It is no UUID.
+    """
+    try:
+        return parse_uuid(text)
+    except ValueError as error:
+        raise ConfigError(f"lead {text!r} {error}") from None
 
 
 def make_client(settings: Settings) -> Pipedrive:
@@ -145,7 +159,7 @@ def recorded(job: Job) -> Iterator[None]:
     try:
         yield
         _end(job, "done", "")
-    except (BudgetSpent, Interrupted) as error:
+    except (BudgetSpent, RateLimited, Interrupted) as error:
         _end(job, "stopped", str(error))
     except PipedriveError as error:
         _end(job, "failed", str(error))
@@ -203,5 +217,6 @@ def _raise_cause(error: PipelineStepFailed) -> NoReturn:
         if isinstance(cause, PipedriveError | LeadSyncError):
             raise cause from None
         last, cause = cause, cause.__cause__ or cause.__context__
+    name = type(last).__name__
     first_line = next((line for line in str(last).splitlines() if line.strip()), repr(last))
-    raise WarehouseError(f"the {error.step} step of a load failed: {first_line}") from error
+    raise WarehouseError(f"the {error.step} step of a load failed: {name}: {first_line}") from error

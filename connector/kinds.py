@@ -1,4 +1,4 @@
-"""The kinds of values a lead's fields hold: one row a kind, in `KINDS`.
+"""The kinds of values a lead's fields hold: one row a kind, in `KINDS` and `FIELD_TYPES`.
 
 Each kind knows its three forms. The *warehouse* form is whatever a column holds. The *normal*
 form is what two values are compared by: None is unset, numbers are exact decimals, labels a
@@ -8,15 +8,39 @@ plain JSON types, so that the body which is stored is the body which is sent.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
-import orjson
+from connector.options import NO_OPTIONS, Options
+from connector.values import (
+    from_json,
+    parse_boolean,
+    parse_currency,
+    parse_date,
+    parse_list,
+    parse_number,
+    parse_short_text,
+    parse_text,
+    parse_time,
+    parse_title,
+    parse_uuid,
+    parse_visibility,
+    parse_whole,
+)
+from connector.wire import (
+    read_boolean,
+    read_currency,
+    read_date,
+    read_id,
+    read_ids,
+    read_labels,
+    read_number,
+    read_text,
+    read_time,
+    write_number,
+)
 
 Normal = Any
 Json = Any
@@ -31,6 +55,19 @@ class Money:
 
 
 @dataclass(frozen=True)
+class LabelEdit:
+    """Labels to add to a lead's own, and labels to take from them."""
+
+    add: Any = None
+    remove: Any = None
+
+
+def same(value: Normal) -> Json:
+    """The wire form of what travels as it is compared."""
+    return value
+
+
+@dataclass(frozen=True)
 class Kind:
     """How values of one kind are read from a warehouse, compared and written.
 
@@ -40,113 +77,16 @@ class Kind:
         read: A wire value → normal form; lenient, as nothing is wrong with what the CRM holds.
         write: A normal form that is not None → wire value.
         cleared: The wire value that clears.
+        show: A wire value that is set → what a person calls it.
         complete: Fills what the row leaves open from what the lead has; ValueError as above.
     """
 
     parse: Callable[[Any], Normal]
     read: Callable[[Json], Normal]
-    write: Callable[[Normal], Json]
+    write: Callable[[Normal], Json] = same
     cleared: Json = None
+    show: Callable[[Json], str] = str
     complete: Callable[[Normal, Normal], Normal] = lambda wanted, _have: wanted
-
-
-def parse_text(value: Any) -> str | None:
-    """Takes text, and whatever has one obvious spelling; "" is unset, as in Pipedrive."""
-    if isinstance(value, bool | list | dict):
-        raise ValueError("is not text; cast it to VARCHAR")
-    if isinstance(value, float | Decimal):
-        return format(parse_number(value).normalize(), "f")
-    return str(value) or None
-
-
-def parse_short_text(value: Any) -> str | None:
-    """Takes text of at most 255 characters (documented for varchar and phone)."""
-    text = parse_text(value)
-    if text is not None and len(text) > 255:
-        raise ValueError(f"has {len(text)} characters; shorten it to 255")
-    return text
-
-
-def parse_title(value: Any) -> str:
-    """Takes text that shows something: a lead cannot be without a title."""
-    text = parse_text(value)
-    if text is None or not text.strip():
-        raise ValueError("is empty; give the lead a title, or NULL to leave it alone")
-    return text
-
-
-def parse_number(value: Any) -> Decimal:
-    """Takes a number, or text that is one, exactly.
-
-    A JSON number is read as a double at the other end, so one that a double would change is
-    refused rather than rounded here.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
-        raise ValueError("is not a number")
-    try:
-        number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
-    except InvalidOperation:
-        raise ValueError("is not a number; write it like 1234.5") from None
-    if not number.is_finite():
-        raise ValueError("is not a finite number; use NULL for none")
-    if number != Decimal(repr(float(number))):
-        raise ValueError("has more digits than a JSON number keeps; round it")
-    return number
-
-
-def parse_whole(value: Any) -> int:
-    """Takes a positive whole number in any of its types, such as 3, 3.0 or "3"."""
-    number = parse_number(value)
-    if number != number.to_integral_value() or number < 1:
-        raise ValueError("is not an id; give a positive whole number")
-    return int(number)
-
-
-def parse_boolean(value: Any) -> bool:
-    """Takes true and false, also as 1 and 0 or as text."""
-    known = {"true": True, "1": True, "false": False, "0": False}
-    truth = known.get(str(value).strip().lower())
-    if truth is None:
-        raise ValueError("is neither true nor false")
-    return truth
-
-
-def parse_date(value: Any) -> str:
-    """Takes a date, a timestamp (its date) or ISO 8601 text."""
-    if isinstance(value, datetime):
-        return value.date().isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    try:
-        return datetime.fromisoformat(str(value).strip()).date().isoformat()
-    except ValueError:
-        raise ValueError("is not a date; write it like 2026-12-31") from None
-
-
-def parse_visibility(value: Any) -> str:
-    """Takes one of Pipedrive's four visibility levels, which travel as text."""
-    level = str(parse_whole(value))
-    if level not in {"1", "3", "5", "7"}:
-        raise ValueError("is not a visibility; give 1, 3, 5 or 7")
-    return level
-
-
-def parse_uuid(value: Any) -> str:
-    """Takes a UUID as such or as text, in its usual spelling with hyphens."""
-    text = str(value).strip().lower()
-    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
-        raise ValueError("is not a UUID; it looks like adf21080-0e10-11eb-879b-05d71fb426ec")
-    return text
-
-
-def parse_labels(value: Any) -> tuple[str, ...] | None:
-    """Takes a list of label ids, as such or as JSON; an empty list clears."""
-    items = from_json(value) if isinstance(value, str) and value.strip()[:1] == "[" else value
-    if isinstance(items, str | UUID):
-        items = [items]
-    if not isinstance(items, list | tuple):
-        raise ValueError("is not a list of label ids")
-    return tuple(sorted({parse_uuid(item) for item in items})) or None
 
 
 def parse_money(value: Any) -> Money | None:
@@ -163,22 +103,6 @@ def parse_money(value: Any) -> Money | None:
     )
 
 
-def parse_currency(value: Any) -> str:
-    """Takes a three-letter currency code in any case."""
-    code = str(value).strip().upper()
-    if not re.fullmatch(r"[A-Z]{3}", code):
-        raise ValueError("has no currency code; write it like EUR")
-    return code
-
-
-def from_json(text: str) -> Json:
-    """Reads JSON text out of a warehouse column."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise ValueError("is not valid JSON") from None
-
-
 def complete_money(wanted: Money | None, have: Money | None) -> Money | None:
     """Takes the half that the row leaves out from the lead: both are sent, or none."""
     if wanted is None:
@@ -193,72 +117,148 @@ def complete_money(wanted: Money | None, have: Money | None) -> Money | None:
     return Money(amount, currency)
 
 
-def read_number(value: Json) -> Decimal | str | None:
-    """Reads a number that may have come as text."""
-    if value is None or value == "":
-        return None
-    try:
-        return Decimal(repr(value) if isinstance(value, float) else str(value))
-    except InvalidOperation:
-        return str(value)
-
-
-def read_id(value: Json) -> int | str | None:
-    """Reads an id that may come as a number, as text or inside an object (unknown which)."""
-    if isinstance(value, dict):
-        value = value.get("id") or value.get("value")
-    if value is None or value == "":
-        return None
-    return int(value) if str(value).isdigit() else str(value)
-
-
 def read_money(value: Json) -> Money | None:
     """Reads a lead's `value` object."""
     if not isinstance(value, dict) or value.get("amount") is None:
         return None
     amount = read_number(value["amount"])
-    currency = str(value.get("currency") or "").upper() or None
+    currency = read_currency(value.get("currency"))
     return Money(amount if isinstance(amount, Decimal) else None, currency)
 
 
-def write_number(number: Decimal) -> int | float:
-    """Writes a number so that JSON shows its digits: 50.50 as 50.5, 3.0 as 3."""
-    return int(number) if number == number.to_integral_value() else float(number)
-
-
-def _read_text(value: Json) -> str | None:
-    return str(value) if value not in (None, "") else None
-
-
-def _read_boolean(value: Json) -> bool | None:
-    return None if value is None else bool(value)
-
-
-def _read_date(value: Json) -> str | None:
-    return str(value)[:10] if value else None
-
-
-def _read_labels(value: Json) -> tuple[str, ...] | None:
-    return tuple(sorted({str(label).lower() for label in value or []})) or None
-
-
-def _write_money(money: Money) -> Json:
+def write_money(money: Money) -> Json:
+    """Writes both halves, as the API requires (documented)."""
     return {"amount": write_number(money.amount or Decimal(0)), "currency": money.currency}
 
 
-def _same(value: Normal) -> Json:
-    return value
+def show_money(value: Json) -> str:
+    """Shows 50.5 EUR."""
+    return f"{value['amount']} {value['currency']}" if isinstance(value, dict) else str(value)
+
+
+def show_boolean(value: Json) -> str:
+    """Shows a truth value as SQL writes it."""
+    return "true" if value else "false"
+
+
+def option(options: Options) -> Kind:
+    """One option, by id or by label; it may be read as text, number or object."""
+    return Kind(
+        parse=lambda value: read_id(options.id_of(_written(value))),
+        read=read_id,
+        show=lambda value: options.name_of(read_id(value)),
+    )
+
+
+def option_set(options: Options) -> Kind:
+    """Several options without order, by id or by label; they travel as ids joined by commas."""
+
+    def parse(value: Any) -> tuple[int | str, ...] | None:
+        given = value.split(",") if isinstance(value, str) and value[:1] != "[" else value
+        named = [one for one in parse_list(given) if str(one).strip()]
+        return read_ids([options.id_of(_written(one)) for one in named])
+
+    return Kind(
+        parse=parse,
+        read=read_ids,
+        write=lambda ids: ",".join(map(str, ids)),
+        show=lambda value: ", ".join(map(options.name_of, read_ids(value) or ())),
+    )
+
+
+def reference(options: Options) -> Kind:
+    """The id of a user, person or organization; of a user also by e-mail address."""
+
+    def parse(value: Any) -> int:
+        by_name = isinstance(value, str) and "@" in value
+        return parse_whole(options.id_of(value) if by_name else value)
+
+    return Kind(parse, read_id, show=lambda value: options.name_of(read_id(value)))
+
+
+def label_set(options: Options) -> Kind:
+    """Lead labels without order, by id or by name; `[]` clears."""
+
+    def ids(value: Any) -> tuple[str, ...]:
+        return tuple(sorted({_label_id(one, options) for one in parse_list(value)}))
+
+    def parse(value: Any) -> Normal:
+        if isinstance(value, LabelEdit):
+            return LabelEdit(ids(value.add or []), ids(value.remove or []))
+        return ids(value) or None
+
+    return Kind(
+        parse=parse,
+        read=read_labels,
+        write=list,
+        cleared=[],
+        show=lambda value: ", ".join(map(options.name_of, value)),
+        complete=_edit_labels,
+    )
+
+
+def _label_id(value: Any, options: Options) -> str:
+    try:
+        return parse_uuid(value)
+    except ValueError:
+        if not options.names:
+            raise
+        return options.id_of(value)
+
+
+def _edit_labels(wanted: Normal, have: Normal) -> Normal:
+    if not isinstance(wanted, LabelEdit):
+        return wanted
+    return tuple(sorted({*(have or ()), *wanted.add} - {*wanted.remove})) or None
+
+
+def _written(value: Any) -> str:
+    """Writes an option's id or label as text: a DOUBLE that holds 3.0 is 3."""
+    if isinstance(value, float | Decimal):
+        return str(parse_whole(value))
+    if isinstance(value, bool | dict | list):
+        raise ValueError("is neither the id nor the label of an option")
+    return str(value)
 
 
 KINDS = {
-    "title": Kind(parse_title, _read_text, _same),
-    "varchar": Kind(parse_short_text, _read_text, _same),
-    "text": Kind(parse_text, _read_text, _same),
+    "title": Kind(parse_title, read_text),
+    "varchar": Kind(parse_short_text, read_text),
+    "text": Kind(parse_text, read_text),
     "number": Kind(parse_number, read_number, write_number),
-    "id": Kind(parse_whole, read_id, _same),
-    "boolean": Kind(parse_boolean, _read_boolean, _same),
-    "date": Kind(parse_date, _read_date, _same),
-    "visibility": Kind(parse_visibility, _read_text, _same),
-    "labels": Kind(parse_labels, _read_labels, list, cleared=[]),
-    "money": Kind(parse_money, read_money, _write_money, complete=complete_money),
+    "currency": Kind(parse_currency, read_currency),
+    "boolean": Kind(parse_boolean, read_boolean, show=show_boolean),
+    "date": Kind(parse_date, read_date),
+    "time": Kind(parse_time, read_time),
+    "visibility": Kind(parse_visibility, read_text),
+    "money": Kind(parse_money, read_money, write_money, show=show_money, complete=complete_money),
+    "id": reference(NO_OPTIONS),
 }
+"""Kinds that need to know nothing of the account."""
+
+FIELD_TYPES: dict[str, Callable[[Options], Kind]] = {
+    "varchar": lambda _: KINDS["varchar"],
+    "varchar_auto": lambda _: KINDS["varchar"],
+    "phone": lambda _: KINDS["varchar"],
+    "text": lambda _: KINDS["text"],
+    "address": lambda _: KINDS["text"],
+    "double": lambda _: KINDS["number"],
+    "monetary": lambda _: KINDS["number"],
+    "enum": option,
+    "set": option_set,
+    "user": reference,
+    "org": reference,
+    "people": reference,
+    "date": lambda _: KINDS["date"],
+    "daterange": lambda _: KINDS["date"],
+    "time": lambda _: KINDS["time"],
+    "timerange": lambda _: KINDS["time"],
+}
+"""The kind of each `field_type` of a custom field, given its options or the account's users."""
+
+COMPANIONS: dict[str, tuple[str, str, Kind]] = {
+    "monetary": ("currency", "amount", KINDS["currency"]),
+    "daterange": ("until", "from", KINDS["date"]),
+    "timerange": ("until", "from", KINDS["time"]),
+}
+"""Types of two keys: the second key's suffix, what a struct calls the first, the second's kind."""

@@ -28,11 +28,15 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(log_format: LogFormat) -> None:
-    """Sends the log of this package to standard error, in the format asked for."""
+    """Sends the log of this package to standard error, in the format asked for.
+
+    A person at a terminal sees a progress bar instead of a line for each step.
+    """
     handler = logging.StreamHandler(sys.stderr)
     text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     logger = logging.getLogger("connector")
     logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
+    by_a_person = log_format == "text" and sys.stderr.isatty()
+    logger.setLevel(logging.WARNING if by_a_person else logging.INFO)
     logger.propagate = False

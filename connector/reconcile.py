@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from connector.apply import Outcome
-from connector.desired import Columns
+from connector.columns import Columns
 from connector.diff import Planned, decide, shows
 from connector.fields import Field
-from connector.warehouse import Comparison, Patch
+from connector.rows import Comparison, Patch
+
+DAMAGED = "interrupted, and the warehouse does not give its body back as it was planned"
 
 
 def settle_interrupted(
@@ -23,6 +25,9 @@ def settle_interrupted(
     if current is None:
         reason = "no such lead any more; whether the patch took effect is not known"
         return [Outcome(patch, "not_found", reason) for patch in found.patches]
+    damaged = [patch for patch in found.patches if not patch.intact]
+    if damaged:
+        return [Outcome(patch, "failed", DAMAGED) for patch in found.patches]
     in_effect = [patch for patch in found.patches if shows(patch.body, current, fields)]
     outcomes = [_confirmed(patch, found) for patch in in_effect]
     rest = [patch for patch in found.patches if patch not in in_effect]
@@ -30,6 +35,12 @@ def settle_interrupted(
         reason = "interrupted before it took effect, and no longer what is wanted"
         outcomes += [Outcome(patch, "deferred", reason) for patch in rest]
     return outcomes
+
+
+def unreadable(found: Comparison, trouble: str) -> list[Outcome]:
+    """Returns the outcomes where the lead cannot be read: it is never written blindly."""
+    reason = f"interrupted, and the lead cannot be read, so it may be in effect: {trouble}"
+    return [Outcome(patch, "failed", reason) for patch in found.patches]
 
 
 def _confirmed(patch: Patch, found: Comparison) -> Outcome:

@@ -11,8 +11,8 @@ import pendulum
 
 from connector.apply import Outcome
 from connector.diff import Planned, Settled
+from connector.rows import digest
 from connector.tables import Row
-from connector.warehouse import digest
 
 
 def new_id() -> str:

@@ -1,63 +1,57 @@
-"""Reading the leads that matter and are not in the list, by the cheapest means."""
+"""Rows of the mirror: what a run reads of the leads, and what an answer shows of one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
-from connector.pipedrive.client import COST_ARCHIVED, COST_LEAD, Pipedrive
-from connector.pipedrive.errors import InDoubt, LeadNotFound, Refused
+import pendulum
 
-WORTH_A_PAGE = COST_ARCHIVED // COST_LEAD
-"""A page of the archived list costs as much as so many leads read one by one."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What Pipedrive said of one lead that was asked for.
-
-    Attributes:
-        lead: The lead, archived or not; None where there is none or it cannot be read.
-        trouble: Why it cannot be read; None where it was read or is known to be gone.
-    """
-
-    lead_id: str
-    lead: dict[str, Any] | None = None
-    trouble: str | None = None
+from connector import tables
+from connector.apply import Outcome
+from connector.job import Job
+from connector.lookup import Found, look_up
+from connector.source import BATCH, Marked, into, mirror_pages
+from connector.values import parse_uuid
 
 
-def look_up(client: Pipedrive, lead_ids: Iterable[str], workers: int) -> Iterator[Found]:
-    """Yields each lead as it is.
-
-    The archived list is read for as long as its pages bring enough of the leads to be cheaper
-    than asking for each; the rest is asked for one by one.
-    """
-    missing = set(lead_ids)
-    if len(missing) > WORTH_A_PAGE:
-        for page in client.archived_leads():
-            found = [lead for lead in page if str(lead.get("id")).lower() in missing]
-            for lead in found:
-                missing.discard(lead["id"].lower())
-                yield Found(lead["id"].lower(), lead)
-            if min(len(found), len(missing)) < WORTH_A_PAGE:
-                break
-    yield from _one_by_one(client, sorted(missing), workers)
+def listed_leads(job: Job) -> Iterator[Marked]:
+    """Yields the leads that are not archived, page by page."""
+    for rows in mirror_pages(job.client.leads(), job.run_id):
+        job.tally.leads_read += len(rows)
+        job.progress("refresh", job.tally.leads_read, None)
+        yield from into("leads", rows)
 
 
-def _one_by_one(client: Pipedrive, lead_ids: list[str], workers: int) -> Iterator[Found]:
-    waiting = iter(lead_ids)
-    with ThreadPoolExecutor(workers, thread_name_prefix="lead") as pool:
-        while batch := list(islice(waiting, 100)):
-            yield from pool.map(lambda lead_id: _look_up(client, lead_id), batch)
+def looked_up_leads(job: Job, lead_ids: list[str]) -> Iterator[Marked]:
+    """Yields the leads that the list does not show; notes those that cannot be read."""
+    looked_up = look_up(job.client, filter(_is_lead_id, lead_ids), job.settings.workers)
+    while batch := list(islice(looked_up, BATCH)):
+        job.unreadable.update({one.lead_id: one.trouble for one in batch if one.trouble})
+        job.tally.leads_read += sum(one.lead is not None for one in batch)
+        yield from into("leads", [row for one in batch if (row := _looked_up_row(job, one))])
 
 
-def _look_up(client: Pipedrive, lead_id: str) -> Found:
+def _looked_up_row(job: Job, found: Found) -> tables.Row | None:
+    if found.lead is not None:
+        return tables.lead_row(found.lead, pendulum.now("UTC"), job.run_id)
+    return None if found.trouble else _gone_row(job, found.lead_id)
+
+
+def _gone_row(job: Job, lead_id: str) -> tables.Row | None:
+    record = job.warehouse.mirrored(lead_id)
+    return record and tables.gone_row(record, pendulum.now("UTC"), job.run_id)
+
+
+def mirror_row(job: Job, outcome: Outcome) -> tables.Row | None:
+    """Returns the row of an outcome's lead; None where no answer told of it."""
+    if outcome.lead is not None:
+        return tables.lead_row(outcome.lead, outcome.finished_at, job.run_id)
+    return _gone_row(job, outcome.patch.lead_id) if outcome.gone else None
+
+
+def _is_lead_id(lead_id: str) -> bool:
     try:
-        return Found(lead_id, client.lead(lead_id))
-    except LeadNotFound:
-        return Found(lead_id)
-    except (Refused, InDoubt) as error:
-        return Found(lead_id, trouble=str(error))
+        return bool(parse_uuid(lead_id))
+    except ValueError:
+        return False

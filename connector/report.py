@@ -12,31 +12,29 @@ from rich.table import Table
 
 from connector.desired import Row
 from connector.errors import LeadSyncError
+from connector.fields import Field
+from connector.rows import Patch
 from connector.summary import EXIT_ERROR, Entry, Summary
 from connector.tables import STATUSES
-from connector.warehouse import Patch
 
 NOTHING = "—"
 
 
-def shown(value: Any) -> str:
-    """Shows a wire value: nothing as —, money as 50.5 EUR, a list by its items."""
-    if value in (None, "", []):
-        return NOTHING
-    if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
-        return f"{value['amount']} {value['currency']}"
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def change_lines(patch: Patch) -> Iterator[str]:
+def change_lines(entry: Entry) -> Iterator[str]:
     """Yields a line for each field that a patch changes: `old → new`."""
-    width = max(len(key) for key in patch.body)
-    for key, value in patch.body.items():
-        old, cleared = escape(shown(patch.before.get(key))), value is None or value == []
-        new = "[red]clear[/red]" if cleared else f"[green]{escape(shown(value))}[/green]"
-        yield f"    {key:<{width}}  {old} → {new}"
+    width = max((len(field.name) for field in entry.fields), default=0)
+    for field in entry.fields:
+        patch = entry.patch
+        if patch is not None:
+            old = escape(field.show(patch.before.get(field.key)))
+            yield f"    {escape(field.name):<{width}}  {old} → {_new(field, patch)}"
+
+
+def _new(field: Field, patch: Patch) -> str:
+    value = patch.body[field.key]
+    if value is None or value == []:
+        return "[red]clear[/red]"
+    return f"[green]{escape(field.show(value))}[/green]"
 
 
 class PlanReport:
@@ -52,9 +50,9 @@ class PlanReport:
         if entry.patch is not None:
             title = f"[bold]{escape(entry.title)}[/bold]  {entry.lead_id}"
             self._console.print(title, soft_wrap=True)
-            for line in change_lines(entry.patch):
+            for line in change_lines(entry):
                 self._console.print(line, soft_wrap=True)
-            self.fields.update(entry.patch.body.keys())
+            self.fields.update(field.name for field in entry.fields)
             self.clears += sum(value in (None, []) for value in entry.patch.body.values())
         elif entry.settled is not None:
             status, reason = entry.settled.status, escape(entry.settled.reason)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from dlt.common.configuration import configspec
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
@@ -13,6 +14,7 @@ from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
 
+from connector.diff import Status
 from connector.errors import ConfigError
 
 SECTION: Final = ("sources", "pipedrive_leads")
@@ -44,6 +46,8 @@ class Settings(WarehouseSettings):
         base_url: Scheme and host of the account, such as https://acme.pipedrive.com.
         api_token: A personal API token.
         columns: Column name → field name or key, where they do not match by themselves.
+        on_null: What NULL does: `clear`, `keep` or `reject`, for all fields or for each by name.
+        only_if_blank: Fields that are filled where they are unset, and never overwritten.
         unarchive: Whether `is_archived = false` may bring an archived lead back.
         timezone: Where timestamps with a zone become dates.
         workers: PATCHes in flight at once.
@@ -58,6 +62,8 @@ class Settings(WarehouseSettings):
     base_url: str = None  # type: ignore[assignment]
     api_token: TSecretStrValue = None  # type: ignore[assignment]
     columns: dict[str, Any] | None = None
+    on_null: Any = "clear"
+    only_if_blank: list[str] | None = None
     unarchive: bool = False
     timezone: str = "UTC"
     workers: int = 8
@@ -72,6 +78,7 @@ class Settings(WarehouseSettings):
 
     def on_resolved(self) -> None:
         """Refuses what could not work, before anything is opened or sent."""
+        self.api_token = str(self.api_token).strip()
         for problem in problems_of(self):
             raise ConfigError(problem)
 
@@ -119,9 +126,16 @@ def problems_of(settings: Settings) -> list[str]:
         problems.append(
             f"desired_table {settings.desired_table!r} is no table name; write schema.table"
         )
-    for name in ("workers", "chunk_size", "max_attempts"):
-        if getattr(settings, name) < 1:
-            problems.append(f"{name} {getattr(settings, name)} must be at least 1")
+    for name in ("workers", "chunk_size", "max_attempts", "timeout_seconds"):
+        if getattr(settings, name) <= 0:
+            problems.append(f"{name} {getattr(settings, name)} must be more than 0")
+    if unknown := set(settings.tolerate or ()) - set(get_args(Status)):
+        known = ", ".join(get_args(Status))
+        problems.append(f"tolerate names {', '.join(sorted(unknown))}; the statuses are {known}")
+    if settings.timezone not in available_timezones():
+        problems.append(f"timezone {settings.timezone!r} is unknown; write it like Europe/Berlin")
+    if not re.fullmatch(r"[!-~]+", settings.api_token):
+        problems.append("api_token holds what no token holds: spaces, or other than plain letters")
     return problems
 
 

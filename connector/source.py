@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 import dlt
@@ -12,15 +11,15 @@ from dlt.common.schema.typing import TColumnSchema, TWriteDisposition
 from dlt.extract import DltResource
 
 from connector import tables
-from connector.desired import Columns, map_columns, needs_custom_fields
+from connector.catalogue import read_fields
+from connector.columns import CHANGES, Columns, managed_names, map_columns
 from connector.diff import Planned, decide
-from connector.fields import STANDARD_FIELDS, Field, custom_fields
+from connector.errors import DesiredTableError
+from connector.fields import Field
 from connector.pipedrive.client import Pipedrive
 from connector.records import new_id, patch_rows
 from connector.settings import SECTION, Settings, load_settings
 from connector.warehouse import Warehouse, open_warehouse
-
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TableHints(TypedDict, total=False):
@@ -45,6 +44,8 @@ HINTS: dict[str, TableHints] = {
         "columns": tables.SYNC_RUNS,
     },
 }
+BATCH = 1000
+"""Rows that go to dlt at once."""
 Marked = Any
 """A batch of rows with the table that they belong to."""
 
@@ -68,28 +69,42 @@ def empty_tables(names: Iterable[str]) -> list[DltResource]:
     return [dlt.resource(marker, name=name, max_table_nesting=0, **HINTS[name]) for name in names]
 
 
-def mirror_pages(pages: Iterable[list[dict[str, Any]]]) -> Iterator[list[tables.Row]]:
+def mirror_pages(pages: Iterable[list[dict[str, Any]]], run_id: str) -> Iterator[list[tables.Row]]:
     """Turns pages of the API into rows of the mirror; a record without an id is no lead."""
     for page in pages:
         read_at = pendulum.now("UTC")
-        yield [tables.lead_row(lead, read_at) for lead in page if lead.get("id")]
+        yield [tables.lead_row(lead, read_at, run_id) for lead in page if lead.get("id")]
 
 
 def columns_for(
     warehouse: Warehouse, client: Pipedrive, settings: Settings
 ) -> tuple[Columns, Mapping[str, Field]]:
-    """Maps the desired table's columns; asks for the account's own fields only when needed.
+    """Maps the desired table's columns; returns what they manage, and every field by its key.
 
     Raises:
         DesiredTableError: The table is missing or a column maps to nothing.
+        ConfigError: A rule in config names no field.
     """
-    names = warehouse.columns()
+    columns = warehouse.columns()
+    if columns.get(CHANGES, "").startswith("STRUCT"):
+        raise DesiredTableError(
+            "the column changes is a STRUCT, in which every row has every key, so that each would "
+            "be cleared; make it JSON"
+        )
     renamed = {name.lower(): str(target) for name, target in (settings.columns or {}).items()}
-    fields = list(STANDARD_FIELDS)
-    if needs_custom_fields(names, renamed):
-        fields += custom_fields(client.lead_fields())
-    columns = map_columns(names, fields, renamed, settings.timezone)
-    return columns, {field.key: field for field in fields}
+    names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
+    if CHANGES in columns:
+        names |= dict.fromkeys(warehouse.changed_names() - names.keys(), "JSON")
+    fields = read_fields(client, names)
+    mapped = map_columns(
+        columns,
+        fields,
+        renamed,
+        settings.timezone,
+        on_null=settings.on_null,
+        only_if_blank=settings.only_if_blank or (),
+    )
+    return mapped, {field.key: field for field in fields}
 
 
 @dlt.source(name=SECTION[1], section=SECTION[1], max_table_nesting=0)
@@ -111,14 +126,14 @@ def pipedrive_leads(
 
     @dlt.resource(**HINTS["leads"])
     def leads() -> Iterator[list[tables.Row]]:
-        yield from mirror_pages(client.leads())
+        yield from mirror_pages(client.leads(), new_id())
 
     @dlt.resource(selected=False, **HINTS["lead_patches"])
     def lead_patches() -> Iterator[tables.Row]:
         plan_id = new_id()
         with open_warehouse(dlt.current.pipeline(), settings) as warehouse:
             columns, _ = columns_for(warehouse, client, settings)
-            for number, found in enumerate(warehouse.compared(BEGINNING, None)):
+            for number, found in enumerate(warehouse.compared(None, None)):
                 decision = decide(found.rows, found.current, columns, unarchive=settings.unarchive)
                 if isinstance(decision, Planned):
                     yield from patch_rows(plan_id, number, decision)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from connector.diff import Settled
+from connector.fields import Field
+from connector.rows import Patch
 from connector.tables import STATUSES
-from connector.warehouse import Patch
 
 State = Literal["running", "done", "stopped", "failed"]
 
@@ -22,12 +23,17 @@ EXIT_DONE, EXIT_ERROR, EXIT_CHANGES, EXIT_INCOMPLETE, EXIT_STOPPED = 0, 1, 2, 3,
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of work in a plan: a patch, or the reason why a lead gets none."""
+    """One lead of a plan: its patch, or the reason why it gets none.
+
+    Attributes:
+        fields: The fields of the patch's keys, in their order, with the names of their values.
+    """
 
     lead_id: str | None
     title: str
     patch: Patch | None = None
     settled: Settled | None = None
+    fields: Sequence[Field] = ()
 
 
 @dataclass

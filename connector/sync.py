@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby, islice
 from typing import Any
 
-import pendulum
-
 from connector import tables
 from connector.apply import Outcome, Sender, send_in_chunks
-from connector.desired import Columns
-from connector.diff import Decision, Planned, Settled, Unchanged, decide
+from connector.catalogue import read_names
+from connector.columns import Columns
+from connector.diff import Decision, Planned, Settled, Unchanged, decide, unknown_field
+from connector.errors import DesiredTableError
 from connector.fields import Field
 from connector.job import Job, Progress, open_job, recorded, run_row, silent
-from connector.kinds import parse_uuid
 from connector.pipedrive.errors import Interrupted
-from connector.reconcile import settle_interrupted
+from connector.reconcile import settle_interrupted, unreadable
 from connector.records import outcome_row, patch_rows, settled_row
-from connector.refresh import Found, look_up
-from connector.source import Marked, batches, columns_for, empty_tables, into, mirror_pages
+from connector.refresh import listed_leads, looked_up_leads, mirror_row
+from connector.rows import Comparison, Patch
+from connector.source import BATCH, Marked, batches, columns_for, empty_tables, into
 from connector.summary import Entry, Summary
-from connector.warehouse import Comparison, Patch
 
-BATCH = 1000
+DEFERRED_CHUNK = 20_000
 MOST_SHOWN = 1000
 """Rows without a patch that a plan keeps in memory to show."""
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -39,7 +41,7 @@ def run(
 
     Args:
         lead: Only this lead.
-        limit: Plan at most so many leads; the next run goes on behind them.
+        limit: Change at most so many leads; those that failed before come last.
         progress: Told how far the run is.
         **settings: Settings that win over dlt's configuration; see `connector.settings`.
 
@@ -50,8 +52,9 @@ def run(
         LeadSyncError: The run could not go on.
     """
     with open_job("run", settings, lead=lead, limit=limit, progress=progress) as job:
-        columns, fields = begin(job)
         with recorded(job):
+            begin(job)
+            columns, fields = understand(job)
             refresh(job)
             reconcile(job, columns, fields)
             plan_changes(job, columns)
@@ -71,7 +74,7 @@ def plan(
 
     Args:
         lead: Only this lead.
-        limit: Plan at most so many leads.
+        limit: Plan at most so many leads; those that failed before come last.
         progress: Told how far the run is.
         show: Called for each patch, and for each lead that gets none for a reason.
         **settings: Settings that win over dlt's configuration.
@@ -80,47 +83,63 @@ def plan(
         LeadSyncError: The plan could not be made.
     """
     with open_job("plan", settings, lead=lead, limit=limit, progress=progress) as job:
-        columns, _ = begin(job)
         with recorded(job):
+            begin(job)
+            columns, fields = understand(job)
             refresh(job)
             settled = plan_changes(job, columns)
             if show:
-                show_plan(job, settled, show)
+                show_plan(job, settled, fields, show)
         return job.summary()
 
 
-def begin(job: Job) -> tuple[Columns, Mapping[str, Field]]:
-    """Loads what an earlier run left, understands the desired table, and notes the start."""
+def begin(job: Job) -> None:
+    """Loads what an earlier run left in dlt's folder, and notes that this run is under way."""
     if job.pipeline.has_pending_data:
+        log.info("loading what an earlier run left")
         job.load(None)
+    job.load([*empty_tables(job.warehouse.missing_tables()), batches(_begun(job))])
+
+
+def understand(job: Job) -> tuple[Columns, Mapping[str, Field]]:
+    """Maps the desired table's columns to the account's fields.
+
+    Raises:
+        DesiredTableError: The table is missing, a column maps to nothing, or the one lead that
+            is asked for has no row.
+    """
     columns, fields = columns_for(job.warehouse, job.client, job.settings)
     job.tally.desired_rows = job.warehouse.count_desired(job.lead)
-    job.load([*empty_tables(job.warehouse.missing_tables()), batches(_begun(job))])
+    if job.lead and not job.tally.desired_rows:
+        raise DesiredTableError(f"{job.settings.desired_table} has no row for lead {job.lead}")
+    log.info("%d desired rows manage %d columns", job.tally.desired_rows, len(columns.managed))
     return columns, fields
 
 
 def refresh(job: Job) -> None:
     """Reads the leads as they are into the mirror."""
     if job.lead is None:
-        job.load(batches(_listed_leads(job)))
-    unknown = list(job.warehouse.unknown(job.started_at, job.lead))
-    looked_up = look_up(job.client, filter(_is_lead_id, unknown), job.settings.workers)
-    job.load(batches(_looked_up_leads(job, looked_up)))
+        job.load(batches(listed_leads(job)))
+    job.load(batches(looked_up_leads(job, list(job.warehouse.unknown(job.run_id, job.lead)))))
+    log.info("read %d leads", job.tally.leads_read)
 
 
 def reconcile(job: Job, columns: Columns, fields: Mapping[str, Field]) -> None:
     """Settles what an interrupted run left: in effect, still to be sent, or overtaken."""
 
     def settled() -> Iterator[Marked]:
-        for found in job.warehouse.interrupted(job.started_at):
-            if str(found.lead_id) not in job.unreadable:
-                outcomes = settle_interrupted(
-                    found, columns, fields, unarchive=job.settings.unarchive
-                )
-                yield from _counted(job, outcomes)
+        for found in job.warehouse.interrupted(job.run_id, job.lead):
+            trouble = job.unreadable.get(found.lead_id or "")
+            if trouble:
+                yield from _counted(job, unreadable(found, trouble))
+            else:
+                rules = {"unarchive": job.settings.unarchive}
+                yield from _counted(job, settle_interrupted(found, columns, fields, **rules))
 
     job.load(batches(settled()))
-    job.tally.planned += job.warehouse.count_unfinished()
+    job.tally.planned = job.warehouse.count_unfinished(job.lead)
+    if job.limit is not None:
+        job.tally.planned = min(job.tally.planned, job.limit)
 
 
 def plan_changes(job: Job, columns: Columns) -> list[Settled]:
@@ -137,6 +156,7 @@ def plan_changes(job: Job, columns: Columns) -> list[Settled]:
                 yield from into("lead_outcomes", _settled_rows(job, settled))
 
     job.load(batches(rows()))
+    log.info("%d leads to change, %d unchanged", job.tally.planned, job.tally.unchanged)
     return without
 
 
@@ -147,27 +167,33 @@ def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
         PipedriveError: What ended the sending early; every outcome is loaded by then.
     """
     sender = Sender(job.client, fields)
-    leads = (list(group) for _, group in groupby(job.warehouse.unfinished(), _lead_of))
-    total = job.warehouse.count_unfinished()
+    leads = (list(group) for _, group in groupby(job.warehouse.unfinished(job.lead), _lead_of))
     chunks = send_in_chunks(
-        leads,
+        islice(leads, job.limit),
         sender.send_lead,
         workers=job.settings.workers,
-        chunk_size=job.settings.chunk_size,
-        progress=lambda done: job.progress("apply", done, total),
+        chunk_size=lambda: DEFERRED_CHUNK if job.client.stop.is_set() else job.settings.chunk_size,
     )
+    sent = 0
     for outcomes in chunks:
         job.load(batches(_counted(job, outcomes)))
+        sent += len(outcomes)
+        job.progress("apply", sent, job.tally.planned)
+        log.info("%d patches done", sent)
     if sender.halted_by is not None:
         raise sender.halted_by
     if job.client.stop.is_set():
         raise Interrupted("asked to stop")
 
 
-def show_plan(job: Job, settled: list[Settled], show: Callable[[Entry], None]) -> None:
-    """Passes on every patch of the plan, then the leads that get none."""
+def show_plan(
+    job: Job, settled: list[Settled], fields: Mapping[str, Field], show: Callable[[Entry], None]
+) -> None:
+    """Passes on every patch of the plan with its fields, then the leads that get none."""
+    named = {field.key: field for field in read_names(job.client, fields.values())}
     for patch, title in job.warehouse.planned(job.plan_id):
-        show(Entry(patch.lead_id, title, patch=patch))
+        changed = [named.get(key) or unknown_field(key) for key in patch.body]
+        show(Entry(patch.lead_id, title, patch=patch, fields=changed))
     for one in settled:
         show(Entry(one.lead_id, "", settled=one))
 
@@ -179,38 +205,13 @@ def _begun(job: Job) -> Iterator[Marked]:
     yield from into("sync_runs", [*interrupted, run_row(job)])
 
 
-def _listed_leads(job: Job) -> Iterator[Marked]:
-    for rows in mirror_pages(job.client.leads()):
-        job.tally.leads_read += len(rows)
-        job.progress("refresh", job.tally.leads_read, None)
-        yield from into("leads", rows)
-
-
-def _looked_up_leads(job: Job, looked_up: Iterator[Found]) -> Iterator[Marked]:
-    while batch := list(islice(looked_up, BATCH)):
-        job.unreadable.update({one.lead_id: one.trouble for one in batch if one.trouble})
-        job.tally.leads_read += sum(one.lead is not None for one in batch)
-        yield from into("leads", [row for one in batch if (row := _looked_up_row(job, one))])
-
-
-def _looked_up_row(job: Job, found: Found) -> tables.Row | None:
-    if found.lead is not None:
-        return tables.lead_row(found.lead, pendulum.now("UTC"))
-    return None if found.trouble else _gone_row(job, found.lead_id)
-
-
-def _gone_row(job: Job, lead_id: str) -> tables.Row | None:
-    record = job.warehouse.mirrored(lead_id)
-    return record and tables.gone_row(record, pendulum.now("UTC"))
-
-
 def _decisions(job: Job, columns: Columns) -> Iterator[Decision]:
-    planned = 0
-    for found in job.warehouse.compared(job.started_at, job.lead):
-        if planned == job.limit:
+    dry = job.command == "plan"
+    compared = job.warehouse.compared if dry else job.warehouse.compared_anew
+    for found in compared(job.run_id, job.lead):
+        if job.tally.planned == job.limit:
             return
         decision = _decide(job, found, columns)
-        planned += isinstance(decision, Planned)
         _count(job, decision)
         yield decision
 
@@ -252,22 +253,9 @@ def _counted(job: Job, outcomes: list[Outcome]) -> Iterator[Marked]:
     """Counts outcomes and yields their rows, and the mirror's rows of their leads."""
     job.tally.statuses.update(outcome.status for outcome in outcomes)
     yield from into("lead_outcomes", [outcome_row(job.run_id, one) for one in outcomes])
-    leads = {one.patch.lead_id: row for one in outcomes if (row := _mirror_row(job, one))}
+    leads = {one.patch.lead_id: row for one in outcomes if (row := mirror_row(job, one))}
     yield from into("leads", list(leads.values()))
-
-
-def _mirror_row(job: Job, outcome: Outcome) -> tables.Row | None:
-    if outcome.lead is not None:
-        return tables.lead_row(outcome.lead, outcome.finished_at)
-    return _gone_row(job, outcome.patch.lead_id) if outcome.gone else None
 
 
 def _lead_of(patch: Patch) -> str:
     return patch.lead_id
-
-
-def _is_lead_id(lead_id: str) -> bool:
-    try:
-        return bool(parse_uuid(lead_id))
-    except ValueError:
-        return False

@@ -17,7 +17,8 @@ from dlt.common.schema.typing import TColumnSchema
 
 from connector.diff import Status
 from connector.fields import is_custom_key
-from connector.kinds import read_id, read_money
+from connector.kinds import read_money
+from connector.wire import read_id
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 Row = dict[str, Any]
@@ -54,6 +55,7 @@ LEADS = _columns(
     custom_fields="json",
     record="json",
     read_at="timestamp",
+    read_by="text",
     gone_at="timestamp",
 )
 LEADS["value_amount"]["precision"], LEADS["value_amount"]["scale"] = 38, 9
@@ -121,24 +123,31 @@ SYNC_RUNS = _columns(
 )
 
 
-def lead_row(lead: Mapping[str, Any], read_at: datetime) -> Row:
-    """Returns a lead's row of the mirror: the API's fields as columns, and the whole record."""
+def lead_row(lead: Mapping[str, Any], read_at: datetime, run_id: str) -> Row:
+    """Returns a lead's row of the mirror: the API's fields as columns, and the whole record.
+
+    Args:
+        lead: The lead as the API returned it.
+        read_at: When.
+        run_id: Which run read it; unlike a clock, it cannot be set back.
+    """
     money = read_money(lead.get("value"))
     return {
         **{name: _cast(lead.get(name), kind) for name, kind in LEAD_TYPES.items()},
         "id": str(lead["id"]).lower(),
         "value_amount": _decimal(money and money.amount),
         "value_currency": money and money.currency,
-        "custom_fields": {key: lead[key] for key in lead if is_custom_key(key.split("_")[0])},
+        "custom_fields": {key: lead[key] for key in lead if is_custom_key(key)},
         "record": dict(lead),
         "read_at": read_at,
+        "read_by": run_id,
         "gone_at": None,
     }
 
 
-def gone_row(record: Mapping[str, Any], read_at: datetime) -> Row:
+def gone_row(record: Mapping[str, Any], read_at: datetime, run_id: str) -> Row:
     """Returns the mirror's row of a lead that Pipedrive no longer has."""
-    return {**lead_row(record, read_at), "gone_at": read_at}
+    return {**lead_row(record, read_at, run_id), "gone_at": read_at}
 
 
 def _cast(value: Any, data_type: TDataType) -> Any:

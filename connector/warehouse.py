@@ -6,16 +6,12 @@ program out, and the proof that outcomes can be written; dlt loads beside it.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import count, groupby
 from typing import Any
 
 import dlt
-import orjson
+from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.destinations.exceptions import (
     DatabaseException,
     DatabaseUndefinedRelation,
@@ -23,45 +19,24 @@ from dlt.destinations.exceptions import (
 )
 from dlt.destinations.sql_client import SqlClientBase
 
+from connector.columns import CHANGES
 from connector.desired import Row
-from connector.diff import Lead
-from connector.errors import DesiredTableError, LockedError, WarehouseError
-from connector.kinds import from_json
+from connector.errors import ConfigError, DesiredTableError, LockedError, WarehouseError
+from connector.rows import (
+    MARK,
+    Comparison,
+    Patch,
+    by_lead,
+    document_of,
+    patch_of,
+    read_row,
+    readers_for,
+)
 from connector.settings import WarehouseSettings
 from connector.tables import SYNC_RUNS
 
 FETCH = 1000
 WRITTEN = ("leads", "lead_patches", "lead_outcomes", "sync_runs")
-PATCH = ("patch_id", "plan_id", "lead_id", "body", "before", "digest")
-MARKS = ("_lead", "_record", "_patch_id", "_plan_id", "_body", "_before", "_digest")
-
-
-@dataclass(frozen=True)
-class Patch:
-    """A row of `lead_patches`."""
-
-    patch_id: str
-    plan_id: str
-    lead_id: str
-    body: dict[str, Any]
-    before: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The rows that want something of one lead, beside the lead as it is.
-
-    Attributes:
-        lead_id: Lower case; None for a row that names no lead.
-        rows: Its rows in the desired table; none where it left the table since it was planned.
-        current: The lead as this run read it; None where Pipedrive has none.
-        patches: What an earlier run planned for it and left without an outcome.
-    """
-
-    lead_id: str | None
-    rows: Sequence[Row]
-    current: Lead | None
-    patches: Sequence[Patch] = ()
 
 
 @contextmanager
@@ -69,12 +44,16 @@ def open_warehouse(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Itera
     """Opens the connection that a run holds from its first step to its last.
 
     Raises:
+        ConfigError: The destination's settings cannot be used.
         LockedError: Another program has the DuckDB file open.
         WarehouseError: It cannot be opened.
     """
-    client = pipeline.sql_client()
     try:
+        client = pipeline.sql_client()
         client.open_connection()
+    except ConfigurationException as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"the destination cannot be used: {reason}") from None
     except DestinationConnectionError as error:
         raise _opening_error(error) from None
     try:
@@ -85,7 +64,7 @@ def open_warehouse(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Itera
 
 def _opening_error(error: Exception) -> WarehouseError | LockedError:
     reason = str(error).partition("The actual reason given is: ")[2] or str(error)
-    if "lock" in reason.lower():
+    if "Could not set lock" in reason:
         return LockedError(f"another program holds the warehouse: {reason.splitlines()[0]}")
     return WarehouseError(f"the warehouse cannot be opened: {reason.splitlines()[0]}")
 
@@ -99,25 +78,24 @@ class Warehouse:
         self._lead_id = "lower(trim(CAST(d.lead_id AS VARCHAR)))"
         self._qualified = client.make_qualified_table_name
         self._leads, self._runs = self._qualified("leads"), self._qualified("sync_runs")
+        self._outcomes = self._qualified("lead_outcomes")
         self._unfinished = (
-            "(SELECT p.* FROM {patches} p LEFT JOIN {outcomes} o ON o.patch_id = p.patch_id "
-            "WHERE o.patch_id IS NULL AND p.plan_id IN (SELECT plan_id FROM {runs} "
+            f"(SELECT p.* FROM {self._qualified('lead_patches')} p "
+            f"LEFT JOIN {self._outcomes} o ON o.patch_id = p.patch_id "
+            f"WHERE o.patch_id IS NULL AND p.plan_id IN (SELECT plan_id FROM {self._runs} "
             "WHERE state IN ('running', 'failed') AND command <> 'plan'))"
-        ).format(
-            patches=self._qualified("lead_patches"),
-            outcomes=self._qualified("lead_outcomes"),
-            runs=self._runs,
         )
 
-    def columns(self) -> list[str]:
-        """Returns the desired table's column names.
+    def columns(self) -> dict[str, str]:
+        """Returns the desired table's columns, in lower case, with their types.
 
         Raises:
             DesiredTableError: There is no such table.
         """
         try:
             with self._client.execute_query(f"SELECT * FROM {self._table} WHERE 1 = 0") as cursor:
-                return [column[0].lower() for column in cursor.description or ()]
+                found = cursor.description or ()
+                return {column[0].lower(): str(column[1]) for column in found}
         except DatabaseUndefinedRelation:
             raise DesiredTableError(
                 f"the warehouse has no table {self._table}; create it, or set desired_table"
@@ -125,16 +103,20 @@ class Warehouse:
         except DatabaseException as error:
             raise WarehouseError(f"{self._table} cannot be read: {error}") from None
 
+    def changed_names(self) -> set[str]:
+        """Returns every key that the `changes` of some row holds."""
+        names: set[str] = set()
+        for row in self._query(f"SELECT {CHANGES} FROM {self._table} WHERE {CHANGES} IS NOT NULL"):
+            try:
+                document = document_of(row[CHANGES])
+            except ValueError:
+                continue  # a row's trouble, told when the row is read
+            names.update(document if isinstance(document, dict) else ())
+        return names
+
     def missing_tables(self) -> list[str]:
         """Returns which of the tables that a run writes do not exist yet."""
         return [name for name in WRITTEN if not self._exists(name)]
-
-    def _exists(self, name: str) -> bool:
-        try:
-            list(self._query(f"SELECT 1 FROM {self._qualified(name)} WHERE 1 = 0"))
-        except DatabaseUndefinedRelation:
-            return False
-        return True
 
     def count_desired(self, lead: str | None) -> int:
         """Returns how many rows the desired table has, or has of one lead."""
@@ -142,101 +124,128 @@ class Warehouse:
         [row] = self._query(f"SELECT count(*) AS n FROM {self._table} d {where}", *args)
         return int(row["n"])
 
-    def unknown(self, read_since: datetime, lead: str | None) -> Iterator[str]:
+    def unknown(self, run_id: str, lead: str | None) -> Iterator[str]:
         """Yields the leads that matter to this run and that it has not read yet."""
         where, args = self._only(lead)
-        wanted = f"SELECT {self._lead_id} AS lead_id FROM {self._table} d {where}"
-        yield from (
-            row["lead_id"]
-            for row in self._query(
-                f"SELECT DISTINCT w.lead_id FROM ({wanted} UNION ALL "
-                f"SELECT lead_id FROM {self._unfinished} u) w "
-                f"LEFT JOIN {self._leads} m ON m.id = w.lead_id AND m.read_at >= %s "
-                "WHERE m.id IS NULL AND w.lead_id IS NOT NULL",
-                *args,
-                read_since,
-            )
+        rows = self._query(
+            "SELECT DISTINCT w.lead_id FROM ("
+            f"SELECT {self._lead_id} AS lead_id FROM {self._table} d {where} UNION ALL "
+            f"SELECT u.lead_id FROM {self._unfinished} u {self._only_of('u', lead)}"
+            f") w LEFT JOIN {self._leads} m ON m.id = w.lead_id AND m.read_by = %s "
+            "WHERE m.id IS NULL AND w.lead_id IS NOT NULL",
+            *args,
+            *args,
+            run_id,
         )
+        return (row["lead_id"] for row in rows)
 
     def mirrored(self, lead_id: str) -> dict[str, Any] | None:
         """Returns a lead as it was last read, in this run or an earlier one."""
         sql = f"SELECT record FROM {self._leads} WHERE id = %s"
-        return next((_json(row["record"]) for row in self._query(sql, lead_id)), None)
+        return next((document_of(row["record"]) for row in self._query(sql, lead_id)), None)
 
-    def interrupted(self, read_since: datetime) -> Iterator[Comparison]:
+    def interrupted(self, run_id: str, lead: str | None) -> Iterator[Comparison]:
         """Yields the leads that an earlier run planned and left without an outcome."""
-        rows = self._query(
-            "SELECT d.*, u.lead_id AS _lead, m.record AS _record, u.patch_id AS _patch_id, "
-            "u.plan_id AS _plan_id, u.body AS _body, u.before AS _before, u.digest AS _digest "
+        args = [lead] if lead else []
+        return self._compare(
+            f"SELECT d.*, u.lead_id AS {MARK}lead, m.record AS {MARK}record, "
+            f"u.patch_id AS {MARK}patch_id, u.plan_id AS {MARK}plan_id, u.body AS {MARK}body, "
+            f"u.before AS {MARK}before, u.digest AS {MARK}digest "
             f"FROM {self._unfinished} u "
             f"LEFT JOIN {self._table} d ON {self._lead_id} = u.lead_id "
-            f"LEFT JOIN {self._leads} m ON m.id = u.lead_id AND m.read_at >= %s "
-            "AND m.gone_at IS NULL ORDER BY u.lead_id, u.patch_id",
-            read_since,
-        )
-        return _by_lead(rows)
-
-    def compared(self, read_since: datetime, lead: str | None) -> Iterator[Comparison]:
-        """Yields every lead of the desired table that has no unfinished patch."""
-        where, args = self._only(lead)
-        rows = self._query(
-            f"SELECT d.*, {self._lead_id} AS _lead, m.record AS _record "
-            f"FROM (SELECT * FROM {self._table} d {where}) d "
-            f"LEFT JOIN {self._leads} m ON m.id = {self._lead_id} AND m.read_at >= %s "
-            "AND m.gone_at IS NULL "
-            f"WHERE {self._lead_id} IS NULL "
-            f"OR {self._lead_id} NOT IN (SELECT lead_id FROM {self._unfinished} u) "
-            f"ORDER BY {self._lead_id}",
+            f"LEFT JOIN {self._leads} m ON m.id = u.lead_id AND m.read_by = %s "
+            f"AND m.gone_at IS NULL {self._only_of('u', lead)} "
+            "ORDER BY u.lead_id, u.patch_id",
+            run_id,
             *args,
-            read_since,
         )
-        return _by_lead(rows)
 
-    def unfinished(self) -> Iterator[Patch]:
+    def compared(self, run_id: str | None, lead: str | None) -> Iterator[Comparison]:
+        """Yields every lead of the desired table; those that failed before come last.
+
+        Args:
+            run_id: Compare with what this run has read; None for whatever was read last.
+            lead: Only this lead.
+        """
+        return self._compared(run_id, lead, "1 = 1")
+
+    def compared_anew(self, run_id: str, lead: str | None) -> Iterator[Comparison]:
+        """Yields the same, but for the leads with a patch that is still to be sent."""
+        unfinished = f"SELECT u.lead_id FROM {self._unfinished} u"
+        is_new = f"({self._lead_id} IS NULL OR {self._lead_id} NOT IN ({unfinished}))"
+        return self._compared(run_id, lead, is_new)
+
+    def _compared(self, run_id: str | None, lead: str | None, which: str) -> Iterator[Comparison]:
+        where, args = self._only(lead)
+        return self._compare(
+            f"SELECT d.*, {self._lead_id} AS {MARK}lead, m.record AS {MARK}record "
+            f"FROM (SELECT * FROM {self._table} d {where}) d "
+            f"LEFT JOIN {self._leads} m ON m.id = {self._lead_id} "
+            "AND m.read_by = coalesce(%s, m.read_by) AND m.gone_at IS NULL "
+            f"LEFT JOIN (SELECT DISTINCT lead_id FROM {self._outcomes} "
+            f"WHERE status IN ('failed', 'ignored')) f ON f.lead_id = {self._lead_id} "
+            f"WHERE {which} "
+            f"ORDER BY CASE WHEN f.lead_id IS NULL THEN 0 ELSE 1 END, {self._lead_id}",
+            *args,
+            run_id,
+        )
+
+    def unfinished(self, lead: str | None) -> Iterator[Patch]:
         """Yields released patches without an outcome, in the order in which to send them."""
-        last = ""
-        while True:
+        last: str | None = ""
+        while last is not None:
             sql = (
-                f"SELECT * FROM {self._unfinished} p WHERE p.patch_id > %s "
-                f"ORDER BY p.patch_id LIMIT {FETCH}"
+                f"SELECT * FROM (SELECT * FROM {self._unfinished} u {self._only_of('u', lead)}) p "
+                f"WHERE p.patch_id > %s ORDER BY p.patch_id LIMIT {FETCH}"
             )
-            page = [_patch(row) for row in self._query(sql, last)]
+            page = [patch_of(row) for row in self._query(sql, *([lead] if lead else []), last)]
             yield from page
-            if len(page) < FETCH:
-                return
-            last = page[-1].patch_id
+            last = page[-1].patch_id if len(page) == FETCH else None
 
-    def count_unfinished(self) -> int:
-        """Returns how many released patches have no outcome."""
-        [row] = self._query(f"SELECT count(*) AS n FROM {self._unfinished} u")
+    def count_unfinished(self, lead: str | None) -> int:
+        """Returns how many leads have released patches without an outcome."""
+        which = self._only_of("u", lead)
+        sql = f"SELECT count(DISTINCT u.lead_id) AS n FROM {self._unfinished} u {which}"
+        [row] = self._query(sql, *([lead] if lead else []))
         return int(row["n"])
 
     def planned(self, plan_id: str) -> Iterator[tuple[Patch, str]]:
         """Yields a plan's patches with their leads' titles."""
-        patches = self._qualified("lead_patches")
         rows = self._query(
-            f"SELECT p.*, m.title AS _title FROM {patches} p "
+            f"SELECT p.*, m.title AS {MARK}title FROM {self._qualified('lead_patches')} p "
             f"LEFT JOIN {self._leads} m ON m.id = p.lead_id "
             "WHERE p.plan_id = %s ORDER BY p.patch_id",
             plan_id,
         )
-        return ((_patch(row), row["_title"] or "") for row in rows)
+        return ((patch_of(row), row[f"{MARK}title"] or "") for row in rows)
 
     def runs(self, run_id: str | None = None, limit: int = 20) -> list[Row]:
         """Returns the latest runs, newest first, or one run."""
+        if not self._exists("sync_runs"):
+            return []
         where, args = ("WHERE run_id = %s", [run_id]) if run_id else ("", [])
-        sql = f"SELECT * FROM {self._runs} {where} ORDER BY started_at DESC LIMIT {limit}"
-        return list(self._query(sql, *args))
+        sql = f"SELECT {', '.join(SYNC_RUNS)} FROM {self._runs} {where} "
+        return list(self._query(f"{sql} ORDER BY started_at DESC LIMIT {limit}", *args))
 
     def interrupted_runs(self) -> list[Row]:
         """Returns the runs that never came to their end."""
-        if "sync_runs" in self.missing_tables():
+        if not self._exists("sync_runs"):
             return []
-        names = ", ".join(SYNC_RUNS)
-        return list(self._query(f"SELECT {names} FROM {self._runs} WHERE state = 'running'"))
+        sql = f"SELECT {', '.join(SYNC_RUNS)} FROM {self._runs} WHERE state = 'running'"
+        return list(self._query(sql))
 
     def _only(self, lead: str | None) -> tuple[str, list[str]]:
-        return (f"WHERE {self._lead_id} = %s", [lead.strip().lower()]) if lead else ("", [])
+        return (f"WHERE {self._lead_id} = %s", [lead]) if lead else ("", [])
+
+    def _only_of(self, table: str, lead: str | None) -> str:
+        return f"WHERE {table}.lead_id = %s" if lead else ""
+
+    def _exists(self, name: str) -> bool:
+        try:
+            list(self._query(f"SELECT 1 AS n FROM {self._qualified(name)} WHERE 1 = 0"))
+        except DatabaseUndefinedRelation:
+            return False
+        return True
 
     def _query(self, sql: str, *args: Any) -> Iterator[dict[str, Any]]:
         with self._client.execute_query(sql, *args) as cursor:
@@ -244,57 +253,9 @@ class Warehouse:
             for rows in cursor.iter_fetch(FETCH):
                 yield from (dict(zip(names, row, strict=True)) for row in rows)
 
-
-def _by_lead(rows: Iterator[dict[str, Any]]) -> Iterator[Comparison]:
-    alone = count()
-
-    def key(row: Mapping[str, Any]) -> Any:
-        return next(alone) if row["_lead"] is None else row["_lead"]
-
-    for _, group in groupby(rows, key):
-        found = list(group)
-        first = found[0]
-        patches = {row["_patch_id"]: _joined_patch(row) for row in found if "_patch_id" in row}
-        yield Comparison(
-            first["_lead"],
-            # Each patch brings every desired row of its lead, or one of NULLs where there is none.
-            [_desired(row) for row in found if _same_patch(row, first) and _is_desired(row)],
-            _json(first["_record"]),
-            list(patches.values()),
-        )
-
-
-def _same_patch(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return bool(row.get("_patch_id") == other.get("_patch_id"))
-
-
-def _is_desired(row: Mapping[str, Any]) -> bool:
-    return (row["lead_id"] is None) == (row["_lead"] is None)
-
-
-def _desired(row: Mapping[str, Any]) -> Row:
-    return {name: value for name, value in row.items() if name not in MARKS}
-
-
-def _joined_patch(row: Mapping[str, Any]) -> Patch:
-    return _patch({name: row["_lead" if name == "lead_id" else f"_{name}"] for name in PATCH})
-
-
-def _patch(row: Mapping[str, Any]) -> Patch:
-    body = _json(row["body"])
-    if digest(body) != row["digest"]:
-        raise WarehouseError(
-            f"the warehouse does not give back the body of patch {row['patch_id']} as it was "
-            "planned; nothing of this plan may be sent"
-        )
-    before = _json(row["before"])
-    return Patch(row["patch_id"], row["plan_id"], row["lead_id"], body, before)
-
-
-def digest(body: Mapping[str, Any]) -> str:
-    """Returns what tells a body from one that its way through the warehouse has changed."""
-    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def _json(value: Any) -> Any:
-    return from_json(value) if isinstance(value, str) else value
+    def _compare(self, sql: str, *args: Any) -> Iterator[Comparison]:
+        """Runs a query of the desired table's columns and marked ones, ordered by lead."""
+        with self._client.execute_query(sql, *args) as cursor:
+            readers = readers_for(cursor.description or ())
+            rows = (row for rows in iter(lambda: cursor.fetchmany(FETCH), []) for row in rows)
+            yield from by_lead(read_row(row, readers) for row in rows)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from connector.pipedrive.errors import (
+    AccountError,
     Answer,
     BudgetSpent,
     InDoubt,
@@ -23,7 +24,7 @@ from connector.pipedrive.errors import (
     classify,
 )
 from connector.pipedrive.limits import Limiter
-from connector.pipedrive.paging import PAGE_LIMIT, next_start, rows_of
+from connector.pipedrive.paging import PAGE_LIMIT, ahead, next_start, rows_of
 from connector.pipedrive.retry import LONGEST_WAIT_SECONDS, asked_wait, retrying
 from connector.pipedrive.usage import Usage
 
@@ -109,7 +110,7 @@ class Pipedrive:
 
     def leads(self) -> Iterator[list[Json]]:
         """Yields the leads that are not archived, by page, oldest first."""
-        return self._pages("/leads", COST_LIST)
+        return ahead(self._pages("/leads", COST_LIST))
 
     def archived_leads(self) -> Iterator[list[Json]]:
         """Yields the archived leads, by page."""
@@ -119,6 +120,16 @@ class Pipedrive:
         """Returns the definitions of all lead fields, custom ones with their 40-hex key."""
         return [row for page in self._pages("/leadFields", COST_LIST) for row in page]
 
+    def lead_labels(self) -> list[Json]:
+        """Returns all lead labels; they come on one page (documented)."""
+        usage = Usage(self.usage)
+        call = partial(self._call, "GET", "/leadLabels", COST_LABELS, usage)
+        return rows_of(self._again(usage, call))
+
+    def users(self) -> list[Json]:
+        """Returns the account's users, with their e-mail addresses."""
+        return [row for page in self._pages("/users", COST_LIST) for row in page]
+
     def me(self) -> Json:
         """Returns the user whom the token belongs to."""
         usage = Usage(self.usage)
@@ -126,26 +137,16 @@ class Pipedrive:
         return _record(answer, key="id")
 
     def _pages(self, path: str, cost: int) -> Iterator[list[Json]]:
-        """Yields page after page; while the caller looks at one, the next is on its way."""
         usage = Usage(self.usage)
-
-        def page(start: int) -> tuple[list[Json], int | None]:
+        start: int | None = 0
+        while start is not None:
             if self.stop.is_set():
                 raise Interrupted("the run was asked to stop")
             params = {"start": start, "limit": PAGE_LIMIT}
             document = self._again(usage, partial(self._call, "GET", path, cost, usage, params))
             rows = rows_of(document)
-            return rows, next_start(document, start, len(rows))
-
-        with ThreadPoolExecutor(1, thread_name_prefix="page") as ahead:
-            coming = ahead.submit(page, 0)
-            while True:
-                rows, start = coming.result()
-                if start is None:
-                    yield rows
-                    return
-                coming = ahead.submit(page, start)
-                yield rows
+            start = next_start(document, start, len(rows))
+            yield rows
 
     def _again(self, usage: Usage, call: Callable[[], Found]) -> Found:
         return retrying(self.stop, self.attempts, usage)(call)
@@ -160,22 +161,24 @@ class Pipedrive:
         data: bytes | None = None,
     ) -> Json:
         with self._limiter.turn() as waited:
-            usage.add(requests=1, waited=waited)
+            usage.add(requests=1, waited=waited, tokens=cost)
             answer = self._send(method, path, params, data)
         self._limiter.observe(answer.headers)
         error = classify(answer)
-        if not isinstance(error, RateLimited | BudgetSpent):
-            usage.add(tokens=cost)
+        if isinstance(error, RateLimited | BudgetSpent):
+            usage.add(tokens=-cost)
         if error is not None:
             raise self._paced(error)
         return answer.document or {}
 
     def _paced(self, error: PipedriveError) -> PipedriveError:
+        """Holds everyone back as the server asks; a wait of minutes is the day's end."""
         wait = asked_wait(error)
-        if wait is not None and wait > LONGEST_WAIT_SECONDS:
-            return BudgetSpent(f"the server asks to wait {wait:.0f} s", error.answer)
-        if wait is not None:
-            self._limiter.pause(wait)
+        if wait is None:
+            return error
+        if isinstance(error, RateLimited) and wait > LONGEST_WAIT_SECONDS:
+            return BudgetSpent(f"the server asks to wait {wait:.0f} s (429)", error.answer)
+        self._limiter.pause(min(wait, LONGEST_WAIT_SECONDS))
         return error
 
     def _send(
@@ -196,6 +199,8 @@ class Pipedrive:
         except requests.RequestException as error:
             # Only the kind of error is passed on: its request carries the token.
             raise InDoubt(f"no answer from Pipedrive ({type(error).__name__})") from None
+        except ValueError as error:
+            raise AccountError(f"the request cannot be made ({type(error).__name__})") from None
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, _document(body))
 
@@ -238,8 +243,17 @@ def _document(body: bytes) -> Json | None:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None
+        document = _mended(body)
     return document if isinstance(document, dict) else None
+
+
+def _mended(body: bytes) -> Any:
+    """Reads JSON with half an emoji in it: one lead's title must not hide a whole page."""
+    try:
+        text = json.dumps(json.loads(body), ensure_ascii=False)
+        return orjson.loads(text.encode("utf-8", "replace"))
+    except ValueError:
+        return None
 
 
 def _record(document: Json, key: str = "id") -> Json:

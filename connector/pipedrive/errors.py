@@ -117,7 +117,7 @@ def _classify_refusal(answer: Answer) -> PipedriveError:
         return AccountError(message, answer)
     if status == 403 and answer.document is None:
         return AccountError("403 without JSON: blocked in front of the API", answer)
-    if status == 403 and "scope" in message.lower():
+    if status == 403 and "scope and url mismatch" in message.lower():
         return AccountError(message, answer)
     if "ERR_LEAD_ARCHIVED" in message:
         return LeadArchived(message, answer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from connector.pipedrive.errors import AccountError
@@ -32,7 +34,18 @@ def next_start(document: dict[str, Any], start: int, received: int) -> int | Non
     more = marker.get("more_items_in_collection", received >= PAGE_LIMIT)
     if not more:
         return None
+    if received == 0:
+        raise AccountError(f"the page at {start} is empty and still names a next one")
     following = marker.get("next_start") or start + received
     if not isinstance(following, int) or following <= start:
         raise AccountError(f"the page at {start} names {following} as the next one")
     return following
+
+
+def ahead(pages: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+    """Yields page after page; while the caller looks at one, the next is on its way."""
+    with ThreadPoolExecutor(1, thread_name_prefix="page") as reader:
+        coming = reader.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = reader.submit(next, pages, None)
+            yield page

@@ -48,9 +48,10 @@ def retrying(stop: threading.Event, attempts: int, usage: Usage) -> Retrying:
 def asked_wait(error: PipedriveError) -> float | None:
     """Returns the seconds that the server asks everyone to wait, or None where it does not.
 
-    A 429 without a word waits out the burst window.
+    A 429 without a word waits out the burst window. An error that is not tried again is not
+    waited for.
     """
-    if error.answer is None:
+    if error.answer is None or not isinstance(error, InDoubt | RateLimited):
         return None
     asked = retry_after(error.answer)
     if asked is None and isinstance(error, RateLimited):

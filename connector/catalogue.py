@@ -1,0 +1,70 @@
+"""What a run needs to know of an account to understand its columns; read once, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from connector.columns import fold, names_of
+from connector.fields import STANDARD_FIELDS, Field, custom_fields, standard_fields
+from connector.options import NO_OPTIONS, Options, options_of
+from connector.pipedrive.client import Pipedrive
+from connector.pipedrive.errors import PipedriveError
+
+BY_LABEL = frozenset({"labels", "addlabels", "removelabels"})
+BY_EMAIL = frozenset({"owneremail"})
+
+
+def read_fields(client: Pipedrive, names: Mapping[str, str]) -> list[Field]:
+    """Returns every field that the given names may mean.
+
+    The account's own fields are asked for when a name is none of the standard ones, labels
+    and users when something gives them by name.
+
+    Args:
+        client: The account.
+        names: What the desired table's columns and its `changes` call fields, each with the
+            type of its values in the warehouse.
+    """
+    known = names_of(STANDARD_FIELDS)
+    wanted = {fold(name): kind for name, kind in names.items()}
+    definitions = client.lead_fields() if wanted.keys() - known.keys() else []
+    by_label = bool(BY_LABEL & wanted.keys())
+    by_email = bool(BY_EMAIL & wanted.keys()) or _users_as_text(definitions, wanted)
+    users = user_options(client) if by_email else NO_OPTIONS
+    label_names = label_options(client) if by_label else NO_OPTIONS
+    return [*standard_fields(label_names, users), *custom_fields(definitions, users)]
+
+
+def read_names(client: Pipedrive, fields: Iterable[Field]) -> list[Field]:
+    """Returns the fields with the names of users and labels, for people to read.
+
+    A token that may not ask for them shows ids instead.
+    """
+    try:
+        shown = standard_fields(label_options(client), user_options(client))
+    except PipedriveError:
+        return list(fields)
+    by_key = {field.key: field for field in shown}
+    return [replace(field, kind=by_key.get(field.key, field).kind) for field in fields]
+
+
+def user_options(client: Pipedrive) -> Options:
+    """Returns the account's users by e-mail address."""
+    return options_of("user", client.users(), "email")
+
+
+def label_options(client: Pipedrive) -> Options:
+    """Returns the account's lead labels by name."""
+    return options_of("label", client.lead_labels(), "name")
+
+
+def _users_as_text(definitions: Iterable[Mapping[str, Any]], wanted: Mapping[str, str]) -> bool:
+    """Tells whether a user field's column holds text, which may be e-mail addresses."""
+    types = {name: one.get("field_type") for one in definitions for name in _names(one)}
+    return any(types.get(name) == "user" and "INT" not in kind for name, kind in wanted.items())
+
+
+def _names(definition: Mapping[str, Any]) -> tuple[str, str]:
+    return fold(str(definition.get("name"))), fold(str(definition.get("key")))

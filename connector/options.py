@@ -1,0 +1,66 @@
+"""Names that stand for ids: option labels, lead labels, users' e-mail addresses. No I/O."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+@dataclass(frozen=True)
+class Options:
+    """The ids that a field may hold, each with its name.
+
+    Attributes:
+        noun: What one of them is called in messages.
+        names: Id as text → name, as the CRM shows it.
+    """
+
+    noun: str = "option"
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def id_of(self, value: Any) -> str:
+        """Returns the id of an option that is given by id or by name, whatever its case.
+
+        A name wins over an id of the same spelling.
+
+        Raises:
+            ValueError: None or several have it; the message names the nearest.
+        """
+        text = str(value).strip()
+        found = [key for key, name in self.names.items() if fold_name(name) == fold_name(text)]
+        if len(found) > 1:
+            raise ValueError(f"is the name of {len(found)} {self.noun}s; give the id")
+        if found:
+            return found[0]
+        if text.lower() in self.names:
+            return text.lower()
+        raise ValueError(f"is no {self.noun}; {self._way_out(text)}")
+
+    def name_of(self, key: Any) -> str:
+        """Returns the name of an id, or the id itself where it is not known."""
+        return self.names.get(str(key), str(key))
+
+    def _way_out(self, text: str) -> str:
+        names = list(self.names.values())
+        near = difflib.get_close_matches(text.casefold(), [name.casefold() for name in names], n=1)
+        if near:
+            nearest = next(name for name in names if name.casefold() == near[0])
+            return f"did you mean {nearest!r}?"
+        known = ", ".join(repr(name) for name in names[:8])
+        return f"give one of {known}" if known else "this account has none"
+
+
+NO_OPTIONS: Final = Options()
+
+
+def fold_name(name: str) -> str:
+    """Folds what people do not tell apart in a name: case and surrounding spaces."""
+    return name.strip().casefold()
+
+
+def options_of(noun: str, records: Iterable[Mapping[str, Any]], name: str) -> Options:
+    """Returns the options of records that carry an `id` and a name under the key given."""
+    named = {str(one["id"]): str(one[name]) for one in records if one.get(name) is not None}
+    return Options(noun, named)

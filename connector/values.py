@@ -1,0 +1,140 @@
+"""Warehouse values → normal forms. A ValueError says what is wrong and the way out. No I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+
+SPELLED = (str, int, float, Decimal, UUID, date, time)
+"""Types with one obvious spelling (a datetime is a date)."""
+
+
+def parse_text(value: Any) -> str | None:
+    """Takes text, and whatever has one obvious spelling; "" is unset, as in Pipedrive."""
+    if isinstance(value, bool) or not isinstance(value, SPELLED):
+        raise ValueError("is not text; cast it to VARCHAR")
+    if isinstance(value, float | Decimal):
+        return format(parse_number(value).normalize(), "f")
+    return str(value) or None
+
+
+def parse_short_text(value: Any) -> str | None:
+    """Takes text of at most 255 characters (documented for varchar and phone)."""
+    text = parse_text(value)
+    if text is not None and len(text) > 255:
+        raise ValueError(f"has {len(text)} characters; shorten it to 255")
+    return text
+
+
+def parse_title(value: Any) -> str:
+    """Takes text that shows something: a lead cannot be without a title."""
+    text = parse_text(value)
+    if text is None or not text.strip():
+        raise ValueError("is empty; give the lead a title, or NULL to leave it alone")
+    return text
+
+
+def parse_number(value: Any) -> Decimal:
+    """Takes a number, or text that is one, exactly.
+
+    A JSON number is read as a double at the other end, so one that a double would change is
+    refused rather than rounded here.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        raise ValueError("is not a number")
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
+    except InvalidOperation:
+        raise ValueError("is not a number; write it like 1234.5") from None
+    if not number.is_finite():
+        raise ValueError("is not a finite number; use NULL for none")
+    if abs(number) >= 2**63 or number != Decimal(repr(float(number))):
+        raise ValueError("has more digits than a JSON number keeps; round it")
+    if number != round(number, 16):
+        raise ValueError("has more than the 16 decimals that Pipedrive keeps; round it")
+    return number
+
+
+def parse_whole(value: Any) -> int:
+    """Takes a positive whole number in any of its types, such as 3, 3.0 or "3"."""
+    number = parse_number(value)
+    if number != number.to_integral_value() or number < 1:
+        raise ValueError("is not an id; give a positive whole number")
+    return int(number)
+
+
+def parse_boolean(value: Any) -> bool:
+    """Takes true and false, also as 1 and 0 or as text."""
+    known = {"true": True, "1": True, "false": False, "0": False}
+    truth = known.get(str(value).strip().lower())
+    if truth is None:
+        raise ValueError("is neither true nor false")
+    return truth
+
+
+def parse_date(value: Any) -> str:
+    """Takes a date, a timestamp (its date) or ISO 8601 text."""
+    try:
+        moment = value if isinstance(value, date) else datetime.fromisoformat(str(value).strip())
+    except ValueError:
+        raise ValueError("is not a date; write it like 2026-12-31") from None
+    if moment == datetime.max:
+        raise ValueError("is infinite; use NULL for none")
+    if isinstance(value, str) and isinstance(moment, datetime) and moment.tzinfo is not None:
+        raise ValueError("is text with a time zone; cast it to TIMESTAMPTZ, or give a date")
+    return moment.isoformat()[:10]
+
+
+def parse_visibility(value: Any) -> str:
+    """Takes one of Pipedrive's four visibility levels, which travel as text."""
+    level = str(parse_whole(value))
+    if level not in {"1", "3", "5", "7"}:
+        raise ValueError("is not a visibility; give 1, 3, 5 or 7")
+    return level
+
+
+def parse_uuid(value: Any) -> str:
+    """Takes a UUID as such or as text, in its usual spelling with hyphens."""
+    text = str(value).strip(" ").lower()
+    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+        raise ValueError("is not a UUID; it looks like adf21080-0e10-11eb-879b-05d71fb426ec")
+    return text
+
+
+def parse_list(value: Any) -> list[Any]:
+    """Takes a list as such or as JSON; a single value is a list of one."""
+    given = from_json(value) if isinstance(value, str) and value.strip()[:1] == "[" else value
+    if isinstance(given, dict):
+        raise ValueError("is not a list")
+    return list(given) if isinstance(given, list | tuple | set) else [given]
+
+
+def parse_time(value: Any) -> str:
+    """Takes a time of day, a timestamp (its time) or text such as 09:30."""
+    if isinstance(value, datetime):
+        value = value.time()
+    try:
+        moment = value if isinstance(value, time) else time.fromisoformat(str(value).strip())
+    except ValueError:
+        raise ValueError("is not a time of day; write it like 09:30:00") from None
+    return moment.strftime("%H:%M:%S")
+
+
+def parse_currency(value: Any) -> str:
+    """Takes a three-letter currency code in any case."""
+    code = str(value).strip().upper()
+    if not re.fullmatch(r"[A-Z]{3}", code):
+        raise ValueError("has no currency code; write it like EUR")
+    return code
+
+
+def from_json(text: str) -> Any:
+    """Reads JSON text out of a warehouse column; no number goes through a float."""
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except json.JSONDecodeError:
+        raise ValueError("is not valid JSON") from None

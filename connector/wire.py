@@ -1,0 +1,74 @@
+"""Wire values → normal forms, lenient: nothing is wrong with what the CRM holds. No I/O.
+
+Where Pipedrive's documentation leaves a form open (an id as number, text or object; null or
+no key at all), every form reads the same.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+
+def read_text(value: Any) -> str | None:
+    """Reads text; "" is unset."""
+    return str(value) if value not in (None, "") else None
+
+
+def read_number(value: Any) -> Decimal | str | None:
+    """Reads a number that may have come as text."""
+    if value is None or value == "":
+        return None
+    try:
+        return Decimal(repr(value) if isinstance(value, float) else str(value))
+    except InvalidOperation:
+        return str(value)
+
+
+def read_id(value: Any) -> int | str | None:
+    """Reads an id that may come as a number, as text or inside an object (unknown which)."""
+    if isinstance(value, dict):
+        value = value.get("id") or value.get("value")
+    if value is None or value == "":
+        return None
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def read_ids(value: Any) -> tuple[int | str, ...] | None:
+    """Reads ids joined by commas, or in a list, without their order."""
+    given = value.split(",") if isinstance(value, str) else value or []
+    items = given if isinstance(given, list) else [given]
+    found = {item for one in items if (item := read_id(one)) is not None}
+    return tuple(sorted(found, key=str)) or None
+
+
+def read_labels(value: Any) -> tuple[str, ...] | None:
+    """Reads label ids without their order; none is unset."""
+    return tuple(sorted({str(label).lower() for label in value or []})) or None
+
+
+def read_boolean(value: Any) -> bool | None:
+    """Reads true or false."""
+    return None if value is None else bool(value)
+
+
+def read_date(value: Any) -> str | None:
+    """Reads a date, also out of a timestamp."""
+    return str(value)[:10] if value else None
+
+
+def read_time(value: Any) -> str | None:
+    """Reads a time of day, with seconds or without."""
+    text = str(value) if value else None
+    return f"{text}:00" if text and len(text) == 5 else text
+
+
+def read_currency(value: Any) -> str | None:
+    """Reads a currency code in any case."""
+    return str(value).upper() if value else None
+
+
+def write_number(number: Decimal) -> int | float:
+    """Writes a number so that JSON shows its digits: 50.50 as 50.5, 3.0 as 3."""
+    return int(number) if number == number.to_integral_value() else float(number)
