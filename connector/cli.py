@@ -16,10 +16,20 @@ from connector.check import check as check_everything
 from connector.demo import play as play_demo
 from connector.destination import make_pipeline
 from connector.errors import LeadSyncError
+from connector.job import make_client
+from connector.pipedrive.errors import PipedriveError
 from connector.progress import progress_bar
-from connector.report import PlanReport, plan_document, print_runs, print_summary
+from connector.report import (
+    PlanReport,
+    columns_document,
+    plan_document,
+    print_columns,
+    print_runs,
+    print_summary,
+)
 from connector.sandbox import DEFAULT_TOKEN, serve
-from connector.settings import load_warehouse_settings
+from connector.settings import load_settings, load_warehouse_settings
+from connector.source import columns_for
 from connector.summary import EXIT_CHANGES, EXIT_DONE, EXIT_ERROR, Entry, Summary
 from connector.sync import plan as make_plan
 from connector.sync import run as run_job
@@ -122,6 +132,21 @@ def runs(
 
 
 @app.command()
+def columns(*, output: OutputOption = Output.text) -> int:
+    """Show how each column of the desired table maps to a field; sends nothing."""
+    settings = load_settings()
+    with open_warehouse(make_pipeline(settings), settings) as warehouse:
+        mapped, _ = columns_for(warehouse, make_client(settings), settings)
+        managed = {column.name for column in mapped.managed}
+        passed_over = [name for name in warehouse.columns() if name not in managed]
+    if output is Output.json:
+        print_json(columns_document(mapped, passed_over))
+    else:
+        print_columns(out, mapped, passed_over)
+    return EXIT_DONE
+
+
+@app.command()
 def check(*, output: OutputOption = Output.text) -> int:
     """Check config, warehouse, table, columns and token; sends nothing."""
     findings = list(check_everything())
@@ -180,7 +205,7 @@ def main() -> None:
     """Runs `lead-sync`; trouble is one line on standard error and exit code 1."""
     try:
         code = app(standalone_mode=False)
-    except LeadSyncError as error:
+    except (LeadSyncError, PipedriveError) as error:
         err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         code = EXIT_ERROR
     except USAGE_ERROR as error:

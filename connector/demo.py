@@ -14,9 +14,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from connector.catalogue import label_options, user_options
+from connector.columns import fold
+from connector.fields import Field, custom_fields, standard_fields
+from connector.pipedrive.client import Pipedrive
 from connector.progress import progress_bar
 from connector.report import PlanReport, print_summary
-from connector.sandbox import CUSTOM_FIELDS, LocalPipedrive
+from connector.sandbox import LocalPipedrive
 from connector.settings import DESTINATION
 from connector.sync import plan, run
 
@@ -24,14 +28,19 @@ WAREHOUSE = Path("demo.duckdb")
 COLUMNS = {
     "lead_id": "VARCHAR",
     "title": "VARCHAR",
-    "owner_id": "BIGINT",
-    "label_ids": "VARCHAR[]",
+    "owner_email": "VARCHAR",
+    "labels": "VARCHAR[]",
     "person_id": "BIGINT",
     "organization_id": "BIGINT",
     "value_amount": "DECIMAL(12, 2)",
     "value_currency": "VARCHAR",
     "expected_close_date": "DATE",
     "lead_score": "DOUBLE",
+    "tier": "VARCHAR",
+    "products": "VARCHAR[]",
+    "account_manager": "VARCHAR",
+    "deal_cost": "DECIMAL(12, 2)",
+    "deal_cost_currency": "VARCHAR",
 }
 OUTCOMES = """
 SELECT o.status, m.title, o.attempts AS tries, coalesce(o.reason, o.body::VARCHAR) AS what
@@ -100,10 +109,11 @@ def fill(warehouse: Path, pipedrive: LocalPipedrive) -> str:
     """Makes the desired table; returns the lead whose first PATCH shall meet a 429."""
     *active, archived = [one for one in pipedrive.leads().values() if not one["is_archived"]]
     pipedrive.archive_lead(archived["id"])
-    rows = [as_row(lead) for lead in active[:30]]
+    fields = fields_by_name(pipedrive)
+    rows = [as_row(lead, fields) for lead in active[:30]]
     for number, changes in enumerate(cases(rows)):
         rows[number].update(changes)
-    rows.append(as_row(archived) | {"title": "Archived, so it may not be edited"})
+    rows.append(as_row(archived, fields) | {"title": "Archived, so it may not be edited"})
     rows.append(rows[29] | {"lead_id": "00000000-0000-4000-8000-000000000000"})
     with duckdb.connect(str(warehouse)) as connection:
         columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
@@ -114,32 +124,64 @@ def fill(warehouse: Path, pipedrive: LocalPipedrive) -> str:
     return str(active[0]["id"])
 
 
-def as_row(lead: Mapping[str, Any]) -> Row:
-    """Returns the row that wants a lead just as it is."""
+def fields_by_name(pipedrive: LocalPipedrive) -> dict[str, Field]:
+    """Returns the account's fields by the names that a warehouse would use."""
+    client = Pipedrive(pipedrive.base_url, pipedrive.api_token)
+    users = user_options(client)
+    standard = standard_fields(label_options(client), users)
+    return {fold(one.name): one for one in [*standard, *custom_fields(client.lead_fields(), users)]}
+
+
+def as_row(lead: Mapping[str, Any], fields: Mapping[str, Field]) -> Row:
+    """Returns the row that wants a lead just as it is, in the words of its users."""
+
+    def named(name: str) -> Any:
+        field = fields[fold(name)]
+        found = field.read(lead)
+        return found and [field.options.name_of(one) for one in found]
+
+    def one(name: str) -> Any:
+        field = fields[fold(name)]
+        found = field.read(lead)
+        return None if found is None else field.options.name_of(found)
+
     value = lead["value"] or {}
-    score = lead.get(CUSTOM_FIELDS["Lead score"])
-    halves = {"value_amount": value.get("amount"), "value_currency": value.get("currency")}
-    kept = {name: lead[name] for name in COLUMNS if name in lead}
-    return {"lead_id": lead["id"], **kept, **halves, "lead_score": score}
+    return {
+        **{name: lead.get(name) for name in COLUMNS},
+        "lead_id": lead["id"],
+        "owner_email": one("owner"),
+        "labels": named("labels"),
+        "value_amount": value.get("amount"),
+        "value_currency": value.get("currency"),
+        "lead_score": fields["leadscore"].read(lead),
+        "tier": one("tier"),
+        "products": named("products"),
+        "account_manager": one("account manager"),
+        "deal_cost": fields["dealcost"].read(lead),
+        "deal_cost_currency": fields["dealcostcurrency"].read(lead),
+    }
 
 
 def cases(rows: Sequence[Row]) -> list[Row]:
     """Returns what the first rows want otherwise: changes, clears, and what cannot be sent."""
+    other = next(row["owner_email"] for row in rows if row["owner_email"] != rows[4]["owner_email"])
     return [
         {"title": f"{rows[0]['title']} (renewal)"},
         {"value_amount": "50.50", "value_currency": "EUR"},
         {"value_amount": 0, "value_currency": "USD"},
         {"value_amount": None, "value_currency": None},
-        {"expected_close_date": "2027-03-31"},
+        {"owner_email": other},
         {"expected_close_date": None},
-        {"label_ids": []},
-        {"lead_score": 87.5},
+        {"labels": ["Hot"]},
+        {"labels": []},
+        {"lead_score": 87.5, "tier": "Gold"},
         {"lead_score": 0},
-        {"lead_score": None},
+        {"tier": None, "products": None},
         {"organization_id": 77, "person_id": None},
-        {"title": f"{rows[11]['title']} (won back)", "value_amount": 12000, "lead_score": 99},
+        {"account_manager": other, "deal_cost": "1200.00", "deal_cost_currency": "SEK"},
         {"title": " "},
         {"value_currency": "EURO"},
+        {"tier": "Goldd"},
         {"person_id": None, "organization_id": None},
         {"lead_id": "not-a-lead"},
         {"lead_score": float("nan")},

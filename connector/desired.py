@@ -101,7 +101,7 @@ def desired_of(row: Row, columns: Columns) -> Desired:
         try:
             fields[field] = _wanted(cells, field, columns)
         except _KeptError:
-            kept_nulls += 1
+            kept_nulls += field.amount_key is None  # a currency goes with its amount
         except ValueError as error:
             problems.append(f"{sources[field]} {error}")
     if problems:

@@ -27,6 +27,7 @@ class Field:
         clearable: Whether NULL can clear it.
         halves: What a struct calls this key and its companion, as ("amount", "currency").
         amount_key: For a currency, the key of its amount.
+        options: The ids that it may hold, with their names, where they are known.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Field:
     clearable: bool = True
     halves: tuple[str, str] | None = field(default=None, compare=False)
     amount_key: str | None = field(default=None, compare=False)
+    options: Options = field(default=NO_OPTIONS, repr=False, compare=False)
 
     def read(self, lead: Mapping[str, Json]) -> Normal:
         """Returns the field's normal form in a lead; absent and null both mean unset."""
@@ -62,8 +64,8 @@ def standard_fields(
     labels, owner = label_set(label_names), reference(users)
     return (
         Field("title", "Title", KINDS["title"], "varchar", clearable=False),
-        Field("owner_id", "Owner", owner, "user", clearable=False),
-        Field("label_ids", "Labels", labels, "labels"),
+        Field("owner_id", "Owner", owner, "user", clearable=False, options=users),
+        Field("label_ids", "Labels", labels, "labels", options=label_names),
         Field("person_id", "Person", KINDS["id"], "people"),
         Field("organization_id", "Organization", KINDS["id"], "org"),
         Field("is_archived", "Archived", KINDS["boolean"], "boolean", clearable=False),
@@ -120,10 +122,11 @@ def _custom_field(definition: Mapping[str, Any], users: Options) -> Iterator[Fie
     key, name = str(definition["key"]), str(definition.get("name"))
     field_type = str(definition["field_type"])
     options = options_of("option", definition.get("options") or [], "label")
-    kind = FIELD_TYPES[field_type](users if field_type == "user" else options)
+    options = users if field_type == "user" else options
+    kind = FIELD_TYPES[field_type](options)
     companion = COMPANIONS.get(field_type)
     if companion is None:
-        yield Field(key, name, kind, field_type)
+        yield Field(key, name, kind, field_type, options=options)
         return
     suffix, first, second_kind = companion
     yield Field(key, name, kind, field_type, halves=(first, suffix))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from connector.columns import Columns
 from connector.desired import Row
 from connector.errors import LeadSyncError
 from connector.fields import Field
@@ -18,6 +19,11 @@ from connector.summary import EXIT_ERROR, Entry, Summary
 from connector.tables import STATUSES
 
 NOTHING = "—"
+PASSED_OVER = {
+    "lead_id": "the lead",
+    "updated_at": "picks the newest of several rows for a lead",
+    "changes": "a JSON merge patch over the other columns",
+}
 
 
 def change_lines(entry: Entry) -> Iterator[str]:
@@ -112,6 +118,41 @@ def exit_code_of(job: Callable[[], Summary]) -> int:
         return EXIT_ERROR
     print_summary(Console(highlight=False), summary)
     return summary.exit_code
+
+
+def print_columns(console: Console, columns: Columns, passed_over: Iterable[str]) -> None:
+    """Prints what each column of the desired table manages, and what NULL does to it."""
+    table = Table("column", "field", "type", "values", "NULL")
+    for column in columns.managed:
+        field = column.field
+        part = f" ({column.part})" if column.part else ""
+        null = columns.null_rule(field)
+        blank = ", only if blank" if field.key in columns.only_if_blank else ""
+        values = ", ".join(list(field.options.names.values())[:6])
+        table.add_row(
+            column.name, escape(field.name) + part, field.type, escape(values), null + blank
+        )
+    for name in passed_over:
+        table.add_row(name, "—", "", PASSED_OVER.get(name, "dlt's own"), "")
+    console.print(table)
+
+
+def columns_document(columns: Columns, passed_over: Iterable[str]) -> list[dict[str, Any]]:
+    """Returns what each column manages as JSON types."""
+    managed = [
+        {
+            "column": column.name,
+            "key": column.field.key,
+            "field": column.field.name,
+            "part": column.part or None,
+            "type": column.field.type,
+            "options": dict(column.field.options.names),
+            "on_null": columns.null_rule(column.field),
+            "only_if_blank": column.field.key in columns.only_if_blank,
+        }
+        for column in columns.managed
+    ]
+    return managed + [{"column": name, "passed_over": True} for name in passed_over]
 
 
 def print_runs(console: Console, runs: Iterable[Row]) -> None:
