@@ -7,11 +7,14 @@ each would clear a field. Here the types are those of the table, and a document 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dlt
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.client import LoadJob
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
@@ -29,6 +32,21 @@ def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
     # A request to stop is ours to answer: dlt would drop the load of outcomes for it.
     pipeline.runtime_config.intercept_signals = False
     return pipeline
+
+
+def working_folder(settings: WarehouseSettings) -> Path:
+    """Returns the folder in which dlt keeps this pipeline's state and packages."""
+    return Path(get_dlt_pipelines_dir(), settings.pipeline_name)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what a killed dlt left half written among its schemas, where it would trip over it.
+
+    dlt writes a schema under a name without an ending first, and then renames it.
+    """
+    for file in (folder / "schemas").glob("*"):
+        if not file.name.endswith(".schema.json"):
+            file.unlink()
 
 
 def _destination() -> dlt.destinations.duckdb | str:

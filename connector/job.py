@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NoReturn
 
 import dlt
 import pendulum
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from connector.destination import make_pipeline
+from connector.destination import make_pipeline, sweep, working_folder
 from connector.errors import AccountError, ConfigError, LeadSyncError, WarehouseError
 from connector.lock import hold, stop_on_signal
 from connector.pipedrive.client import Pipedrive
@@ -113,9 +112,11 @@ def open_job(
     """
     settings = load_settings(**given)
     client = make_client(settings)
-    pipeline = make_pipeline(settings)
+    folder = working_folder(settings)
     with ExitStack() as stack:
-        stack.enter_context(hold(Path(pipeline.working_dir)))
+        stack.enter_context(hold(folder))
+        sweep(folder)
+        pipeline = make_pipeline(settings)
         warehouse = stack.enter_context(open_warehouse(pipeline, settings))
         stack.enter_context(stop_on_signal(client.stop))
         only = None if lead is None else lead_id(lead)

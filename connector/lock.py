@@ -26,6 +26,7 @@ def hold(working_dir: Path) -> Iterator[None]:
     Raises:
         LockedError: Another run holds it; the message says which process.
     """
+    working_dir.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(working_dir.with_suffix(".lock"))
     owner = working_dir.with_suffix(".owner")
     try:
