@@ -6,6 +6,7 @@ effect. So the lead is read, for 2 tokens, before the PATCH is sent again, for 1
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -40,6 +41,7 @@ class Outcome:
     """What became of one patch.
 
     Attributes:
+        body: The body as it was sent; None for the plan's own.
         lead: The lead as last returned, complete; None where no answer brought one.
         gone: Whether Pipedrive said that there is no such lead.
         waited_seconds: Time held back by limits and between attempts.
@@ -48,6 +50,7 @@ class Outcome:
     patch: Patch
     status: Status
     reason: str | None = None
+    body: dict[str, Any] | None = None
     lead: dict[str, Any] | None = None
     gone: bool = False
     error: PipedriveError | None = None
@@ -70,6 +73,7 @@ class Sender:
         self._client = client
         self._fields = fields
         self._lock = threading.Lock()
+        self._options_as_text = False
         self.halted_by: PipedriveError | None = None
 
     def send_lead(self, patches: list[Patch]) -> list[Outcome]:
@@ -90,9 +94,12 @@ class Sender:
         if not patch.intact:
             reason = "the warehouse does not give its body back as it was planned; not sent"
             return Outcome(patch, "failed", reason)
+        return self._outcome_of(patch)
+
+    def _outcome_of(self, patch: Patch) -> Outcome:
         attempt = _Attempt(self._client, patch, self._fields)
         try:
-            return attempt.run()
+            return self._in_either_spelling(attempt)
         except Interrupted:
             return attempt.unsent(self._why())
         except (BudgetSpent, RateLimited) as error:
@@ -101,6 +108,24 @@ class Sender:
         except AccountError as error:
             self._halt(error)
             return attempt.failed(error)
+        except Exception as error:
+            log.exception("patch %s", patch.patch_id)
+            return attempt.failed(PipedriveError(f"unexpected {type(error).__name__}"))
+
+    def _in_either_spelling(self, attempt: _Attempt) -> Outcome:
+        """Sends option ids as numbers, or as text to an account that takes only that.
+
+        Which of the two an account takes is not documented; a refusal tells, once a run.
+        """
+        if self._options_as_text:
+            attempt.spell_options_as_text()
+        outcome = attempt.run()
+        refused = outcome.error is not None and outcome.status == "failed"
+        if refused and attempt.spell_options_as_text():
+            again = attempt.run()
+            self._options_as_text = again.status in DONE
+            return again if self._options_as_text else outcome
+        return outcome
 
     def _halt(self, error: PipedriveError) -> None:
         with self._lock:
@@ -111,6 +136,7 @@ class Sender:
         return f"the run stopped: {self.halted_by or 'asked to'}"
 
 
+log = logging.getLogger(__name__)
 DONE: frozenset[Status] = frozenset({"applied", "confirmed"})
 
 
@@ -120,6 +146,7 @@ class _Attempt:
     def __init__(self, client: Pipedrive, patch: Patch, fields: Mapping[str, Field]) -> None:
         self._client = client
         self._patch = patch
+        self._body = patch.body
         self._fields = fields
         self._usage = Usage(client.usage)
         self._sends = 0
@@ -142,6 +169,18 @@ class _Attempt:
             return self._refused(error)
         except InDoubt as error:
             return self._last_look(error)
+
+    def spell_options_as_text(self) -> bool:
+        """Spells option ids as text, and tells whether that changed the body."""
+        spelled = {
+            key: str(value) if self._is_option(key) and isinstance(value, int) else value
+            for key, value in self._body.items()
+        }
+        changed, self._body = spelled != self._body, spelled
+        return changed
+
+    def _is_option(self, key: str) -> bool:
+        return key in self._fields and self._fields[key].type == "enum"
 
     def unsent(self, reason: str) -> Outcome:
         """Returns the outcome of a patch that the end of the run overtook."""
@@ -170,7 +209,7 @@ class _Attempt:
         self._sent_at = self._sent_at or pendulum.now("UTC")
         self._sends += 1
         try:
-            return self._client.patch_lead(self._patch.lead_id, self._patch.body, self._usage)
+            return self._client.patch_lead(self._patch.lead_id, self._body, self._usage)
         except InDoubt as error:
             self._doubt = error
             raise
@@ -200,6 +239,7 @@ class _Attempt:
             self._patch,
             status,
             reason,
+            body=self._body,
             attempts=self._sends,
             tokens=self._usage.tokens,
             waited_seconds=round(self._usage.waited_seconds, 3),

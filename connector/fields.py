@@ -73,7 +73,7 @@ def standard_fields(
         Field("expected_close_date", "Expected close date", KINDS["date"], "date"),
         Field("visible_to", "Visible to", KINDS["visibility"], "visible_to", clearable=False),
         Field("was_seen", "Seen", KINDS["boolean"], "boolean", clearable=False),
-        Field("channel", "Channel", KINDS["id"], "enum"),
+        Field("channel", "Channel", KINDS["id"], "channel"),
         Field("channel_id", "Channel ID", KINDS["text"], "varchar"),
     )
 

@@ -57,7 +57,7 @@ def outcome_row(run_id: str, outcome: Outcome) -> Row:
         "lead_id": patch.lead_id,
         "status": outcome.status,
         "reason": outcome.reason,
-        "body": patch.body,
+        "body": outcome.body or patch.body,
         "before": patch.before,
         "after": None if lead is None else {key: lead.get(key) for key in patch.body},
         "http_status": _http_status(outcome),
