@@ -43,8 +43,8 @@ app = typer.Typer(
 )
 USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 """Click's own error, of whichever click this typer brings."""
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Output(StrEnum):
@@ -155,7 +155,7 @@ def check(*, output: OutputOption = Output.text) -> int:
     else:
         for finding in findings:
             mark = "[green]ok[/green]" if finding.good else "[red]problem[/red]"
-            out.print(f"{mark}  {finding.subject}: {escape(finding.text)}", soft_wrap=True)
+            out.print(f"{mark}  {finding.subject}: {escape(finding.text)}")
     return EXIT_DONE if all(finding.good for finding in findings) else EXIT_ERROR
 
 
@@ -174,7 +174,7 @@ def sandbox(
     """Serve a local Pipedrive until it is stopped."""
 
     def ready(base_url: str) -> None:
-        out.print(f"A local Pipedrive with {leads} leads listens on {base_url}", soft_wrap=True)
+        out.print(f"A local Pipedrive with {leads} leads listens on {base_url}")
         out.print(f"Its API token is {DEFAULT_TOKEN}. Stop it with Ctrl-C.")
 
     settings: dict[str, Any] = {"limits": limits, "plan": account, "latency_ms": latency_ms}
@@ -206,7 +206,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except (LeadSyncError, PipedriveError) as error:
-        err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        err.print(f"[red]error:[/red] {escape(str(error))}")
         code = EXIT_ERROR
     except USAGE_ERROR as error:
         error.show()

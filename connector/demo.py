@@ -68,7 +68,7 @@ def play(out: Console) -> int:
     headline(out, f"All of it is in {WAREHOUSE}; to look at it")
     python = os.path.relpath(sys.executable)
     query = f"duckdb.connect('{WAREHOUSE}').sql('FROM pipedrive_leads.sync_runs').show()"
-    out.print(f'{python} -c "import duckdb; {query}"', soft_wrap=True)
+    out.print(f'{python} -c "import duckdb; {query}"')
     return 0
 
 
@@ -91,7 +91,7 @@ def show_run(out: Console, account: Mapping[str, Any]) -> None:
         table = Table(*found.columns)
         for row in found.fetchall():
             table.add_row(*(escape("—" if value is None else str(value)) for value in row))
-    out.print(table)
+    out.print(table, soft_wrap=False)
 
 
 def show_second_run(out: Console, account: Mapping[str, Any]) -> None:

@@ -17,7 +17,15 @@ Row = Mapping[str, Any]
 
 
 class RowRejected(Exception):
-    """A row that cannot be sent; the message names field, value and the way out."""
+    """A row that cannot be sent; the message names field, value and the way out.
+
+    Attributes:
+        rows: How many rows it is about.
+    """
+
+    def __init__(self, message: str, rows: int = 1) -> None:
+        super().__init__(message)
+        self.rows = rows
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,8 @@ def newest(rows: Sequence[Row]) -> Row:
     latest = max((time for time in times if time is not None), default=None)
     if None in times or times.count(latest) > 1:
         raise RowRejected(
-            f"{len(rows)} rows for this lead, and no updated_at that tells the newest; keep one"
+            f"{len(rows)} rows for this lead, and no updated_at that tells the newest; keep one",
+            len(rows),
         )
     return rows[times.index(latest)]
 

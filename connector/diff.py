@@ -54,11 +54,16 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Settled:
-    """A lead whose outcome is known without sending anything."""
+    """A lead whose outcome is known without sending anything.
+
+    Attributes:
+        rows: How many rows of the desired table it is the outcome of.
+    """
 
     lead_id: str | None
     status: Status
     reason: str
+    rows: int = 1
 
 
 Decision = Planned | Unchanged | Settled
@@ -75,10 +80,10 @@ def decide(
         columns: What the table's columns manage.
         unarchive: Whether `is_archived = false` may bring an archived lead back.
     """
+    given = rows[0]["lead_id"]
     try:
         lead_id = lead_id_of(rows[0])
     except RowRejected as error:
-        given = rows[0]["lead_id"]
         return Settled(None if given is None else str(given), "rejected", str(error))
     try:
         desired = desired_of(newest(rows), columns)
@@ -86,12 +91,12 @@ def decide(
             return Settled(lead_id, "not_found", "no such lead: deleted, converted or merged")
         change = difference(desired, current, columns.only_if_blank)
     except RowRejected as error:
-        return Settled(lead_id, "rejected", str(error))
+        return Settled(lead_id, "rejected", str(error), error.rows)
     if not change.body:
         return Unchanged(lead_id, desired.kept_nulls)
-    if not current.get("is_archived"):
-        return Planned(lead_id, (change,), desired.kept_nulls)
-    return _decide_archived(desired, change, unarchive)
+    if current.get("is_archived"):
+        return _decide_archived(desired, change, unarchive)
+    return Planned(lead_id, (change,), desired.kept_nulls)
 
 
 def difference(desired: Desired, current: Lead, only_if_blank: Collection[str] = ()) -> Change:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Any, NoReturn
 
 import dlt
 import pendulum
+from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from connector.destination import make_pipeline, sweep, working_folder
@@ -20,7 +22,7 @@ from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import BudgetSpent, Interrupted, PipedriveError, RateLimited
 from connector.records import new_id, package_version
 from connector.settings import Settings, load_settings
-from connector.source import batches, into
+from connector.source import Marked, batches, into
 from connector.summary import State, Summary, Tally, every_status
 from connector.tables import Row
 from connector.values import parse_uuid
@@ -82,15 +84,26 @@ class Job:
             tolerate=self.settings.tolerate or (),
         )
 
-    def load(self, data: Any) -> None:
-        """Loads rows in one dlt package, or what an earlier run left when data is None.
+    def load(self, marked: Iterator[Marked]) -> None:
+        """Loads batches of rows in one dlt package; without rows there is none.
+
+        Raises:
+            PipedriveError: The rows come from the API, and it failed.
+            WarehouseError: They cannot be loaded.
+        """
+        first = next(marked, None)
+        if first is not None:
+            self.load_package([batches(chain([first], marked))])
+
+    def load_package(self, resources: list[DltResource] | None) -> None:
+        """Loads resources in one dlt package, or what an earlier run left when there are none.
 
         Raises:
             PipedriveError: The rows come from the API, and it failed.
             WarehouseError: They cannot be loaded.
         """
         try:
-            self.pipeline.run(data)
+            self.pipeline.run(resources)
         except PipelineStepFailed as error:
             _raise_cause(error)
 
@@ -196,7 +209,7 @@ def run_row(job: Job) -> Row:
 
 def _end(job: Job, state: State, message: str) -> None:
     job.state, job.message, job.finished_at = state, message, pendulum.now("UTC")
-    job.load(batches(into("sync_runs", [run_row(job)])))
+    job.load(into("sync_runs", [run_row(job)]))
 
 
 def _end_if_possible(job: Job, message: str) -> None:

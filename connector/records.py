@@ -34,16 +34,17 @@ def patch_rows(plan_id: str, number: int, decision: Planned) -> Iterator[Row]:
         }
 
 
-def settled_row(run_id: str, plan_id: str, number: int, settled: Settled) -> Row:
-    """Returns the outcome of a row that was never planned."""
-    return {
-        **_empty_outcome(run_id, plan_id),
-        "outcome_id": f"{run_id}-row-{number:08d}",
-        "lead_id": settled.lead_id,
-        "status": settled.status,
-        "reason": settled.reason,
-        "finished_at": pendulum.now("UTC"),
-    }
+def settled_rows(run_id: str, plan_id: str, number: int, settled: Settled) -> Iterator[Row]:
+    """Yields an outcome for each row of the desired table that was never planned."""
+    for row in range(1, settled.rows + 1):
+        yield {
+            **_empty_outcome(run_id, plan_id),
+            "outcome_id": f"{run_id}-row-{number:08d}-{row}",
+            "lead_id": settled.lead_id,
+            "status": settled.status,
+            "reason": settled.reason,
+            "finished_at": pendulum.now("UTC"),
+        }
 
 
 def outcome_row(run_id: str, outcome: Outcome) -> Row:

@@ -55,15 +55,15 @@ class PlanReport:
         """Prints one lead's patch, or why it gets none."""
         if entry.patch is not None:
             title = f"[bold]{escape(entry.title)}[/bold]  {entry.lead_id}"
-            self._console.print(title, soft_wrap=True)
+            self._console.print(title)
             for line in change_lines(entry):
-                self._console.print(line, soft_wrap=True)
+                self._console.print(line)
             self.fields.update(field.name for field in entry.fields)
             self.clears += sum(value in (None, []) for value in entry.patch.body.values())
         elif entry.settled is not None:
             status, reason = entry.settled.status, escape(entry.settled.reason)
-            line = f"[yellow]{status}[/yellow]  {escape(entry.lead_id or '—')}  {reason}"
-            self._console.print(line, soft_wrap=True)
+            line = f"[yellow]{status}[/yellow]  {escape(entry.lead_id or NOTHING)}  {reason}"
+            self._console.print(line)
 
     def finish(self, summary: Summary) -> None:
         """Prints the counts of the whole plan."""
@@ -116,7 +116,7 @@ def exit_code_of(job: Callable[[], Summary]) -> int:
     except LeadSyncError as error:
         Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
         return EXIT_ERROR
-    print_summary(Console(highlight=False), summary)
+    print_summary(Console(highlight=False, soft_wrap=True), summary)
     return summary.exit_code
 
 
@@ -134,7 +134,7 @@ def print_columns(console: Console, columns: Columns, passed_over: Iterable[str]
         )
     for name in passed_over:
         table.add_row(name, "—", "", PASSED_OVER.get(name, "dlt's own"), "")
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 def columns_document(columns: Columns, passed_over: Iterable[str]) -> list[dict[str, Any]]:
@@ -170,7 +170,7 @@ def print_runs(console: Console, runs: Iterable[Row]) -> None:
             str(run["tokens"]),
             escape(run["message"] or ""),
         )
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 def _statuses(counts: Mapping[str, Any]) -> str:

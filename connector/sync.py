@@ -17,10 +17,10 @@ from connector.fields import Field
 from connector.job import Job, Progress, open_job, recorded, run_row, silent
 from connector.pipedrive.errors import Interrupted
 from connector.reconcile import settle_interrupted, unreadable
-from connector.records import outcome_row, patch_rows, settled_row
+from connector.records import outcome_row, patch_rows, settled_rows
 from connector.refresh import listed_leads, looked_up_leads, mirror_row
 from connector.rows import Comparison, Patch
-from connector.source import BATCH, Marked, batches, columns_for, empty_tables, into
+from connector.source import BATCH, Marked, columns_for, empty_tables, into
 from connector.summary import Entry, Summary
 
 DEFERRED_CHUNK = 20_000
@@ -97,8 +97,11 @@ def begin(job: Job) -> None:
     """Loads what an earlier run left in dlt's folder, and notes that this run is under way."""
     if job.pipeline.has_pending_data:
         log.info("loading what an earlier run left")
-        job.load(None)
-    job.load([*empty_tables(job.warehouse.missing_tables()), batches(_begun(job))])
+        job.load_package(None)
+    missing = job.warehouse.missing_tables()
+    if missing:
+        job.load_package(empty_tables(missing))
+    job.load(_begun(job))
 
 
 def understand(job: Job) -> tuple[Columns, Mapping[str, Field]]:
@@ -119,8 +122,8 @@ def understand(job: Job) -> tuple[Columns, Mapping[str, Field]]:
 def refresh(job: Job) -> None:
     """Reads the leads as they are into the mirror."""
     if job.lead is None:
-        job.load(batches(listed_leads(job)))
-    job.load(batches(looked_up_leads(job, list(job.warehouse.unknown(job.run_id, job.lead)))))
+        job.load(listed_leads(job))
+    job.load(looked_up_leads(job, list(job.warehouse.unknown(job.run_id, job.lead))))
     log.info("read %d leads", job.tally.leads_read)
 
 
@@ -136,7 +139,7 @@ def reconcile(job: Job, columns: Columns, fields: Mapping[str, Field]) -> None:
                 rules = {"unarchive": job.settings.unarchive}
                 yield from _counted(job, settle_interrupted(found, columns, fields, **rules))
 
-    job.load(batches(settled()))
+    job.load(settled())
     job.tally.planned = job.warehouse.count_unfinished(job.lead)
     if job.limit is not None:
         job.tally.planned = min(job.tally.planned, job.limit)
@@ -155,7 +158,7 @@ def plan_changes(job: Job, columns: Columns) -> list[Settled]:
             if job.command != "plan":
                 yield from into("lead_outcomes", _settled_rows(job, settled))
 
-    job.load(batches(rows()))
+    job.load(rows())
     log.info("%d leads to change, %d unchanged", job.tally.planned, job.tally.unchanged)
     return without
 
@@ -176,7 +179,7 @@ def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
     )
     sent = 0
     for outcomes in chunks:
-        job.load(batches(_counted(job, outcomes)))
+        job.load(_counted(job, outcomes))
         sent += len(outcomes)
         job.progress("apply", sent, job.tally.planned)
         log.info("%d patches done", sent)
@@ -233,7 +236,7 @@ def _count(job: Job, decision: Decision) -> None:
             tally.unchanged += 1
             tally.kept_nulls += decision.kept_nulls
         case Settled():
-            tally.statuses[decision.status] += 1
+            tally.statuses[decision.status] += decision.rows
 
 
 def _planned_rows(job: Job, batch: list[tuple[int, Decision]]) -> list[tables.Row]:
@@ -246,7 +249,9 @@ def _planned_rows(job: Job, batch: list[tuple[int, Decision]]) -> list[tables.Ro
 
 
 def _settled_rows(job: Job, settled: list[tuple[int, Settled]]) -> list[tables.Row]:
-    return [settled_row(job.run_id, job.plan_id, number, one) for number, one in settled]
+    return [
+        row for number, one in settled for row in settled_rows(job.run_id, job.plan_id, number, one)
+    ]
 
 
 def _counted(job: Job, outcomes: list[Outcome]) -> Iterator[Marked]:
