@@ -58,6 +58,7 @@ OutputOption = Annotated[Output, typer.Option(help="Print for people or for mach
 LogFormat = Annotated[Output, typer.Option("--log-format", help="Log as text or as JSON lines.")]
 Lead = Annotated[str | None, typer.Option(metavar="ID", help="Only this lead.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Change at most so many leads.")]
+MaxSeconds = Annotated[float | None, typer.Option(help="Stop cleanly after so long.")]
 FullRefresh = Annotated[
     bool, typer.Option("--full-refresh", help="Read every lead anew; so far every run does.")
 ]
@@ -73,6 +74,7 @@ def run(
     *,
     lead: Lead = None,
     limit: Limit = None,
+    max_seconds: MaxSeconds = None,
     full_refresh: FullRefresh = False,  # noqa: ARG001
     output: OutputOption = Output.text,
     log_format: LogFormat = Output.text,
@@ -80,7 +82,7 @@ def run(
     """Plan and apply: bring every lead of the desired table to its desired state."""
     log.configure(log_format.value)
     with progress_bar() as progress:
-        summary = run_job(lead=lead, limit=limit, progress=progress)
+        summary = run_job(lead=lead, limit=limit, progress=progress, max_seconds=max_seconds)
     print_result(summary, output)
     return summary.exit_code
 

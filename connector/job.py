@@ -17,9 +17,16 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from connector.destination import make_pipeline, sweep, working_folder
 from connector.errors import AccountError, ConfigError, LeadSyncError, WarehouseError
-from connector.lock import hold, stop_on_signal
+from connector.lock import hold, stop_after, stop_on_signal
+from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import Pipedrive
-from connector.pipedrive.errors import BudgetSpent, Interrupted, PipedriveError, RateLimited
+from connector.pipedrive.errors import (
+    BudgetSpent,
+    Interrupted,
+    PipedriveError,
+    RateLimited,
+    TooManyFailures,
+)
 from connector.records import new_id, package_version
 from connector.settings import Settings, load_settings
 from connector.source import Marked, batches, into
@@ -132,6 +139,7 @@ def open_job(
         pipeline = make_pipeline(settings)
         warehouse = stack.enter_context(open_warehouse(pipeline, settings))
         stack.enter_context(stop_on_signal(client.stop))
+        stack.enter_context(stop_after(settings.max_seconds, client.stop))
         only = None if lead is None else lead_id(lead)
         yield Job(command, settings, pipeline, warehouse, client, only, limit, progress)
 
@@ -157,6 +165,7 @@ def make_client(settings: Settings) -> Pipedrive:
         attempts=settings.max_attempts,
         timeout_seconds=settings.timeout_seconds,
         burst=settings.burst_limit or None,
+        budget=Budget(settings.token_budget or None, settings.token_reserve),
     )
 
 
@@ -173,7 +182,7 @@ def recorded(job: Job) -> Iterator[None]:
     try:
         yield
         _end(job, "done", "")
-    except (BudgetSpent, RateLimited, Interrupted) as error:
+    except (BudgetSpent, RateLimited, Interrupted, TooManyFailures) as error:
         _end(job, "stopped", str(error))
     except PipedriveError as error:
         _end(job, "failed", str(error))

@@ -65,3 +65,16 @@ def stop_on_signal(stop: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stop_after(seconds: float, stop: threading.Event) -> Iterator[None]:
+    """Requests a stop when the time is up; 0 never does."""
+    timer = threading.Timer(seconds, stop.set)
+    timer.daemon = True
+    if seconds:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

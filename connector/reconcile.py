@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from connector.apply import Outcome
+from connector.attempt import Outcome
 from connector.columns import Columns
 from connector.diff import Planned, decide, shows
 from connector.fields import Field

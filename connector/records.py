@@ -9,7 +9,7 @@ from typing import Any
 
 import pendulum
 
-from connector.apply import Outcome
+from connector.attempt import Outcome
 from connector.diff import Planned, Settled
 from connector.rows import digest
 from connector.tables import Row

@@ -8,7 +8,7 @@ from itertools import islice
 import pendulum
 
 from connector import tables
-from connector.apply import Outcome
+from connector.attempt import Outcome
 from connector.job import Job
 from connector.lookup import Found, look_up
 from connector.source import BATCH, Marked, into, mirror_pages

@@ -55,6 +55,10 @@ class Settings(WarehouseSettings):
         max_attempts: Tries of one call before a lead fails.
         timeout_seconds: Longest silence of the server during one call.
         burst_limit: Requests in two seconds; 0 takes Pipedrive's own word.
+        token_budget: Tokens that a run may spend; 0 for no limit of its own.
+        token_reserve: Tokens of the day that a run leaves to others.
+        max_seconds: Stop cleanly after so long; 0 for no limit.
+        breaker_failures: Stop after so many failed PATCHes in a row.
         tolerate: Statuses that do not turn the exit code to 3.
     """
 
@@ -71,6 +75,10 @@ class Settings(WarehouseSettings):
     max_attempts: int = 5
     timeout_seconds: float = 30.0
     burst_limit: int = 0
+    token_budget: int = 0
+    token_reserve: int = 0
+    max_seconds: float = 0
+    breaker_failures: int = 25
     tolerate: list[str] | None = None
 
     def __repr__(self) -> str:
@@ -126,7 +134,7 @@ def problems_of(settings: Settings) -> list[str]:
         problems.append(
             f"desired_table {settings.desired_table!r} is no table name; write schema.table"
         )
-    for name in ("workers", "chunk_size", "max_attempts", "timeout_seconds"):
+    for name in ("workers", "chunk_size", "max_attempts", "timeout_seconds", "breaker_failures"):
         if getattr(settings, name) <= 0:
             problems.append(f"{name} {getattr(settings, name)} must be more than 0")
     if unknown := set(settings.tolerate or ()) - set(get_args(Status)):

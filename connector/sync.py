@@ -8,7 +8,8 @@ from itertools import groupby, islice
 from typing import Any
 
 from connector import tables
-from connector.apply import Outcome, Sender, send_in_chunks
+from connector.apply import Sender, send_in_chunks
+from connector.attempt import Outcome
 from connector.catalogue import read_names
 from connector.columns import Columns
 from connector.diff import Decision, Planned, Settled, Unchanged, decide, unknown_field
@@ -169,7 +170,7 @@ def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
     Raises:
         PipedriveError: What ended the sending early; every outcome is loaded by then.
     """
-    sender = Sender(job.client, fields)
+    sender = Sender(job.client, fields, job.settings.breaker_failures)
     leads = (list(group) for _, group in groupby(job.warehouse.unfinished(job.lead), _lead_of))
     chunks = send_in_chunks(
         islice(leads, job.limit),
@@ -186,7 +187,7 @@ def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
     if sender.halted_by is not None:
         raise sender.halted_by
     if job.client.stop.is_set():
-        raise Interrupted("asked to stop")
+        raise Interrupted("asked to stop, by a signal or by max_seconds")
 
 
 def show_plan(

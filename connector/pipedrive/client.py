@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
+from connector.pipedrive.budget import Budget
 from connector.pipedrive.errors import (
     AccountError,
     Answer,
@@ -65,6 +67,7 @@ class Pipedrive:
         attempts: Tries of a call that may be repeated.
         timeout_seconds: Longest silence of the server during one call.
         burst: Requests in two seconds, or None for what the server tells.
+        budget: What may be spent; without one, whatever the day has left.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Pipedrive:
         attempts: int = 5,
         timeout_seconds: float = 30.0,
         burst: int | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.stop = stop or threading.Event()
         self.attempts = attempts
@@ -84,6 +88,7 @@ class Pipedrive:
         self._auth = TokenAuth(api_token)
         self._timeout = (CONNECT_SECONDS, timeout_seconds)
         self._limiter = Limiter(self.stop, burst)
+        self._budget = budget or Budget()
         self._local = threading.local()
 
     def lead(self, lead_id: str, usage: Usage | None = None) -> Json:
@@ -160,13 +165,20 @@ class Pipedrive:
         params: dict[str, int] | None = None,
         data: bytes | None = None,
     ) -> Json:
-        with self._limiter.turn() as waited:
-            usage.add(requests=1, waited=waited, tokens=cost)
-            answer = self._send(method, path, params, data)
-        self._limiter.observe(answer.headers)
-        error = classify(answer)
-        if isinstance(error, RateLimited | BudgetSpent):
-            usage.add(tokens=-cost)
+        self._budget.take(cost)
+        headers: Mapping[str, str] = {}
+        charged = False
+        try:
+            with self._limiter.turn() as waited:
+                usage.add(requests=1, waited=waited)
+                charged = True  # as far as can be known, until an answer says otherwise
+                answer = self._send(method, path, params, data)
+            headers, error = answer.headers, classify(answer)
+            charged = not isinstance(error, RateLimited | BudgetSpent)
+        finally:
+            usage.add(tokens=cost if charged else 0)
+            self._budget.settle(cost, headers, charged=charged)
+            self._limiter.observe(headers)
         if error is not None:
             raise self._paced(error)
         return answer.document or {}
@@ -195,7 +207,7 @@ class Pipedrive:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = _bounded_body(response)
+                body = _bounded_body(response, 4 * self._timeout[1])
         except requests.RequestException as error:
             # Only the kind of error is passed on: its request carries the token.
             raise InDoubt(f"no answer from Pipedrive ({type(error).__name__})") from None
@@ -228,13 +240,13 @@ def _take_environment(session: requests.Session, url: str) -> None:
     session.trust_env = False
 
 
-def _bounded_body(response: requests.Response) -> bytes:
+def _bounded_body(response: requests.Response, seconds: float) -> bytes:
     parts: list[bytes] = []
-    size = 0
+    size, until = 0, time.monotonic() + seconds
     for part in response.iter_content(1024 * 1024):
         size += len(part)
-        if size > LARGEST_ANSWER_BYTES:
-            raise InDoubt(f"an answer of more than {LARGEST_ANSWER_BYTES >> 20} MiB")
+        if size > LARGEST_ANSWER_BYTES or time.monotonic() > until:
+            raise InDoubt(f"an answer of more than {LARGEST_ANSWER_BYTES >> 20} MiB or {seconds} s")
         parts.append(part)
     return b"".join(parts)
 

@@ -72,6 +72,10 @@ class AccountError(PipedriveError):
     """Every further call would fail in the same way: the token, the account or the URL."""
 
 
+class TooManyFailures(PipedriveError):
+    """So many calls failed in a row that going on would only burn tokens."""
+
+
 class Interrupted(PipedriveError):
     """The run was asked to stop while this call waited for its turn; nothing was sent."""
 
