@@ -84,9 +84,12 @@ def newest(rows: Sequence[Row]) -> Row:
     """
     if len(rows) == 1:
         return rows[0]
-    times = [row.get(UPDATED_AT) for row in rows]
-    latest = max((time for time in times if time is not None), default=None)
-    if None in times or times.count(latest) > 1:
+    times: list[Any] = [row.get(UPDATED_AT) for row in rows]
+    try:
+        latest = max(times)
+    except TypeError:  # NULL, or a time that DuckDB gives as text, among times
+        latest = None
+    if latest is None or times.count(latest) > 1:
         raise RowRejected(
             f"{len(rows)} rows for this lead, and no updated_at that tells the newest; keep one",
             len(rows),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar, get_args
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -16,11 +16,11 @@ from dlt.common.typing import TSecretStrValue
 
 from connector.diff import Status
 from connector.errors import ConfigError
+from connector.pipedrive.client import LOOPBACK
 
 SECTION: Final = ("sources", "pipedrive_leads")
 DESTINATION: Final = "warehouse"
 AnySettings = TypeVar("AnySettings", bound="WarehouseSettings")
-LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
 @configspec
@@ -120,31 +120,36 @@ def _resolve(settings: AnySettings, given: Mapping[str, Any]) -> AnySettings:
 
 def problems_of(settings: Settings) -> list[str]:
     """Returns what is wrong with the settings, one clear line each."""
-    url = urlsplit(settings.base_url or "")
-    problems = []
+    return [*_url_problems(settings), *_name_problems(settings), *_number_problems(settings)]
+
+
+def _url_problems(settings: Settings) -> Iterator[str]:
+    url, shown = urlsplit(settings.base_url or ""), f"base_url {settings.base_url!r}"
     if url.scheme not in {"http", "https"} or not url.hostname:
-        problems.append(
-            f"base_url {settings.base_url!r} is no URL; write it like https://acme.pipedrive.com"
-        )
+        yield f"{shown} is no URL; write it like https://acme.pipedrive.com"
     elif url.scheme == "http" and url.hostname not in LOOPBACK:
-        problems.append(
-            f"base_url {settings.base_url!r} would send the token unencrypted; use https"
-        )
+        yield f"{shown} would send the token openly; use https"
+
+
+def _name_problems(settings: Settings) -> Iterator[str]:
     if not re.fullmatch(r"\w[\w$]*(\.\w[\w$]*){0,2}", settings.desired_table):
-        problems.append(
-            f"desired_table {settings.desired_table!r} is no table name; write schema.table"
-        )
-    for name in ("workers", "chunk_size", "max_attempts", "timeout_seconds", "breaker_failures"):
-        if getattr(settings, name) <= 0:
-            problems.append(f"{name} {getattr(settings, name)} must be more than 0")
+        yield f"desired_table {settings.desired_table!r} is no table name; write schema.table"
     if unknown := set(settings.tolerate or ()) - set(get_args(Status)):
         known = ", ".join(get_args(Status))
-        problems.append(f"tolerate names {', '.join(sorted(unknown))}; the statuses are {known}")
+        yield f"tolerate names {', '.join(sorted(unknown))}; the statuses are {known}"
     if settings.timezone not in available_timezones():
-        problems.append(f"timezone {settings.timezone!r} is unknown; write it like Europe/Berlin")
+        yield f"timezone {settings.timezone!r} is unknown; write it like Europe/Berlin"
     if not re.fullmatch(r"[!-~]+", settings.api_token):
-        problems.append("api_token holds what no token holds: spaces, or other than plain letters")
-    return problems
+        yield "api_token holds what no token holds: spaces, or other than plain letters"
+
+
+def _number_problems(settings: Settings) -> Iterator[str]:
+    for name in ("workers", "chunk_size", "max_attempts", "timeout_seconds", "breaker_failures"):
+        if getattr(settings, name) <= 0:
+            yield f"{name} {getattr(settings, name)} must be more than 0"
+    for name in ("burst_limit", "token_budget", "token_reserve", "max_seconds"):
+        if getattr(settings, name) < 0:
+            yield f"{name} {getattr(settings, name)} must not be negative"
 
 
 def _missing(error: ConfigFieldMissingException) -> str:

@@ -177,4 +177,5 @@ def _moment(text: str, data_type: TDataType) -> Any:
 
 
 def _decimal(amount: Any) -> Decimal | None:
-    return amount if isinstance(amount, Decimal) and abs(amount) < Decimal(10) ** 29 else None
+    fits = isinstance(amount, Decimal) and amount.is_finite() and amount.adjusted() < 29
+    return amount if fits else None

@@ -17,9 +17,10 @@ def parse_text(value: Any) -> str | None:
     """Takes text, and whatever has one obvious spelling; "" is unset, as in Pipedrive."""
     if isinstance(value, bool) or not isinstance(value, SPELLED):
         raise ValueError("is not text; cast it to VARCHAR")
-    if isinstance(value, float | Decimal):
-        return format(parse_number(value).normalize(), "f")
-    return str(value) or None
+    text = _digits(_finite(value)) if isinstance(value, float | Decimal) else str(value)
+    if re.search("[\ud800-\udfff]", text):
+        raise ValueError("has half an emoji in it; mend the text")
+    return text or None
 
 
 def parse_short_text(value: Any) -> str | None:
@@ -46,17 +47,30 @@ def parse_number(value: Any) -> Decimal:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         raise ValueError("is not a number")
+    number = _finite(value)
+    if (number and number.adjusted() < -16) or len(_digits(number).partition(".")[2]) > 16:
+        raise ValueError("has more than the 16 decimals that Pipedrive keeps; round it")
+    if number.adjusted() > 17 or number != Decimal(repr(float(number))):
+        raise ValueError("has more digits than a JSON number keeps; round it")
+    return number
+
+
+def _finite(value: float | Decimal | str) -> Decimal:
     try:
         number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
     except InvalidOperation:
         raise ValueError("is not a number; write it like 1234.5") from None
     if not number.is_finite():
         raise ValueError("is not a finite number; use NULL for none")
-    if abs(number) >= 2**63 or number != Decimal(repr(float(number))):
+    if abs(number.adjusted()) > 400:
         raise ValueError("has more digits than a JSON number keeps; round it")
-    if number != round(number, 16):
-        raise ValueError("has more than the 16 decimals that Pipedrive keeps; round it")
     return number
+
+
+def _digits(number: Decimal) -> str:
+    """Spells a number without exponent and without zeros that say nothing."""
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def parse_whole(value: Any) -> int:
@@ -136,5 +150,5 @@ def from_json(text: str) -> Any:
     """Reads JSON text out of a warehouse column; no number goes through a float."""
     try:
         return json.loads(text, parse_float=Decimal)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         raise ValueError("is not valid JSON") from None

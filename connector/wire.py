@@ -32,7 +32,7 @@ def read_id(value: Any) -> int | str | None:
     if value is None or value == "":
         return None
     text = str(value)
-    return int(text) if text.isascii() and text.isdigit() else text
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text
 
 
 def read_ids(value: Any) -> tuple[int | str, ...] | None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import orjson
 import requests
@@ -35,6 +36,8 @@ Found = TypeVar("Found")
 
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 CONNECT_SECONDS = 10.0
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Hosts of this machine: no proxy can reach them, and none need hide what goes there."""
 
 COST_LIST = 20
 COST_ARCHIVED = 40
@@ -236,7 +239,8 @@ def _take_environment(session: requests.Session, url: str) -> None:
     It also keeps a .netrc file from adding another password to the calls.
     """
     found = session.merge_environment_settings(url, {}, None, None, None)
-    session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
+    session.verify, session.cert = found["verify"], found["cert"]
+    session.proxies = {} if urlsplit(url).hostname in LOOPBACK else found["proxies"]
     session.trust_env = False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from email.utils import parsedate_to_datetime
 
 import pendulum
 from tenacity import (
@@ -67,8 +68,10 @@ def retry_after(answer: Answer) -> float | None:
     if text is None or seconds is not None:
         return seconds
     try:
-        moment = pendulum.from_format(text, "ddd, DD MMM YYYY HH:mm:ss [GMT]")
+        moment = parsedate_to_datetime(text)
     except ValueError:
+        return None
+    if moment.tzinfo is None:
         return None
     return max(0.0, (moment - pendulum.now("UTC")).total_seconds())
 

@@ -1,0 +1,79 @@
+"""One run at a time on one working folder, and a stop that is asked for by a signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from connector.errors import LockedError
+from connector.lock import hold, stop_on_signal
+
+
+def test_a_second_holder_is_told_who_the_first_is(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    with hold(folder):
+        with pytest.raises(LockedError, match=f"process {os.getpid()} "), hold(folder):
+            pass
+        with hold(tmp_path / "other"):
+            pass
+    with hold(folder):
+        pass
+
+
+def test_a_holder_that_failed_does_not_hold_on(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), hold(tmp_path / "work"):
+        raise KeyError
+    with hold(tmp_path / "work"):
+        pass
+
+
+HOLDER = """
+import pathlib, sys, time
+from connector.lock import hold
+with hold(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_holder_that_was_killed_does_not_hold_on(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(LockedError, match=f"process {process.pid} "), hold(folder):
+            pass
+        process.kill()
+    with hold(folder):
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_asks_to_stop_and_a_second_one_ends(number: signal.Signals) -> None:
+    before, stop = signal.getsignal(number), threading.Event()
+    with stop_on_signal(stop):
+        assert not stop.is_set()
+        os.kill(os.getpid(), number)
+        assert stop.wait(5)
+        assert signal.getsignal(number) is signal.SIG_DFL
+    assert signal.getsignal(number) is before
+
+
+def test_outside_the_main_thread_signals_are_left_alone() -> None:
+    before, found = signal.getsignal(signal.SIGTERM), []
+
+    def look() -> None:
+        with stop_on_signal(threading.Event()):
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [before]
