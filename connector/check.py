@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from connector.columns import Columns
 from connector.destination import make_pipeline
 from connector.errors import LeadSyncError
 from connector.job import make_client
@@ -40,6 +41,20 @@ def check(**settings: Any) -> Iterator[Finding]:
     account = _account(client)
     yield account
     yield from _table(resolved, client, reachable=account.good)
+
+
+def explain_columns(**settings: Any) -> tuple[Columns, list[str]]:
+    """Returns what the desired table's columns manage, and the names of those passed over.
+
+    Raises:
+        LeadSyncError: The settings, the warehouse or the table cannot be used.
+        PipedriveError: The account's fields cannot be read.
+    """
+    resolved = load_settings(**settings)
+    with open_warehouse(make_pipeline(resolved), resolved) as warehouse:
+        columns, _ = columns_for(warehouse, make_client(resolved), resolved)
+        managed = {column.name for column in columns.managed}
+        return columns, [name for name in warehouse.columns() if name not in managed]
 
 
 def _account(client: Pipedrive) -> Finding:

@@ -13,10 +13,10 @@ from rich.markup import escape
 
 from connector import log
 from connector.check import check as check_everything
+from connector.check import explain_columns
 from connector.demo import play as play_demo
 from connector.destination import make_pipeline
 from connector.errors import LeadSyncError
-from connector.job import make_client
 from connector.pipedrive.errors import PipedriveError
 from connector.progress import progress_bar
 from connector.report import (
@@ -28,8 +28,7 @@ from connector.report import (
     print_summary,
 )
 from connector.sandbox import DEFAULT_TOKEN, serve
-from connector.settings import load_settings, load_warehouse_settings
-from connector.source import columns_for
+from connector.settings import load_warehouse_settings
 from connector.summary import EXIT_CHANGES, EXIT_DONE, EXIT_ERROR, Entry, Summary
 from connector.sync import plan as make_plan
 from connector.sync import run as run_job
@@ -136,11 +135,7 @@ def runs(
 @app.command()
 def columns(*, output: OutputOption = Output.text) -> int:
     """Show how each column of the desired table maps to a field; sends nothing."""
-    settings = load_settings()
-    with open_warehouse(make_pipeline(settings), settings) as warehouse:
-        mapped, _ = columns_for(warehouse, make_client(settings), settings)
-        managed = {column.name for column in mapped.managed}
-        passed_over = [name for name in warehouse.columns() if name not in managed]
+    mapped, passed_over = explain_columns()
     if output is Output.json:
         print_json(columns_document(mapped, passed_over))
     else:

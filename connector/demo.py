@@ -15,11 +15,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from connector.catalogue import label_options, user_options
+from connector.check import explain_columns
 from connector.columns import fold
 from connector.fields import Field, custom_fields, standard_fields
 from connector.pipedrive.client import Pipedrive
 from connector.progress import progress_bar
-from connector.report import PlanReport, print_summary
+from connector.report import PlanReport, print_columns, print_summary
 from connector.sandbox import LocalPipedrive
 from connector.settings import DESTINATION
 from connector.sync import plan, run
@@ -59,6 +60,7 @@ def play(out: Console) -> int:
         os.environ[f"DESTINATION__{DESTINATION.upper()}__CREDENTIALS"] = f"duckdb:///{WAREHOUSE}"
         busy = fill(WAREHOUSE, pipedrive)
         account: dict[str, Any] = {"base_url": pipedrive.base_url, "api_token": pipedrive.api_token}
+        show_columns(out, account)
         show_plan(out, account)
         pipedrive.fault("status", status=429, lead_id=busy, method="PATCH")
         show_run(out, account)
@@ -70,6 +72,12 @@ def play(out: Console) -> int:
     query = f"duckdb.connect('{WAREHOUSE}').sql('FROM pipedrive_leads.sync_runs').show()"
     out.print(f'{python} -c "import duckdb; {query}"')
     return 0
+
+
+def show_columns(out: Console, account: Mapping[str, Any]) -> None:
+    """Prints what each column of the desired table manages."""
+    headline(out, "lead-sync columns: what the desired table manages")
+    print_columns(out, *explain_columns(**account))
 
 
 def show_plan(out: Console, account: Mapping[str, Any]) -> None:

@@ -128,7 +128,8 @@ def print_columns(console: Console, columns: Columns, passed_over: Iterable[str]
         part = f" ({column.part})" if column.part else ""
         null = columns.null_rule(field)
         blank = ", only if blank" if field.key in columns.only_if_blank else ""
-        values = ", ".join(list(field.options.names.values())[:6])
+        names = list(field.options.names.values())
+        values = ", ".join(names[:3] + ["…"] * (len(names) > 3))
         table.add_row(
             column.name, escape(field.name) + part, field.type, escape(values), null + blank
         )
