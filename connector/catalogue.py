@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from connector.columns import fold, names_of
@@ -37,17 +36,22 @@ def read_fields(client: Pipedrive, names: Mapping[str, str]) -> list[Field]:
     return [*standard_fields(label_names, users), *custom_fields(definitions, users)]
 
 
-def read_names(client: Pipedrive, fields: Iterable[Field]) -> list[Field]:
-    """Returns the fields with the names of users and labels, for people to read.
+def read_names(client: Pipedrive, fields: Iterable[Field], shown: Collection[str]) -> list[Field]:
+    """Returns the fields with the names of owners and labels, for people to read.
 
-    A token that may not ask for them shows ids instead.
+    Args:
+        client: The account; where its token may not ask for names, ids are shown.
+        fields: The fields to name.
+        shown: Keys of the fields that will be shown; nothing is asked for the sake of others.
     """
+    nameless = {field.key for field in fields if not field.options.names} & {*shown}
     try:
-        shown = standard_fields(label_options(client), user_options(client))
+        label_names = label_options(client) if "label_ids" in nameless else NO_OPTIONS
+        users = user_options(client) if "owner_id" in nameless else NO_OPTIONS
     except PipedriveError:
         return list(fields)
-    by_key = {field.key: field for field in shown}
-    return [replace(field, kind=by_key.get(field.key, field).kind) for field in fields]
+    named = {field.key: field for field in standard_fields(label_names, users)}
+    return [named[field.key] if field.key in nameless & named.keys() else field for field in fields]
 
 
 def user_options(client: Pipedrive) -> Options:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from typing import Any
 
@@ -90,7 +90,8 @@ def plan(
             refresh(job)
             settled = plan_changes(job, columns)
             if show:
-                show_plan(job, settled, fields, show)
+                managed = {column.field.key for column in columns.managed}
+                show_plan(job, settled, read_names(job.client, fields.values(), managed), show)
         return job.summary()
 
 
@@ -191,10 +192,10 @@ def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
 
 
 def show_plan(
-    job: Job, settled: list[Settled], fields: Mapping[str, Field], show: Callable[[Entry], None]
+    job: Job, settled: list[Settled], fields: Iterable[Field], show: Callable[[Entry], None]
 ) -> None:
     """Passes on every patch of the plan with its fields, then the leads that get none."""
-    named = {field.key: field for field in read_names(job.client, fields.values())}
+    named = {field.key: field for field in fields}
     for patch, title in job.warehouse.planned(job.plan_id):
         changed = [named.get(key) or unknown_field(key) for key in patch.body]
         show(Entry(patch.lead_id, title, patch=patch, fields=changed))
