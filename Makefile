@@ -3,16 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test test-live lint format bench clean
 
 help:  ## List the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/ready  ## Run the main job on a local Pipedrive and a DuckDB file
 	@$(BIN)/lead-sync demo
 
 test: $(VENV)/ready  ## Run the tests
 	$(BIN)/python -m pytest
+
+test-live: $(VENV)/ready  ## Run the contract tests against a real account
+	$(BIN)/python -m pytest -rs tests/contract/test_api.py
 
 lint: $(VENV)/ready  ## Check style, format and types
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ from connector.pipedrive.errors import (
     Interrupted,
     PipedriveError,
     RateLimited,
+    Refused,
     TooManyFailures,
 )
 from connector.rows import Patch
@@ -99,12 +100,12 @@ class Sender:
         if self._options_as_text:
             attempt.spell_options_as_text()
         outcome = attempt.run()
-        refused = outcome.error is not None and outcome.status == "failed"
-        if refused and attempt.spell_options_as_text():
-            again = attempt.run()
-            self._options_as_text = again.status in DONE
-            return again if self._options_as_text else outcome
-        return outcome
+        refused = outcome.status == "failed" and isinstance(outcome.error, Refused)
+        if not (refused or outcome.status == "ignored") or not attempt.spell_options_as_text():
+            return outcome
+        again = attempt.run()
+        self._options_as_text = self._options_as_text or again.status in DONE
+        return outcome if isinstance(again.error, Refused) else again
 
     def _halt(self, error: PipedriveError) -> None:
         with self._lock:

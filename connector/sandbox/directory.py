@@ -139,9 +139,9 @@ LABEL_IDS: Final = frozenset(str(label["id"]) for label in LABELS)
 _STANDARD: Final = (
     ("title", "Title", "varchar"),
     ("owner_id", "Owner", "user"),
-    ("label_ids", "Labels", "label"),
-    ("person_id", "Contact person", "person"),
-    ("organization_id", "Organization", "organization"),
+    ("label_ids", "Labels", "set"),
+    ("person_id", "Contact person", "people"),
+    ("organization_id", "Organization", "org"),
     ("value", "Value", "monetary"),
     ("expected_close_date", "Expected close date", "date"),
     ("visible_to", "Visible to", "visible_to"),

@@ -1,0 +1,238 @@
+"""Every request and answer of a full session, held against Pipedrive's published description.
+
+The session is the job on a table that manages every type, and a call to each endpoint that the
+connector and the description share. What the description is known to get wrong is in `DEFECTS`,
+each by its name; nothing else is let pass, and a defect that no longer shows is a failure too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from connector.pipedrive.client import Pipedrive
+from connector.pipedrive.errors import AccountError, LeadNotFound, Refused
+from connector.pipedrive.usage import Usage
+from connector.sandbox import LocalPipedrive
+from connector.sandbox.settings import CHOICES
+from tests.conftest import NewSite
+from tests.contract.account import Body
+from tests.contract.description import (
+    DESCRIPTION,
+    PREFIX,
+    Complaint,
+    Description,
+    Exchange,
+    read_description,
+)
+from tests.contract.everything import CASES, COLUMNS, DIFFERENT, SAME, put_leads
+from tests.contract.exchanges import recorded
+from tests.harness import lead_id
+
+pytestmark = pytest.mark.skipif(
+    not DESCRIPTION.exists(), reason=f"{DESCRIPTION.name} is not beside the checkout"
+)
+
+GONE = lead_id("deleted")
+ARCHIVED = lead_id("archived")
+CUSTOM_KEY = re.compile(r"[0-9a-f]{40}(_[a-z0-9_]+)?")
+PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+Excuse = Callable[[Complaint], bool]
+
+
+def is_custom(one: Complaint) -> bool:
+    key = one.at.rpartition(".")[2]
+    return one.what == "unknown key" and bool(CUSTOM_KEY.fullmatch(key))
+
+
+def is_plain_time(one: Complaint) -> bool:
+    named = one.at in {"data.add_time", "data.update_time"} and one.call == "GET /leadFields 200"
+    return named and one.what == "format" and bool(PLAIN_TIME.fullmatch(one.value))
+
+
+DEFECTS: Mapping[str, Excuse] = {
+    "custom fields have no keys in the schema of a lead (its text promises them)": is_custom,
+    "pages show their marker flat; the examples nest it under `pagination`": lambda one: (
+        (one.at, one.what) == ("additional_data.pagination", "unknown key")
+        and set(one.value) <= {"start", "limit", "more_items_in_collection", "next_start"}
+    ),
+    "a flat page says nothing of an empty page's null": lambda one: (
+        (one.at, one.what, one.value) == ("data", "type", None)
+        and one.call in {"GET /leads 200", "GET /leads/archived 200"}
+    ),
+    "a lead's calls have no error but 404": lambda one: (
+        one.what == "unknown status" and one.value in {400, 403} and "/leads/{id}" in one.call
+    ),
+    "401 is described for /users/me alone": lambda one: (
+        (one.call, one.what, one.value) == ("GET /leads", "unknown status", 401)
+    ),
+    "the text of 401 is shown without its `error_info`": lambda one: (
+        (one.call, one.at, one.what) == ("GET /users/me 401", "error_info", "unknown key")
+    ),
+    "GET /users is not in this slice of the description": lambda one: (
+        (one.call, one.what) == ("GET /users", "unknown call")
+    ),
+    "a field's type has two lists, of which one alone names `boolean`": lambda one: (
+        (one.at, one.what, one.value) == ("data.field_type", "enum", "boolean")
+    ),
+    "a field's times are declared as ISO 8601; the examples have no T": is_plain_time,
+    "`is_admin` of a user is only in the guide on getting user data": lambda one: (
+        (one.call, one.at, one.what) == ("GET /users/me 200", "data.is_admin", "unknown key")
+    ),
+}
+CALLS: Mapping[tuple[str, str | None], tuple[int, ...]] = {
+    ("GET", "/leads"): (200, 401),
+    ("GET", "/leads/archived"): (200,),
+    ("GET", "/leads/{id}"): (200, 404),
+    ("PATCH", "/leads/{id}"): (200, 400, 403, 404),
+    ("GET", "/leadFields"): (200,),
+    ("GET", "/leadLabels"): (200,),
+    ("GET", "/users/me"): (200, 401),
+    ("GET", None): (200,),
+}
+"""The calls of the session and their statuses; None is what the description has not."""
+TOO_LAX: Mapping[str, Body] = {"a title may be null": {"title": None}}
+"""What the description takes and what no client may count on."""
+IN_NO_EXAMPLE = "source_deal_id"
+"""A key that the schema of a lead has, and no example of an answer."""
+
+
+@pytest.fixture(scope="module")
+def description() -> Description:
+    return read_description()
+
+
+@pytest.fixture(scope="module")
+def exchanges(new_site: NewSite) -> list[Exchange]:
+    """What goes over the wire in a full session."""
+    site = new_site()
+    pipedrive = site.pipedrive
+    pipedrive.reset(leads=0)
+    put_leads(pipedrive)
+    pipedrive.set_lead(ARCHIVED, is_archived=True)
+    missing = [{**SAME.cells, "lead_id": one} for one in (GONE, ARCHIVED)]
+    site.desire(COLUMNS, [case.cells for case in CASES] + missing)
+    with recorded() as found:
+        statuses = site.run().statuses
+        assert (statuses["applied"], statuses["not_found"], statuses["archived"]) == (4, 1, 1)
+        for page_shape in CHOICES["page_shape"]:
+            pipedrive.settings(page_shape=page_shape)
+            call_everything(pipedrive)
+        for empty_page in CHOICES["empty_page"]:
+            pipedrive.reset(leads=0, empty_page=empty_page)
+            call_an_empty_account(pipedrive)
+    return found
+
+
+def call_everything(pipedrive: LocalPipedrive) -> None:
+    """Make each call that the connector can make, those that are refused as well."""
+    client = Pipedrive(pipedrive.base_url, pipedrive.api_token)
+    for pages in (client.leads(), client.archived_leads()):
+        assert sum(map(len, pages))
+    assert all([client.lead_fields(), client.lead_labels(), client.users(), client.me()])
+    assert client.lead(SAME.lead_id)
+    usage = Usage(client.usage)
+    assert client.patch_lead(SAME.lead_id, {"title": "Described"}, usage)
+    with pytest.raises(LeadNotFound):
+        client.patch_lead(GONE, {"title": "Too late"}, usage)
+    for lead, body in ((ARCHIVED, {"title": "Too late"}), (SAME.lead_id, {"owner_id": 1})):
+        with pytest.raises(Refused):
+            client.patch_lead(lead, body, usage)
+    stranger = Pipedrive(pipedrive.base_url, "not-the-token")
+    for call in (stranger.me, lambda: next(stranger.leads())):
+        with pytest.raises(AccountError):
+            call()
+
+
+def call_an_empty_account(pipedrive: LocalPipedrive) -> None:
+    client = Pipedrive(pipedrive.base_url, pipedrive.api_token)
+    assert [list(client.leads()), list(client.archived_leads())] == [[[]], [[]]]
+
+
+def test_the_session_has_every_call(exchanges: list[Exchange], description: Description) -> None:
+    made = {(one.method, description.path_of(one.path), one.status) for one in exchanges}
+    assert made == {(*call, status) for call, statuses in CALLS.items() for status in statuses}
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_every_exchange_is_as_described(
+    exchanges: list[Exchange], description: Description, method: str, path: str | None
+) -> None:
+    alike = [one for one in exchanges if one.method == method]
+    alike = [one for one in alike if description.path_of(one.path) == path]
+    wrong = [one for one in complaints_of(alike, description) if not any(excuses_of(one))]
+    assert alike
+    assert {f"{one.call} · {one.at} · {one.what}: {one.value!r:.80}" for one in wrong} == set()
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_every_defect_still_shows(
+    exchanges: list[Exchange], description: Description, name: str
+) -> None:
+    assert any(map(DEFECTS[name], complaints_of(exchanges, description)))
+
+
+def complaints_of(exchanges: list[Exchange], description: Description) -> Iterator[Complaint]:
+    for exchange in exchanges:
+        yield from description.complaints(exchange)
+
+
+def excuses_of(complaint: Complaint) -> Iterator[bool]:
+    return (excuse(complaint) for excuse in DEFECTS.values())
+
+
+@pytest.mark.parametrize(("name", "body"), TOO_LAX.items())
+def test_the_job_sends_nothing_that_the_description_should_not_take(
+    exchanges: list[Exchange], description: Description, name: str, body: Body
+) -> None:
+    path = f"{PREFIX}/leads/{GONE}"
+    taken = Exchange("PATCH", path, {}, body, 404, exchanges[0].answer)
+    assert [one for one in description.complaints(taken) if "body" in one.call] == []
+    sent = [one.body for one in exchanges if one.method == "PATCH"]
+    assert len(sent) >= len(DIFFERENT)
+    assert not [one for one in sent if body.items() <= one.items()]
+
+
+def test_every_lead_is_whole(exchanges: list[Exchange], description: Description) -> None:
+    """A PATCH returns the whole lead (documented), as a list does."""
+    leads = [lead for one in exchanges for lead in leads_of(one)]
+    assert len(leads) > len(CASES)
+    for lead in leads:
+        assert description.lead_keys() - lead.keys() <= {IN_NO_EXAMPLE}
+
+
+def leads_of(exchange: Exchange) -> list[dict[str, Any]]:
+    """Return the leads in an answer."""
+    data = exchange.answer.get("data")
+    if "/leads" not in exchange.path or not data:
+        return []
+    return data if isinstance(data, list) else [data]
+
+
+BROKEN: Mapping[str, tuple[str, Any]] = {
+    "a visibility as a number": ("body", {"visible_to": 3}),
+    "an owner as text": ("body", {"owner_id": "1001"}),
+    "a value without its currency": ("body", {"value": {"amount": 1}}),
+    "an amount as text": ("body", {"value": {"amount": "1", "currency": "EUR"}}),
+    "a label by its name": ("body", {"label_ids": ["Hot"]}),
+    "labels of null": ("body", {"label_ids": None}),
+    "a date with a time": ("body", {"expected_close_date": "2026-12-31T00:00:00"}),
+    "a read-only key": ("body", {"creator_id": 1}),
+    "a misspelled key": ("body", {"organisation_id": 1}),
+    "an answer with an id of another kind": ("answer", {"data": {"id": 1}}),
+    "an answer with a lead's title of null": ("answer", {"data": {"title": None}}),
+    "an answer with an unknown key": ("answer", {"data": {"label": "Hot"}}),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_not_as_described_is_found(description: Description, name: str) -> None:
+    part, document = BROKEN[name]
+    parts: dict[str, Any] = {"body": {"title": "Fine"}, "answer": {"success": True}}
+    broken = {**parts, part: document}
+    path = f"{PREFIX}/leads/{GONE}"
+    found = description.complaints(Exchange("PATCH", path, {}, status=200, **broken))
+    assert [one for one in found if not any(excuses_of(one))]
