@@ -87,7 +87,7 @@ def newest(rows: Sequence[Row]) -> Row:
     times: list[Any] = [row.get(UPDATED_AT) for row in rows]
     try:
         latest = max(times)
-    except TypeError:  # NULL, or a time that DuckDB gives as text, among times
+    except (TypeError, ArithmeticError):  # NULL, text or a number that is none, among times
         latest = None
     if latest is None or times.count(latest) > 1:
         raise RowRejected(

@@ -128,7 +128,7 @@ def _url_problems(settings: Settings) -> Iterator[str]:
     if url.scheme not in {"http", "https"} or not url.hostname:
         yield f"{shown} is no URL; write it like https://acme.pipedrive.com"
     elif url.scheme == "http" and url.hostname not in LOOPBACK:
-        yield f"{shown} would send the token openly; use https"
+        yield f"{shown} would send the token unencrypted; use https"
 
 
 def _name_problems(settings: Settings) -> Iterator[str]:
