@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import orjson
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from connector.pipedrive.budget import Budget
@@ -36,6 +35,8 @@ Found = TypeVar("Found")
 
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 CONNECT_SECONDS = 10.0
+READING = {"Accept": "application/json"}
+WRITING = READING | {"Content-Type": "application/json"}
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 """Hosts of this machine: no proxy can reach them, and none need hide what goes there."""
 
@@ -93,6 +94,7 @@ class Pipedrive:
         self._limiter = Limiter(self.stop, burst)
         self._budget = budget or Budget()
         self._local = threading.local()
+        self._environment = _environment(self._root)
 
     def lead(self, lead_id: str, usage: Usage | None = None) -> Json:
         """Returns one lead, archived or not.
@@ -200,16 +202,16 @@ class Pipedrive:
         self, method: str, path: str, params: dict[str, int] | None, data: bytes | None
     ) -> Answer:
         try:
-            with self._session().request(
+            request = requests.Request(
                 method,
                 self._root + path,
+                WRITING if data else READING,
                 params=params,
                 data=data,
-                headers={"Content-Type": "application/json"} if data else None,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+                auth=self._auth,
+            )
+            sending = {"timeout": self._timeout, "allow_redirects": False, **self._environment}
+            with self._session().send(request.prepare(), **sending) as response:
                 body = _bounded_body(response, 4 * self._timeout[1])
         except requests.RequestException as error:
             # Only the kind of error is passed on: its request carries the token.
@@ -224,24 +226,16 @@ class Pipedrive:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
-            session.auth = self._auth
-            session.headers.update({"Accept": "application/json"})
-            adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
-            session.mount("https://", adapter)
-            session.mount("http://", adapter)
-            _take_environment(session, self._root)
         return session
 
 
-def _take_environment(session: requests.Session, url: str) -> None:
-    """Takes proxies and certificates from the environment once, not at every call.
+def _environment(url: str) -> dict[str, Any]:
+    """Returns the proxies and certificates that the environment names, found out once.
 
-    It also keeps a .netrc file from adding another password to the calls.
+    A request that is prepared outside a session takes no password from a .netrc file.
     """
-    found = session.merge_environment_settings(url, {}, None, None, None)
-    session.verify, session.cert = found["verify"], found["cert"]
-    session.proxies = {} if urlsplit(url).hostname in LOOPBACK else found["proxies"]
-    session.trust_env = False
+    found = requests.Session().merge_environment_settings(url, {}, True, None, None)
+    return {**found, "proxies": {}} if urlsplit(url).hostname in LOOPBACK else {**found}
 
 
 def _bounded_body(response: requests.Response, seconds: float) -> bytes:
