@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from enum import StrEnum
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from connector.report import (
     columns_document,
     plan_document,
     print_columns,
+    print_misses,
     print_runs,
     print_summary,
 )
@@ -40,6 +42,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+QUIET = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
+"""dlt's own words and its telemetry are off, unless the environment asks for them."""
 USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 """Click's own error, of whichever click this typer brings."""
 out = Console(highlight=False, soft_wrap=True)
@@ -123,12 +127,14 @@ def runs(
     settings = load_warehouse_settings()
     with open_warehouse(make_pipeline(settings), settings) as warehouse:
         found = warehouse.runs(run_id)
+        misses = warehouse.misses(run_id) if run_id and found else []
     if run_id and not found:
         raise LeadSyncError(f"no run {run_id}; `lead-sync runs` lists them")
     if output is Output.json:
-        print_json(found)
+        print_json({**found[0], "misses": misses} if run_id else found)
     else:
         print_runs(out, found)
+        print_misses(out, misses)
     return EXIT_DONE
 
 
@@ -200,6 +206,8 @@ def print_json(document: Any) -> None:
 
 def main() -> None:
     """Runs `lead-sync`; trouble is one line on standard error and exit code 1."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         code = app(standalone_mode=False)
     except (LeadSyncError, PipedriveError) as error:

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from connector.columns import Columns
 from connector.desired import Row
@@ -158,20 +159,26 @@ def columns_document(columns: Columns, passed_over: Iterable[str]) -> list[dict[
 
 def print_runs(console: Console, runs: Iterable[Row]) -> None:
     """Prints the runs as a table, newest first."""
-    table = Table("run", "command", "state", "started", "desired", "outcomes", "tokens", "message")
+    run_id = Column("run", no_wrap=True)
+    table = Table(run_id, "command", "state", "rows", "outcomes", "tokens", "message", box=SIMPLE)
     for run in runs:
-        started = f"{run['started_at']:%Y-%m-%d %H:%M:%S}"
         table.add_row(
             run["run_id"],
             run["command"],
             run["state"],
-            started,
             str(run["desired_rows"]),
             _statuses(run).removeprefix(", "),
             str(run["tokens"]),
             escape(run["message"] or ""),
         )
     console.print(table, soft_wrap=False)
+
+
+def print_misses(console: Console, outcomes: Iterable[Row]) -> None:
+    """Prints a line for each lead that a run did not bring to the desired state."""
+    for outcome in outcomes:
+        lead, reason = escape(outcome["lead_id"] or NOTHING), escape(outcome["reason"] or "")
+        console.print(f"[yellow]{outcome['status']}[/yellow]  {lead}  {reason}")
 
 
 def _statuses(counts: Mapping[str, Any]) -> str:

@@ -227,6 +227,14 @@ class Warehouse:
         sql = f"SELECT {', '.join(SYNC_RUNS)} FROM {self._runs} {where} "
         return list(self._query(f"{sql} ORDER BY started_at DESC LIMIT {limit}", *args))
 
+    def misses(self, run_id: str) -> list[Row]:
+        """Returns the outcomes of a run that left their lead as it was."""
+        sql = (
+            f"SELECT lead_id, status, reason FROM {self._outcomes} WHERE run_id = %s "
+            "AND status NOT IN ('applied', 'confirmed') ORDER BY outcome_id"
+        )
+        return list(self._query(sql, run_id))
+
     def interrupted_runs(self) -> list[Row]:
         """Returns the runs that never came to their end."""
         if not self._exists("sync_runs"):
