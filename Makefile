@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-live lint format bench clean
+.PHONY: help demo test test-live lint format bench soak clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,8 +29,11 @@ format: $(VENV)/ready  ## Bring the code into its format
 bench: $(VENV)/ready  ## Print speed against a bare client
 	$(BIN)/python -m tests.benchmarks.apply_rate
 
+soak: $(VENV)/ready  ## Mix faults at random for a few minutes
+	$(BIN)/python -m tests.faults.soak
+
 clean:  ## Remove what the other commands made
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo.duckdb
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
-from connector.attempt import Attempt, Outcome
+from connector.attempt import Attempt
 from connector.diff import Status
 from connector.fields import Field
+from connector.outcome import Outcome
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import (
     AccountError,
@@ -25,6 +26,9 @@ from connector.pipedrive.errors import (
     TooManyFailures,
 )
 from connector.rows import Patch
+
+DONE: frozenset[Status] = frozenset({"applied", "confirmed"})
+log = logging.getLogger(__name__)
 
 
 class Sender:
@@ -114,10 +118,6 @@ class Sender:
 
     def _why(self) -> str:
         return f"the run stopped: {self.halted_by or 'asked to'}"
-
-
-log = logging.getLogger(__name__)
-DONE: frozenset[Status] = frozenset({"applied", "confirmed"})
 
 
 def send_in_chunks(

@@ -7,7 +7,6 @@ effect. So the lead is read, for 2 tokens, before the PATCH is sent again, for 1
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,36 +14,12 @@ import pendulum
 
 from connector.diff import Status, shows
 from connector.fields import Field
+from connector.outcome import Outcome
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import InDoubt, LeadArchived, LeadNotFound, PipedriveError, Refused
 from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
 from connector.rows import Patch
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one patch.
-
-    Attributes:
-        body: The body as it was sent; None for the plan's own.
-        lead: The lead as last returned, complete; None where no answer brought one.
-        gone: Whether Pipedrive said that there is no such lead.
-        waited_seconds: Time held back by limits and between attempts.
-    """
-
-    patch: Patch
-    status: Status
-    reason: str | None = None
-    body: dict[str, Any] | None = None
-    lead: dict[str, Any] | None = None
-    gone: bool = False
-    error: PipedriveError | None = None
-    attempts: int = 0
-    tokens: int = 0
-    waited_seconds: float = 0.0
-    sent_at: datetime | None = None
-    finished_at: datetime = field(default_factory=lambda: pendulum.now("UTC"))
 
 
 class Attempt:

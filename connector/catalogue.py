@@ -5,14 +5,48 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from connector.columns import fold, names_of
+from connector.columns import CHANGES, Columns, fold, managed_names, map_columns, names_of
+from connector.errors import DesiredTableError
 from connector.fields import STANDARD_FIELDS, Field, custom_fields, standard_fields
 from connector.options import NO_OPTIONS, Options, options_of
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
+from connector.settings import Settings
+from connector.warehouse import Warehouse
 
 BY_LABEL = frozenset({"labels", "addlabels", "removelabels"})
 BY_EMAIL = frozenset({"owneremail"})
+
+
+def columns_for(
+    warehouse: Warehouse, client: Pipedrive, settings: Settings
+) -> tuple[Columns, Mapping[str, Field]]:
+    """Maps the desired table's columns; returns what they manage, and every field by its key.
+
+    Raises:
+        DesiredTableError: The table is missing or a column maps to nothing.
+        ConfigError: A rule in config names no field.
+    """
+    columns = warehouse.columns()
+    if columns.get(CHANGES, "").startswith("STRUCT"):
+        raise DesiredTableError(
+            "the column changes is a STRUCT, in which every row has every key, so that each would "
+            "be cleared; make it JSON"
+        )
+    renamed = settings.columns
+    names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
+    if CHANGES in columns:
+        names |= dict.fromkeys(warehouse.changed_names() - names.keys(), "JSON")
+    fields = read_fields(client, names)
+    mapped = map_columns(
+        columns,
+        fields,
+        renamed,
+        settings.timezone,
+        on_null=settings.on_null,
+        only_if_blank=settings.only_if_blank or (),
+    )
+    return mapped, {field.key: field for field in fields}
 
 
 def read_fields(client: Pipedrive, names: Mapping[str, str]) -> list[Field]:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from connector.catalogue import columns_for
 from connector.columns import Columns
 from connector.destination import make_pipeline
-from connector.errors import LeadSyncError
+from connector.errors import ConfigError, DesiredTableError, LeadSyncError
 from connector.job import make_client
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
 from connector.settings import Settings, load_settings
-from connector.source import columns_for
 from connector.warehouse import open_warehouse
 
 
@@ -75,6 +75,10 @@ def _table(settings: Settings, client: Pipedrive, *, reachable: bool) -> Iterato
                 columns, _ = columns_for(warehouse, client, settings)
                 managed = ", ".join(column.name for column in columns.managed)
                 yield Finding("columns", f"manages {managed or 'nothing'}")
+    except DesiredTableError as error:
+        yield Finding("table", str(error), good=False)
+    except ConfigError as error:
+        yield Finding("config", str(error), good=False)
     except LeadSyncError as error:
         yield Finding("warehouse", str(error), good=False)
     except PipedriveError as error:

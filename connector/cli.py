@@ -62,14 +62,10 @@ LogFormat = Annotated[Output, typer.Option("--log-format", help="Log as text or 
 Lead = Annotated[str | None, typer.Option(metavar="ID", help="Only this lead.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Change at most so many leads.")]
 MaxSeconds = Annotated[float | None, typer.Option(help="Stop cleanly after so long.")]
+# Part of the command line's contract, so that a scheduler may pass it: every refresh is whole.
 FullRefresh = Annotated[
-    bool, typer.Option("--full-refresh", help="Read every lead anew; so far every run does.")
+    bool, typer.Option("--full-refresh", help="Read every lead anew, as every run does.")
 ]
-
-
-@app.callback()
-def _lead_sync() -> None:
-    """Make Pipedrive's leads say what the warehouse says."""
 
 
 @app.command()
@@ -119,7 +115,9 @@ def plan(
 
 @app.command()
 def runs(
-    run_id: Annotated[str | None, typer.Argument(help="Show this run alone.")] = None,
+    run_id: Annotated[
+        str | None, typer.Argument(help="Show this run, and the leads that it missed.")
+    ] = None,
     *,
     output: OutputOption = Output.text,
 ) -> int:
@@ -165,7 +163,7 @@ def check(*, output: OutputOption = Output.text) -> int:
 @app.command()
 def sandbox(
     *,
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8055,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8055,
     leads: Annotated[int, typer.Option(min=0, help="Seeded leads.")] = 40,
     seed: Annotated[int, typer.Option(help="The same seed makes the same leads.")] = 1,
     limits: Annotated[bool, typer.Option(help="Keep Pipedrive's limits.")] = True,
@@ -181,7 +179,10 @@ def sandbox(
         out.print(f"Its API token is {DEFAULT_TOKEN}. Stop it with Ctrl-C.")
 
     settings: dict[str, Any] = {"limits": limits, "plan": account, "latency_ms": latency_ms}
-    serve(port=port, leads=leads, seed=seed, ready=ready, **settings)
+    try:
+        serve(port=port, leads=leads, seed=seed, ready=ready, **settings)
+    except (ValueError, OSError) as error:
+        raise LeadSyncError(f"the local Pipedrive cannot start: {error}") from None
     return EXIT_DONE
 
 

@@ -149,15 +149,14 @@ def _column(
     if alike:
         keys = ", ".join(f"{one.key} ({one.name})" for one in alike)
         raise DesiredTableError(f"{shown} could be any of {keys}; map it to a key under `columns`")
-    raise DesiredTableError(
-        f"{shown} maps to no field that can be written; {_near(target, by_name)}"
-    )
+    way_out = _near(target, by_name) or "rename it, or map it under `columns` in config"
+    raise DesiredTableError(f"{shown} maps to no field that can be written; {way_out}")
 
 
 def _near(target: str, by_name: Mapping[str, Column]) -> str:
     near = [by_name[match].field for match in difflib.get_close_matches(fold(target), by_name)]
     hint = ", ".join(dict.fromkeys(f"{one.key} ({one.name})" for one in near))
-    return f"did you mean {hint}?" if hint else "rename it, or map it under `columns` in config"
+    return f"did you mean {hint}?" if hint else ""
 
 
 def _refuse_twins(columns: Iterable[Column]) -> None:
@@ -187,5 +186,6 @@ def _null_rules(on_null: Any, by_name: Mapping[str, Column]) -> dict[str, OnNull
 def _field_key(name: str, setting: str, by_name: Mapping[str, Column]) -> str:
     found = by_name.get(fold(name))
     if found is None:
-        raise ConfigError(f"{setting} names {name!r}, which is no field; {_near(name, by_name)}")
+        way_out = _near(name, by_name) or "`lead-sync columns` shows the fields"
+        raise ConfigError(f"{setting} names {name!r}, which is no field; {way_out}")
     return found.field.key

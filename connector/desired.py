@@ -132,7 +132,8 @@ def _by_field(row: Row, columns: Columns) -> dict[Field, dict[str, Cell]]:
         cells = found.setdefault(cell.of.field, {})
         before = cells.get(cell.of.part)
         if before is not None and before.explicit:
-            raise RowRejected(f"changes names {before.name} and {cell.name}, which are one field")
+            twins = f"{before.name} and {cell.name}"
+            raise RowRejected(f"changes names {twins}, which are one field; keep one")
         if cell.explicit:
             _make_way(cells, cell)
         cells[cell.of.part] = cell
@@ -151,7 +152,9 @@ def _cells(row: Row, columns: Columns) -> Iterator[Cell]:
     for name, value in _changes_of(row).items():
         named = columns.by_name.get(fold(name))
         if named is None:
-            raise RowRejected(f"changes names {name!r}, which is no field that can be written")
+            raise RowRejected(
+                f"changes names {name!r}, which is no field; use a name that a column could have"
+            )
         yield from _spread(Cell(name, named, value, explicit=True), columns)
 
 
@@ -164,7 +167,8 @@ def _spread(cell: Cell, columns: Columns) -> Iterator[Cell]:
     places = _halves_of(cell.of.field, columns)
     if not halves or not halves.keys() <= places.keys():
         way_out = " and ".join(places)
-        raise RowRejected(f"{cell.name} {shown(cell.value)} has other keys than {way_out}")
+        given = f"{cell.name} {shown(cell.value)}"
+        raise RowRejected(f"{given} has other keys than {way_out}; use these alone")
     for name, value in halves.items():
         yield Cell(f"{cell.name}.{name}", places[name], value, cell.explicit)
 
@@ -195,7 +199,8 @@ def _changes_of(row: Row) -> Mapping[str, Any]:
     if document is None:
         return {}
     if not isinstance(document, Mapping):
-        raise RowRejected(f"changes {shown(changes)} is not a JSON object")
+        example = '{"title": "New"}'
+        raise RowRejected(f"changes {shown(changes)} is no JSON object; write it like {example}")
     return document
 
 

@@ -161,7 +161,7 @@ def _keep_currency_with_amount(desired: Desired, body: Mapping[str, Any], curren
         if field.key in body and amount_key and {**current, **body}.get(amount_key) is None:
             raise RowRejected(
                 f"{desired.sources[field]} has no amount, and the lead has none; "
-                f"give {amount_key} a value as well"
+                "give the amount a value as well"
             )
 
 

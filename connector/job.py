@@ -129,7 +129,10 @@ def open_job(
     Raises:
         ConfigError: A setting is missing or cannot be used.
         LockedError: Another run or program holds the working folder or the warehouse.
+        WarehouseError: The warehouse cannot be opened.
     """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit {limit} must be more than 0")
     settings = load_settings(**given)
     client = make_client(settings)
     folder = working_folder(settings)

@@ -170,7 +170,7 @@ def reference(options: Options) -> Kind:
     """The id of a user, person or organization; of a user also by e-mail address."""
 
     def parse(value: Any) -> int:
-        by_name = isinstance(value, str) and "@" in value
+        by_name = bool(options.names) and isinstance(value, str) and "@" in value
         return parse_whole(options.id_of(value) if by_name else value)
 
     return Kind(parse, read_id, show=lambda value: options.name_of(read_id(value)))
@@ -217,7 +217,7 @@ def _written(value: Any) -> str:
     if isinstance(value, float | Decimal):
         return str(parse_whole(value))
     if isinstance(value, bool | dict | list):
-        raise ValueError("is neither the id nor the label of an option")
+        raise ValueError("is neither the id nor the label of an option; give one of them as text")
     return str(value)
 
 

@@ -33,7 +33,7 @@ def hold(working_dir: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         holder = owner.read_text() if owner.exists() else "another process"
-        raise LockedError(f"another run is under way: {holder}") from None
+        raise LockedError(f"another run is under way: {holder}; wait for its end") from None
     try:
         now = pendulum.now("UTC").to_iso8601_string()
         owner.write_text(f"process {os.getpid()} on {socket.gethostname()} since {now}")

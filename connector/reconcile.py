@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from connector.attempt import Outcome
 from connector.columns import Columns
 from connector.diff import Planned, decide, shows
 from connector.fields import Field
+from connector.outcome import Outcome
 from connector.rows import Comparison, Patch
 
 DAMAGED = "interrupted, and the warehouse does not give its body back as it was planned"

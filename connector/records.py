@@ -9,8 +9,8 @@ from typing import Any
 
 import pendulum
 
-from connector.attempt import Outcome
 from connector.diff import Planned, Settled
+from connector.outcome import Outcome
 from connector.rows import digest
 from connector.tables import Row
 
@@ -35,7 +35,7 @@ def patch_rows(plan_id: str, number: int, decision: Planned) -> Iterator[Row]:
 
 
 def settled_rows(run_id: str, plan_id: str, number: int, settled: Settled) -> Iterator[Row]:
-    """Yields an outcome for each row of the desired table that was never planned."""
+    """Yields an outcome for each row of the desired table that gets no patch for a reason."""
     for row in range(1, settled.rows + 1):
         yield {
             **_empty_outcome(run_id, plan_id),

@@ -8,9 +8,9 @@ from itertools import islice
 import pendulum
 
 from connector import tables
-from connector.attempt import Outcome
 from connector.job import Job
 from connector.lookup import Found, look_up
+from connector.outcome import Outcome
 from connector.source import BATCH, Marked, into, mirror_pages
 from connector.values import parse_uuid
 

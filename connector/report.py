@@ -6,18 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from connector.columns import Columns
-from connector.desired import Row
 from connector.errors import LeadSyncError
 from connector.fields import Field
+from connector.pipedrive.client import COST_PATCH
 from connector.rows import Patch
 from connector.summary import EXIT_ERROR, Entry, Summary
-from connector.tables import STATUSES
+from connector.tables import STATUSES, Row
 
 NOTHING = "—"
 PASSED_OVER = {
@@ -51,6 +50,7 @@ class PlanReport:
         self._console = console
         self.fields: Counter[str] = Counter()
         self.clears = 0
+        self.patches = 0
 
     def show(self, entry: Entry) -> None:
         """Prints one lead's patch, or why it gets none."""
@@ -59,6 +59,7 @@ class PlanReport:
             self._console.print(title)
             for line in change_lines(entry):
                 self._console.print(line)
+            self.patches += 1
             self.fields.update(field.name for field in entry.fields)
             self.clears += sum(value in (None, []) for value in entry.patch.body.values())
         elif entry.settled is not None:
@@ -75,7 +76,9 @@ class PlanReport:
             f"{_statuses(summary.statuses)}."
         )
         if counts:
-            self._console.print(f"Fields: {counts}. Applying costs {summary.planned * 10} tokens.")
+            cost = self.patches * COST_PATCH
+            self._console.print(f"Fields: {counts}. Applying costs {cost} tokens.")
+        _print_notes(self._console, summary)
 
 
 def plan_document(summary: Summary, entries: Iterable[Entry]) -> dict[str, Any]:
@@ -101,13 +104,16 @@ def print_summary(console: Console, summary: Summary) -> None:
     )
     console.print(f"Outcomes: {_statuses(summary.statuses).removeprefix(', ') or 'none'}.")
     console.print(
-        f"Spent: {summary.tokens} tokens in {summary.requests} requests, "
-        f"{summary.retries} of them again."
+        f"Spent: {summary.tokens} tokens in {summary.requests} requests, {summary.retries} retried."
     )
+    _print_notes(console, summary)
+
+
+def _print_notes(console: Console, summary: Summary) -> None:
     if summary.kept_nulls:
-        console.print(f"Left alone: {summary.kept_nulls} NULLs in fields that cannot be cleared.")
+        console.print(f"Left alone: {summary.kept_nulls} NULLs, by `on_null` or for good.")
     if summary.message:
-        console.print(f"[yellow]{escape(summary.message)}[/yellow]")
+        console.print(f"[yellow]{summary.state}: {escape(summary.message)}[/yellow]")
 
 
 def exit_code_of(job: Callable[[], Summary]) -> int:
@@ -158,20 +164,14 @@ def columns_document(columns: Columns, passed_over: Iterable[str]) -> list[dict[
 
 
 def print_runs(console: Console, runs: Iterable[Row]) -> None:
-    """Prints the runs as a table, newest first."""
-    run_id = Column("run", no_wrap=True)
-    table = Table(run_id, "command", "state", "rows", "outcomes", "tokens", "message", box=SIMPLE)
+    """Prints a line a run, newest first."""
     for run in runs:
-        table.add_row(
-            run["run_id"],
-            run["command"],
-            run["state"],
-            str(run["desired_rows"]),
-            _statuses(run).removeprefix(", "),
-            str(run["tokens"]),
-            escape(run["message"] or ""),
+        counts = _statuses(run).removeprefix(", ") or "no outcomes"
+        told = escape(run["message"] or "")
+        console.print(
+            f"{run['run_id']}  {run['command']} {run['state']}: {run['desired_rows']} rows, "
+            f"{counts}, {run['tokens']} tokens  {told}".rstrip()
         )
-    console.print(table, soft_wrap=False)
 
 
 def print_misses(console: Console, outcomes: Iterable[Row]) -> None:

@@ -17,6 +17,7 @@ from dlt.common.typing import TSecretStrValue
 from connector.diff import Status
 from connector.errors import ConfigError
 from connector.pipedrive.client import LOOPBACK
+from connector.values import from_json
 
 SECTION: Final = ("sources", "pipedrive_leads")
 DESTINATION: Final = "warehouse"
@@ -65,7 +66,7 @@ class Settings(WarehouseSettings):
     # None without Optional is how dlt marks a setting as required
     base_url: str = None  # type: ignore[assignment]
     api_token: TSecretStrValue = None  # type: ignore[assignment]
-    columns: dict[str, Any] | None = None
+    columns: Any = ""
     on_null: Any = "clear"
     only_if_blank: list[str] | None = None
     unarchive: bool = False
@@ -87,8 +88,9 @@ class Settings(WarehouseSettings):
     def on_resolved(self) -> None:
         """Refuses what could not work, before anything is opened or sent."""
         self.api_token = str(self.api_token).strip()
-        for problem in problems_of(self):
-            raise ConfigError(problem)
+        self.columns = _mapping(self.columns)
+        if problems := problems_of(self):
+            raise ConfigError("; ".join(problems))
 
 
 def load_settings(**given: Any) -> Settings:
@@ -140,7 +142,9 @@ def _name_problems(settings: Settings) -> Iterator[str]:
     if settings.timezone not in available_timezones():
         yield f"timezone {settings.timezone!r} is unknown; write it like Europe/Berlin"
     if not re.fullmatch(r"[!-~]+", settings.api_token):
-        yield "api_token holds what no token holds: spaces, or other than plain letters"
+        yield "api_token is empty or holds what no token holds; copy it again from Pipedrive"
+    if not re.fullmatch(r"[\w-]+", settings.pipeline_name):
+        yield f"pipeline_name {settings.pipeline_name!r} cannot name a folder; use letters and _"
 
 
 def _number_problems(settings: Settings) -> Iterator[str]:
@@ -152,10 +156,28 @@ def _number_problems(settings: Settings) -> Iterator[str]:
             yield f"{name} {getattr(settings, name)} must not be negative"
 
 
+def _mapping(columns: Any) -> dict[str, Any]:
+    """Reads the mapping of columns, which the environment gives as JSON.
+
+    dlt falls back to the bare name of a setting, and COLUMNS is the width of a terminal.
+    """
+    if not columns or str(columns).isdigit():
+        return {}
+    try:
+        mapping = from_json(columns) if isinstance(columns, str) else columns
+    except ValueError:
+        mapping = None
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(
+            f"columns {columns!r} is no mapping; write it like {{'score': 'Lead score'}}"
+        )
+    return {str(name).lower(): str(target) for name, target in mapping.items()}
+
+
 def _missing(error: ConfigFieldMissingException) -> str:
-    names = [
-        f"{name} (in .dlt/secrets.toml or .dlt/config.toml under [{'.'.join(SECTION)}], "
-        f"or as {'__'.join((*SECTION, name)).upper()} in the environment)"
-        for name in error.fields
-    ]
-    return f"missing setting {', '.join(names)}"
+    names = ", ".join(error.fields)
+    variables = ", ".join("__".join((*SECTION, name)).upper() for name in error.fields)
+    place = ".".join(SECTION)
+    return (
+        f"missing setting {names}; put it under [{place}] in .dlt/secrets.toml, or set {variables}"
+    )

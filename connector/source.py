@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, TypedDict
 
 import dlt
@@ -11,15 +11,12 @@ from dlt.common.schema.typing import TColumnSchema, TWriteDisposition
 from dlt.extract import DltResource
 
 from connector import tables
-from connector.catalogue import read_fields
-from connector.columns import CHANGES, Columns, managed_names, map_columns
+from connector.catalogue import columns_for
 from connector.diff import Planned, decide
-from connector.errors import DesiredTableError
-from connector.fields import Field
 from connector.pipedrive.client import Pipedrive
 from connector.records import new_id, patch_rows
-from connector.settings import SECTION, Settings, load_settings
-from connector.warehouse import Warehouse, open_warehouse
+from connector.settings import SECTION, load_settings
+from connector.warehouse import open_warehouse
 
 
 class TableHints(TypedDict, total=False):
@@ -74,37 +71,6 @@ def mirror_pages(pages: Iterable[list[dict[str, Any]]], run_id: str) -> Iterator
     for page in pages:
         read_at = pendulum.now("UTC")
         yield [tables.lead_row(lead, read_at, run_id) for lead in page if lead.get("id")]
-
-
-def columns_for(
-    warehouse: Warehouse, client: Pipedrive, settings: Settings
-) -> tuple[Columns, Mapping[str, Field]]:
-    """Maps the desired table's columns; returns what they manage, and every field by its key.
-
-    Raises:
-        DesiredTableError: The table is missing or a column maps to nothing.
-        ConfigError: A rule in config names no field.
-    """
-    columns = warehouse.columns()
-    if columns.get(CHANGES, "").startswith("STRUCT"):
-        raise DesiredTableError(
-            "the column changes is a STRUCT, in which every row has every key, so that each would "
-            "be cleared; make it JSON"
-        )
-    renamed = {name.lower(): str(target) for name, target in (settings.columns or {}).items()}
-    names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
-    if CHANGES in columns:
-        names |= dict.fromkeys(warehouse.changed_names() - names.keys(), "JSON")
-    fields = read_fields(client, names)
-    mapped = map_columns(
-        columns,
-        fields,
-        renamed,
-        settings.timezone,
-        on_null=settings.on_null,
-        only_if_blank=settings.only_if_blank or (),
-    )
-    return mapped, {field.key: field for field in fields}
 
 
 @dlt.source(name=SECTION[1], section=SECTION[1], max_table_nesting=0)

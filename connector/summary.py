@@ -56,7 +56,7 @@ class Summary:
         planned: Leads that differ.
         statuses: How many outcomes of each status, every status present.
         unchanged: Leads that already said what is wanted.
-        kept_nulls: NULLs left alone, as Pipedrive cannot clear their field.
+        kept_nulls: NULLs left alone, by `on_null` or as Pipedrive cannot clear their field.
         tokens: Pipedrive's tokens spent.
         message: Why the run stopped or failed; empty when it came to its end.
         tolerate: Statuses that do not count for the exit code.

@@ -9,22 +9,23 @@ from typing import Any
 
 from connector import tables
 from connector.apply import Sender, send_in_chunks
-from connector.attempt import Outcome
-from connector.catalogue import read_names
+from connector.catalogue import columns_for, read_names
 from connector.columns import Columns
 from connector.diff import Decision, Planned, Settled, Unchanged, decide, unknown_field
 from connector.errors import DesiredTableError
 from connector.fields import Field
 from connector.job import Job, Progress, open_job, recorded, run_row, silent
+from connector.outcome import Outcome
 from connector.pipedrive.errors import Interrupted
 from connector.reconcile import settle_interrupted, unreadable
 from connector.records import outcome_row, patch_rows, settled_rows
 from connector.refresh import listed_leads, looked_up_leads, mirror_row
 from connector.rows import Comparison, Patch
-from connector.source import BATCH, Marked, columns_for, empty_tables, into
+from connector.source import BATCH, Marked, empty_tables, into
 from connector.summary import Entry, Summary
 
 DEFERRED_CHUNK = 20_000
+"""Leads a load once nothing is sent any more: only their outcomes are left to write."""
 MOST_SHOWN = 1000
 """Rows without a patch that a plan keeps in memory to show."""
 
@@ -117,7 +118,7 @@ def understand(job: Job) -> tuple[Columns, Mapping[str, Field]]:
     job.tally.desired_rows = job.warehouse.count_desired(job.lead)
     if job.lead and not job.tally.desired_rows:
         raise DesiredTableError(f"{job.settings.desired_table} has no row for lead {job.lead}")
-    log.info("%d desired rows manage %d columns", job.tally.desired_rows, len(columns.managed))
+    log.info("%d desired rows, %d managed columns", job.tally.desired_rows, len(columns.managed))
     return columns, fields
 
 
@@ -138,8 +139,10 @@ def reconcile(job: Job, columns: Columns, fields: Mapping[str, Field]) -> None:
             if trouble:
                 yield from _counted(job, unreadable(found, trouble))
             else:
-                rules = {"unarchive": job.settings.unarchive}
-                yield from _counted(job, settle_interrupted(found, columns, fields, **rules))
+                outcomes = settle_interrupted(
+                    found, columns, fields, unarchive=job.settings.unarchive
+                )
+                yield from _counted(job, outcomes)
 
     job.load(settled())
     job.tally.planned = job.warehouse.count_unfinished(job.lead)

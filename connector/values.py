@@ -46,7 +46,7 @@ def parse_number(value: Any) -> Decimal:
     refused rather than rounded here.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
-        raise ValueError("is not a number")
+        raise ValueError("is not a number; write it like 1234.5")
     number = _finite(value)
     if (number and number.adjusted() < -16) or len(_digits(number).partition(".")[2]) > 16:
         raise ValueError("has more than the 16 decimals that Pipedrive keeps; round it")
@@ -75,9 +75,13 @@ def _digits(number: Decimal) -> str:
 
 def parse_whole(value: Any) -> int:
     """Takes a positive whole number in any of its types, such as 3, 3.0 or "3"."""
-    number = parse_number(value)
+    wrong = "is not an id; give a positive whole number"
+    try:
+        number = parse_number(value)
+    except ValueError:
+        raise ValueError(wrong) from None
     if number != number.to_integral_value() or number < 1:
-        raise ValueError("is not an id; give a positive whole number")
+        raise ValueError(wrong)
     return int(number)
 
 
@@ -86,7 +90,7 @@ def parse_boolean(value: Any) -> bool:
     known = {"true": True, "1": True, "false": False, "0": False}
     truth = known.get(str(value).strip().lower())
     if truth is None:
-        raise ValueError("is neither true nor false")
+        raise ValueError("is neither true nor false; give one of them")
     return truth
 
 
@@ -105,10 +109,13 @@ def parse_date(value: Any) -> str:
 
 def parse_visibility(value: Any) -> str:
     """Takes one of Pipedrive's four visibility levels, which travel as text."""
-    level = str(parse_whole(value))
-    if level not in {"1", "3", "5", "7"}:
+    try:
+        level = parse_whole(value)
+    except ValueError:
+        level = 0
+    if level not in {1, 3, 5, 7}:
         raise ValueError("is not a visibility; give 1, 3, 5 or 7")
-    return level
+    return str(level)
 
 
 def parse_uuid(value: Any) -> str:
@@ -123,7 +130,7 @@ def parse_list(value: Any) -> list[Any]:
     """Takes a list as such or as JSON; a single value is a list of one."""
     given = from_json(value) if isinstance(value, str) and value.strip()[:1] == "[" else value
     if isinstance(given, dict):
-        raise ValueError("is not a list")
+        raise ValueError('is not a list; write it like ["Hot", "Warm"]')
     return list(given) if isinstance(given, list | tuple | set) else [given]
 
 
@@ -142,7 +149,7 @@ def parse_currency(value: Any) -> str:
     """Takes a three-letter currency code in any case."""
     code = str(value).strip().upper()
     if not re.fullmatch(r"[A-Z]{3}", code):
-        raise ValueError("has no currency code; write it like EUR")
+        raise ValueError("is no three-letter currency code; write it like EUR")
     return code
 
 
@@ -151,4 +158,4 @@ def from_json(text: str) -> Any:
     try:
         return json.loads(text, parse_float=Decimal)
     except (json.JSONDecodeError, RecursionError):
-        raise ValueError("is not valid JSON") from None
+        raise ValueError("is not valid JSON; mend it, or give NULL") from None

@@ -20,7 +20,6 @@ from dlt.destinations.exceptions import (
 from dlt.destinations.sql_client import SqlClientBase
 
 from connector.columns import CHANGES
-from connector.desired import Row
 from connector.errors import ConfigError, DesiredTableError, LockedError, WarehouseError
 from connector.rows import (
     MARK,
@@ -33,7 +32,7 @@ from connector.rows import (
     readers_for,
 )
 from connector.settings import WarehouseSettings
-from connector.tables import SYNC_RUNS
+from connector.tables import SYNC_RUNS, Row
 
 FETCH = 1000
 WRITTEN = ("leads", "lead_patches", "lead_outcomes", "sync_runs")
@@ -65,7 +64,9 @@ def open_warehouse(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Itera
 def _opening_error(error: Exception) -> WarehouseError | LockedError:
     reason = str(error).partition("The actual reason given is: ")[2] or str(error)
     if "Could not set lock" in reason:
-        return LockedError(f"another program holds the warehouse: {reason.splitlines()[0]}")
+        return LockedError(
+            f"another program holds the warehouse: {reason.splitlines()[0]}; close it there"
+        )
     return WarehouseError(f"the warehouse cannot be opened: {reason.splitlines()[0]}")
 
 
@@ -91,6 +92,7 @@ class Warehouse:
 
         Raises:
             DesiredTableError: There is no such table.
+            WarehouseError: It cannot be read.
         """
         try:
             with self._client.execute_query(f"SELECT * FROM {self._table} WHERE 1 = 0") as cursor:
@@ -228,7 +230,7 @@ class Warehouse:
         return list(self._query(f"{sql} ORDER BY started_at DESC LIMIT {limit}", *args))
 
     def misses(self, run_id: str) -> list[Row]:
-        """Returns the outcomes of a run that left their lead as it was."""
+        """Returns a run's outcomes that are neither applied nor confirmed."""
         sql = (
             f"SELECT lead_id, status, reason FROM {self._outcomes} WHERE run_id = %s "
             "AND status NOT IN ('applied', 'confirmed') ORDER BY outcome_id"

@@ -144,7 +144,7 @@ class Pipedrive:
         """Returns the user whom the token belongs to."""
         usage = Usage(self.usage)
         answer = self._again(usage, partial(self._call, "GET", "/users/me", COST_ME, usage))
-        return _record(answer, key="id")
+        return _record(answer)
 
     def _pages(self, path: str, cost: int) -> Iterator[list[Json]]:
         usage = Usage(self.usage)
@@ -183,7 +183,8 @@ class Pipedrive:
         finally:
             usage.add(tokens=cost if charged else 0)
             self._budget.settle(cost, headers, charged=charged)
-            self._limiter.observe(headers)
+            if headers:
+                self._limiter.observe(headers)
         if error is not None:
             raise self._paced(error)
         return answer.document or {}
@@ -266,8 +267,8 @@ def _mended(body: bytes) -> Any:
         return None
 
 
-def _record(document: Json, key: str = "id") -> Json:
+def _record(document: Json) -> Json:
     record = document.get("data")
-    if not isinstance(record, dict) or not record.get(key):
+    if not isinstance(record, dict) or not record.get("id"):
         raise InDoubt("200 without a record in `data`")
     return record

@@ -118,7 +118,8 @@ def _classify_rate_limit(answer: Answer) -> PipedriveError:
 def _classify_refusal(answer: Answer) -> PipedriveError:
     status, message = answer.status, _describe(answer)
     if status in {401, 402} or status in _GONE_ROUTES:
-        return AccountError(message, answer)
+        way_out = "; check the API token" if status == 401 else ""
+        return AccountError(message + way_out, answer)
     if status == 403 and answer.document is None:
         return AccountError("403 without JSON: blocked in front of the API", answer)
     if status == 403 and "scope and url mismatch" in message.lower():

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from connector.attempt import Outcome
 from connector.diff import Planned, decide
+from connector.outcome import Outcome
 from connector.reconcile import settle_interrupted
 from connector.records import outcome_row, patch_rows, settled_rows
 from connector.rows import Comparison, Patch

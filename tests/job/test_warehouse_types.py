@@ -71,7 +71,7 @@ REFUSED = {
         "expected_close_date",
         "out of range",
     ),
-    "[1, 2] AS person_id": ("person_id", "is not a number"),
+    "[1, 2] AS person_id": ("person_id", "is not an id"),
     "{'a': 1} AS value": ("value", "other keys than amount and currency"),
     "1.5 AS owner_id": ("owner_id '1.5'", "whole number"),
     "'2026-13-01' AS expected_close_date": ("expected_close_date '2026-13-01'", "write it like"),
