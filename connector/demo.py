@@ -44,7 +44,8 @@ COLUMNS = {
     "deal_cost_currency": "VARCHAR",
 }
 OUTCOMES = """
-SELECT o.status, m.title, o.attempts AS tries, coalesce(o.reason, o.body::VARCHAR) AS what
+SELECT o.status, m.title, o.attempts AS tries,
+       coalesce(o.reason, len(json_keys(o.body)) || ' changed') AS what
 FROM pipedrive_leads.lead_outcomes o LEFT JOIN pipedrive_leads.leads m ON m.id = o.lead_id
 ORDER BY o.status, o.outcome_id"""
 

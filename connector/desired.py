@@ -224,7 +224,7 @@ def _wanted(cells: Mapping[str, Cell], field: Field, columns: Columns) -> Normal
 def _cleared(cell: Cell, field: Field, columns: Columns) -> Normal:
     rule = columns.null_rule(field)
     if rule == "reject" and not cell.explicit:
-        raise ValueError("is NULL, and on_null is `reject`; give it a value")
+        raise ValueError("is not allowed: on_null is `reject`; give it a value")
     if not field.clearable or (rule == "keep" and not cell.explicit):
         raise _KeptError
 
