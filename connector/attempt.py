@@ -21,6 +21,8 @@ from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
 from connector.rows import Patch
 
+MAYBE_LATER = "; not in effect when last read, but a send had no answer, so it may be in effect"
+
 
 class Attempt:
     """One patch on its way: how often it was sent, and whether it may be in effect."""
@@ -34,6 +36,7 @@ class Attempt:
         self._sends = 0
         self._sent_at: datetime | None = None
         self._doubt: InDoubt | None = None
+        self._unanswered = False
 
     def run(self) -> Outcome:
         """Sends until an answer says what became of the patch.
@@ -72,13 +75,12 @@ class Attempt:
 
     def failed(self, error: PipedriveError) -> Outcome:
         """Returns the outcome of a patch that was refused or never got an answer."""
-        if self._doubt is not None:
-            return self._outcome("failed", "may be in effect: no answer told", error=error)
-        return self._outcome("failed", str(error), error=error)
+        reason = f"{error}{MAYBE_LATER}" if self._unanswered else str(error)
+        return self._outcome("failed", reason, error=error)
 
     def _once(self) -> Outcome:
         if self._doubt is not None:
-            lead = self._client.lead_once(self._patch.lead_id, self._usage)
+            lead = self._read_back(self._doubt)
             if shows(self._patch.body, lead, self._fields):
                 return self._outcome("confirmed", "found in effect by reading", lead=lead)
             self._doubt = None
@@ -87,13 +89,22 @@ class Attempt:
             return self._outcome("applied", lead=lead)
         return self._outcome("ignored", _ignored(self._patch, lead, self._fields), lead=lead)
 
+    def _read_back(self, doubt: InDoubt) -> dict[str, Any]:
+        try:
+            return self._client.lead_once(self._patch.lead_id, self._usage)
+        except LeadNotFound:
+            raise
+        except Refused as error:
+            # It is the reading that is refused; of the PATCH nothing is known.
+            raise InDoubt(f"{doubt}; the lead cannot be read: {error}", error.answer) from None
+
     def _send(self) -> dict[str, Any]:
         self._sent_at = self._sent_at or pendulum.now("UTC")
         self._sends += 1
         try:
             return self._client.patch_lead(self._patch.lead_id, self._body, self._usage)
         except InDoubt as error:
-            self._doubt = error
+            self._doubt, self._unanswered = error, True
             raise
 
     def _last_look(self, error: InDoubt) -> Outcome:
@@ -104,7 +115,8 @@ class Attempt:
             return self.failed(error)
         if shows(self._patch.body, lead, self._fields):
             return self._outcome("confirmed", "found in effect by reading", lead=lead)
-        return self._outcome("failed", f"attempts used up: {error}", error=error, lead=lead)
+        reason = f"attempts used up: {error}{MAYBE_LATER}"
+        return self._outcome("failed", reason, error=error, lead=lead)
 
     def _refused(self, error: Refused) -> Outcome:
         """Looks at the lead, as no status or text tells an archived lead for certain."""
@@ -112,9 +124,12 @@ class Attempt:
             lead = self._client.lead(self._patch.lead_id, self._usage)
         except PipedriveError:
             return self.failed(error)
+        if shows(self._patch.body, lead, self._fields):
+            return self._outcome("confirmed", f"in effect, though refused: {error}", lead=lead)
         if lead.get("is_archived") is True:
             return self._outcome("archived", "archived in Pipedrive", error=error, lead=lead)
-        return self._outcome("failed", str(error), error=error, lead=lead)
+        reason = f"{error}{MAYBE_LATER}" if self._unanswered else str(error)
+        return self._outcome("failed", reason, error=error, lead=lead)
 
     def _outcome(self, status: Status, reason: str | None = None, **known: Any) -> Outcome:
         return Outcome(

@@ -7,6 +7,7 @@ each would clear a field. Here the types are those of the table, and a document 
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import dlt
@@ -40,13 +41,20 @@ def working_folder(settings: WarehouseSettings) -> Path:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what a killed dlt left half written among its schemas, where it would trip over it.
+    """Removes what a killed dlt left half written or half deleted, where it would trip over it.
 
-    dlt writes a schema under a name without an ending first, and then renames it.
+    dlt writes a schema under a name without an ending first, and then renames it. It deletes
+    an extracted package file by file once its normalized copy is complete. What a package
+    lost with it, the next run settles from the plan.
     """
     for file in (folder / "schemas").glob("*"):
         if not file.name.endswith(".schema.json"):
             file.unlink()
+    for package in (folder / "normalize" / "extracted").glob("*"):
+        copies = [folder / "load" / stage / package.name for stage in ("normalized", "loaded")]
+        whole = (package / "schema.json").exists() and (package / "new_jobs").exists()
+        if not whole or any(copy.exists() for copy in copies):
+            shutil.rmtree(package)
 
 
 def _destination() -> dlt.destinations.duckdb | str:

@@ -29,7 +29,12 @@ class TableHints(TypedDict, total=False):
 
 HINTS: dict[str, TableHints] = {
     "leads": {"write_disposition": "merge", "primary_key": "id", "columns": tables.LEADS},
-    "lead_patches": {"write_disposition": "append", "columns": tables.LEAD_PATCHES},
+    # A merge adds what an append would, and only once when a load is repeated after a kill.
+    "lead_patches": {
+        "write_disposition": "merge",
+        "primary_key": "patch_id",
+        "columns": tables.LEAD_PATCHES,
+    },
     "lead_outcomes": {
         "write_disposition": "merge",
         "primary_key": "outcome_id",

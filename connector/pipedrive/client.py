@@ -148,13 +148,16 @@ class Pipedrive:
 
     def _pages(self, path: str, cost: int) -> Iterator[list[Json]]:
         usage = Usage(self.usage)
+        rows: list[Json] = []
         start: int | None = 0
         while start is not None:
             if self.stop.is_set():
                 raise Interrupted("the run was asked to stop")
             params = {"start": start, "limit": PAGE_LIMIT}
             document = self._again(usage, partial(self._call, "GET", path, cost, usage, params))
-            rows = rows_of(document)
+            rows, before = rows_of(document), rows
+            if rows and rows == before:
+                raise AccountError(f"{path} brings the same page again and again")
             start = next_start(document, start, len(rows))
             yield rows
 
@@ -263,7 +266,7 @@ def _mended(body: bytes) -> Any:
     try:
         text = json.dumps(json.loads(body), ensure_ascii=False)
         return orjson.loads(text.encode("utf-8", "replace"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -36,7 +36,9 @@ def next_start(document: dict[str, Any], start: int, received: int) -> int | Non
         return None
     if received == 0:
         raise AccountError(f"the page at {start} is empty and still names a next one")
-    following = marker.get("next_start") or start + received
+    following = marker.get("next_start")
+    if following is None:
+        following = start + received
     if not isinstance(following, int) or following <= start:
         raise AccountError(f"the page at {start} names {following} as the next one")
     return following

@@ -1,0 +1,149 @@
+"""What a run may spend, how fast, how long and how much of it in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import pytest
+
+from tests.faults.books import assert_books
+from tests.faults.scene import assert_titles, desire, new_leads
+from tests.harness import Ended, Row, Site
+
+COST_LIST, COST_PATCH, COST_LEAD = 20, 10, 2
+LEADS = 40
+WORKERS = 6
+
+
+@pytest.fixture
+def titles(site: Site) -> dict[str, str]:
+    return desire(site, new_leads(site, LEADS, latency_ms=5))
+
+
+def spent(log: list[Row]) -> int:
+    return sum(row["tokens"] for row in log)
+
+
+def assert_stopped_early(site: Site, ended: Ended, told: str) -> Row:
+    assert ended.code == 5, ended.told
+    assert "Traceback" not in ended.told
+    run = site.last_run()
+    assert run["state"] == "stopped"
+    assert told in str(run["message"])
+    assert run["deferred"] > 0
+    assert run["tokens"] >= spent(site.pipedrive.requests())
+    assert_books(site)
+    return run
+
+
+def assert_the_next_run_finishes(site: Site, titles: Mapping[str, str]) -> None:
+    site.pipedrive.clear_faults()
+    site.pipedrive.settings(latency_ms=0)
+    ended = site.command("run", workers=WORKERS)
+    assert ended.code == 0, ended.told
+    assert_books(site)
+    assert_titles(site, titles)
+
+
+def test_a_run_spends_no_more_than_its_budget(site: Site, titles: dict[str, str]) -> None:
+    budget = COST_LIST + 12 * COST_PATCH + 7
+    ended = site.command("run", token_budget=budget, workers=WORKERS)
+    run = assert_stopped_early(site, ended, "token_budget")
+    assert spent(site.pipedrive.requests()) <= budget
+    assert (run["applied"], run["deferred"]) == (12, LEADS - 12)
+    assert_the_next_run_finishes(site, titles)
+
+
+def test_a_budget_counts_what_read_backs_and_repeats_cost(
+    site: Site, titles: dict[str, str]
+) -> None:
+    budget = COST_LIST + 15 * COST_PATCH
+    site.pipedrive.fault("status", status=502, method="PATCH", times=3)
+    site.pipedrive.fault("reset_after", method="PATCH", times=3)
+    site.pipedrive.fault("truncated", method="PATCH", times=3)
+    ended = site.command("run", token_budget=budget, workers=WORKERS)
+    assert_stopped_early(site, ended, "token_budget")
+    assert spent(site.pipedrive.requests()) <= budget
+    assert_the_next_run_finishes(site, titles)
+
+
+def test_a_budget_too_small_to_read_sends_nothing(site: Site, titles: dict[str, str]) -> None:
+    ended = site.command("run", token_budget=COST_LIST - 1)
+    assert (ended.code, site.pipedrive.requests()) == (5, []), ended.told
+    assert_the_next_run_finishes(site, titles)
+
+
+def test_a_reserve_of_the_day_is_left_to_others(site: Site, titles: dict[str, str]) -> None:
+    day, reserve = 400, 150
+    site.pipedrive.settings(limits=True, plan="ultimate", daily_budget=day)
+    ended = site.command("run", token_reserve=reserve, workers=WORKERS)
+    run = assert_stopped_early(site, ended, "token_reserve")
+    assert day - spent(site.pipedrive.requests()) >= reserve
+    most = (day - reserve - COST_LIST) // COST_PATCH
+    assert most - WORKERS <= run["applied"] <= most
+    again = site.command("run", token_reserve=reserve)
+    assert again.code == 5
+    assert day - spent(site.pipedrive.requests()) >= reserve - COST_LIST
+    site.pipedrive.settings(daily_budget=10_000)  # the next day
+    assert_the_next_run_finishes(site, titles)
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_a_spent_day_is_not_hammered(site: Site, titles: dict[str, str], header: bool) -> None:
+    day = COST_LIST + 10 * COST_PATCH
+    site.pipedrive.settings(limits=True, plan="ultimate", daily_budget=day, daily_headers=header)
+    ended = site.command("run", workers=WORKERS, max_attempts=2)
+    run = assert_stopped_early(site, ended, "429")
+    refused = [row for row in site.pipedrive.requests() if row["status"] == 429]
+    assert len(refused) <= WORKERS * (1 if header else 2)
+    assert run["applied"] == 10
+    site.pipedrive.settings(daily_budget=10_000)  # the next day
+    assert_the_next_run_finishes(site, titles)
+
+
+def test_a_time_limit_ends_the_run_cleanly(site: Site, titles: dict[str, str]) -> None:
+    site.pipedrive.settings(latency_ms=400)
+    ended = site.command("run", "--max-seconds", "3", workers=2)
+    run = assert_stopped_early(site, ended, "asked to stop")
+    assert run["applied"] > 0
+    assert_the_next_run_finishes(site, titles)
+
+
+def test_the_breaker_bounds_what_is_burnt(site: Site, titles: dict[str, str]) -> None:
+    failures, workers = 5, 4
+    site.pipedrive.fault("status", status=400, method="PATCH", times=1_000)
+    ended = site.command("run", breaker_failures=failures, workers=workers)
+    run = assert_stopped_early(site, ended, f"{failures} patches in a row failed")
+    sent = len(site.pipedrive.requests("PATCH"))
+    assert failures <= sent <= failures + workers
+    assert run["failed"] == sent
+    assert_the_next_run_finishes(site, titles)
+
+
+def test_the_breaker_lets_a_few_bad_leads_pass(site: Site, titles: dict[str, str]) -> None:
+    bad = sorted(titles)[::2]
+    for lead in bad:
+        site.pipedrive.fault("status", status=400, method="PATCH", lead_id=lead)
+    ended = site.command("run", breaker_failures=3, workers=1)
+    assert ended.code == 3, ended.told
+    books = assert_books(site)
+    assert books.statuses == {"applied": LEADS - len(bad), "failed": len(bad)}
+
+
+def test_no_window_of_two_seconds_has_more_than_the_burst(site: Site) -> None:
+    burst, window = 20, 2.0
+    leads = new_leads(site, 60, limits=True, plan="lite", latency_ms=10)
+    titles = desire(site, leads)
+    for lead in leads[::6]:
+        site.pipedrive.fault("reset_after", method="PATCH", lead_id=lead)
+    ended = site.command("run", workers=20)
+    assert ended.code == 0, ended.told
+    log = site.pipedrive.requests()
+    moments = [row["at"] for row in log]
+    assert all(later >= earlier for earlier, later in pairwise(moments))
+    first_and_next = zip(moments, moments[burst:], strict=False)
+    assert min(later - earlier for earlier, later in first_and_next) > window
+    assert [row for row in log if row["status"] == 429] == []
+    assert_books(site)
+    assert_titles(site, titles)

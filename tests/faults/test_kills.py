@@ -1,0 +1,142 @@
+"""`kill -9` at any moment: nothing is lost, nothing is sent twice, one outcome a patch."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.books import Books, assert_books
+from tests.faults.scene import (
+    assert_titles,
+    desire,
+    dlt_folder,
+    messages,
+    new_leads,
+    packed_files,
+    wait_for,
+    watched,
+)
+from tests.harness import Site, wait_until, writes
+
+LEADS, KILLS = 300, 4
+SLOWLY = {"workers": 4, "chunk_size": 30}
+
+
+def kill_in(site: Site, phase: str, seconds: float) -> None:
+    """Kill a run so many seconds after a phase of it has begun."""
+    with watched(site, **SLOWLY) as run:
+        wait_for(run, phase)
+        time.sleep(seconds)
+        run.process.kill()
+        assert run.ended().code == -signal.SIGKILL, f"ended before the kill in {phase}"
+
+
+def finish_cleanly(site: Site, titles: dict[str, str], note: str) -> Books:
+    site.pipedrive.settings(latency_ms=0)
+    ended = site.command("run", "--log-format", "json")
+    assert ended.code == 0, f"{note} {ended.told}"
+    assert "Traceback" not in ended.told
+    books = assert_books(site, note=note)
+    assert len(site.outcomes()) == len(titles), note
+    assert {row["lead_id"] for row in site.outcomes()} == set(titles), note
+    assert_titles(site, titles)
+    return books
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_kills_at_random_instants_lose_and_repeat_nothing(site: Site, seed: int) -> None:
+    rng = random.Random(seed)
+    titles = desire(site, new_leads(site, LEADS, latency_ms=50))
+    for _ in range(KILLS):
+        kill_in(site, "begin", rng.uniform(0, 1.2))
+    books = finish_cleanly(site, titles, f"seed {seed}")
+    assert set(books.statuses) <= {"applied", "confirmed"}
+    states = [row["state"] for row in site.query("SELECT state FROM pipedrive_leads.sync_runs")]
+    assert states.count("done") == 1
+
+
+def test_a_kill_in_each_phase_loses_and_repeats_nothing(site: Site) -> None:
+    rng = random.Random(21)
+    titles = desire(site, new_leads(site, LEADS, latency_ms=20))
+    kill_in(site, "begin", rng.uniform(0, 0.03))
+    kill_in(site, "refresh", 0)
+    kill_in(site, "refresh load", rng.uniform(0, 0.03))
+    kill_in(site, "plan load", rng.uniform(0, 0.02))
+    kill_in(site, "chunk load", rng.uniform(0, 0.01))
+    kill_in(site, "drain", rng.uniform(0, 0.05))
+    kill_in(site, "reconcile", rng.uniform(0, 0.05))
+    kill_in(site, "sending", rng.uniform(0, 0.05))
+    finish_cleanly(site, titles, "seed 21")
+
+
+def test_an_interrupted_chunk_is_settled_with_one_page_read(site: Site) -> None:
+    titles = desire(site, new_leads(site, LEADS, latency_ms=20))
+    kill_in(site, "sending", 0.3)
+    site.pipedrive.settings(latency_ms=0)
+    site.pipedrive.fault("ignore", method="GET", times=1000)  # harmless; marks what is read
+    books = finish_cleanly(site, titles, "")
+    read = [row for row in site.pipedrive.requests("GET") if row["fault"]]
+    assert len(read) == 1
+    assert books.statuses["confirmed"] > 0
+    assert sum(len(entry.sends) for entry in books.entries) <= LEADS + SLOWLY["workers"]
+
+
+def copied_plan_package(site: Site, spare: Path) -> Path:
+    """Copy the plan's package as it is before its load; the run stands still meanwhile."""
+    file = packed_files(site, "lead_patches", "load/normalized")[0]
+    package = dlt_folder(site) / "load" / "normalized" / file.parts[-3]
+    shutil.copytree(package, spare / package.name)
+    return package
+
+
+def test_a_plan_whose_load_is_repeated_is_sent_once(site: Site) -> None:
+    """A kill after the plan's rows are committed, before dlt has noted that they are."""
+    site.desire_titles({})
+    assert site.command("run").code == 0
+    titles = desire(site, new_leads(site, 20, latency_ms=20))
+    spare = site.folder / "spare"
+    with watched(site, workers=1) as run:
+        wait_until(
+            lambda: bool(packed_files(site, "lead_patches", "load/normalized")), "no plan package"
+        )
+        run.process.send_signal(signal.SIGSTOP)
+        package = copied_plan_package(site, spare)
+        run.process.send_signal(signal.SIGCONT)
+        wait_for(run, "sending")
+        run.process.kill()
+        run.ended()
+    shutil.rmtree(dlt_folder(site) / "load" / "loaded" / package.name)
+    shutil.copytree(spare / package.name, package)
+    site.pipedrive.settings(latency_ms=0)
+    assert site.command("run").code == 0
+    assert writes(site.pipedrive) == dict.fromkeys(titles, 1)
+    [rows] = site.query("SELECT count(*) AS n FROM pipedrive_leads.lead_patches")
+    assert rows["n"] == len(titles)
+    assert_books(site)
+
+
+def test_a_working_folder_that_is_lost_after_a_kill_is_not_needed(site: Site) -> None:
+    titles = desire(site, new_leads(site, 60, latency_ms=20))
+    kill_in(site, "chunk load", 0)
+    shutil.rmtree(site.data_dir)
+    site.pipedrive.settings(latency_ms=0)
+    ended = site.command("run", "--log-format", "json")
+    assert ended.code == 0, ended.told
+    assert "loading what an earlier run left" not in messages(ended)
+    assert_books(site)
+    assert_titles(site, titles)
+
+
+@pytest.mark.parametrize("left", ["", "new_jobs"], ids=["an empty folder", "no files"])
+def test_a_kill_while_dlt_clears_a_normalized_package_does_not_block(site: Site, left: str) -> None:
+    """dlt removes an extracted package file by file once its normalized copy is in place."""
+    titles = desire(site, new_leads(site, 60, latency_ms=20))
+    kill_in(site, "chunk load", 0)
+    load_id = packed_files(site, "lead_outcomes", "load/normalized")[0].parts[-3]
+    (dlt_folder(site) / "normalize" / "extracted" / load_id / left).mkdir(parents=True)
+    finish_cleanly(site, titles, "")
