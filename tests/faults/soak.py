@@ -56,10 +56,10 @@ USUAL: tuple[Fault, ...] = (
     {"kind": "null_data", "write": False},
     {"kind": "hang", "seconds": 0.3},
 )
+REFUSALS: tuple[Fault, ...] = tuple({"kind": "status", "status": code} for code in (400, 422, 403))
 SELDOM: tuple[Fault, ...] = (
-    {"kind": "status", "status": 400},
-    {"kind": "status", "status": 422},
-    {"kind": "status", "status": 403},
+    *REFUSALS,
+    {"kind": "status", "status": 400, "write": True},
     {"kind": "status", "status": 429, "retry_after": 1},
     {"kind": "ignore"},
     {"kind": "hang", "seconds": 2.0, "write": "before"},
@@ -115,7 +115,8 @@ class Soak:
     def _queue(self) -> None:
         for _ in range(FAULTS_A_ROUND):
             reads = self.rng.random() < 0.25
-            kind = self.rng.choice(USUAL if reads or self.rng.random() < 0.85 else SELDOM)
+            usual = USUAL + REFUSALS if reads else USUAL
+            kind = self.rng.choice(usual if reads or self.rng.random() < 0.85 else SELDOM)
             lead = self.rng.choice(list(self.wanted))
             self.site.pipedrive.fault(**kind, method="GET" if reads else "PATCH", lead_id=lead)
         if self.rng.random() < 0.3:
