@@ -183,6 +183,7 @@ def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
         chunk_size=lambda: DEFERRED_CHUNK if job.client.stop.is_set() else job.settings.chunk_size,
     )
     sent = 0
+    job.progress("apply", sent, job.tally.planned)
     for outcomes in chunks:
         job.load(_counted(job, outcomes))
         sent += len(outcomes)
