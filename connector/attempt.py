@@ -73,10 +73,10 @@ class Attempt:
             return self.failed(self._doubt)
         return self._outcome("deferred", reason)
 
-    def failed(self, error: PipedriveError) -> Outcome:
+    def failed(self, error: PipedriveError, lead: dict[str, Any] | None = None) -> Outcome:
         """Returns the outcome of a patch that was refused or never got an answer."""
         reason = f"{error}{MAYBE_LATER}" if self._unanswered else str(error)
-        return self._outcome("failed", reason, error=error)
+        return self._outcome("failed", reason, error=error, lead=lead)
 
     def _once(self) -> Outcome:
         if self._doubt is not None:
@@ -128,8 +128,7 @@ class Attempt:
             return self._outcome("confirmed", f"in effect, though refused: {error}", lead=lead)
         if lead.get("is_archived") is True:
             return self._outcome("archived", "archived in Pipedrive", error=error, lead=lead)
-        reason = f"{error}{MAYBE_LATER}" if self._unanswered else str(error)
-        return self._outcome("failed", reason, error=error, lead=lead)
+        return self.failed(error, lead)
 
     def _outcome(self, status: Status, reason: str | None = None, **known: Any) -> Outcome:
         return Outcome(
