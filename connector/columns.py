@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from connector.errors import ConfigError, DesiredTableError
-from connector.fields import READ_ONLY, Field, is_custom_key
+from connector.fields import READ_ONLY, Field, base_key, is_custom_key
 from connector.values import from_json
 
 LEAD_ID, CHANGES, UPDATED_AT = "lead_id", "changes", "updated_at"
 OnNull = Literal["clear", "keep", "reject"]
+OnConflict = Literal["warehouse", "crm", "newest", "fail"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Columns:
         timezone: Where timestamps with a zone become dates.
         on_null: Field key → what NULL does; the empty key is for all others.
         only_if_blank: Keys of fields that are filled and never overwritten.
+        on_conflict: Field key → who wins over an edit in the CRM; the empty key is for all others.
+        only: Keys of the only fields to look at; empty for all.
     """
 
     managed: tuple[Column, ...]
@@ -49,11 +52,26 @@ class Columns:
     timezone: str = "UTC"
     on_null: Mapping[str, OnNull] = field(default_factory=dict)
     only_if_blank: frozenset[str] = frozenset()
+    on_conflict: Mapping[str, OnConflict] = field(default_factory=dict)
+    only: frozenset[str] = frozenset()
+
+    def looks_at(self, managed: Field) -> bool:
+        """Tells whether a field is among those that this run looks at."""
+        return not self.only or base_key(managed.key) in self.only
 
     def null_rule(self, managed: Field) -> OnNull:
         """Returns what NULL does to a field; what cannot be cleared is kept."""
         rule = self.on_null.get(managed.key, self.on_null.get("", "clear"))
         return "keep" if rule == "clear" and not managed.clearable else rule
+
+    def conflict_rule(self, managed: Field) -> OnConflict:
+        """Returns who wins where a field was edited in the CRM."""
+        return self.on_conflict.get(base_key(managed.key), self.on_conflict.get("", "warehouse"))
+
+    @property
+    def minds_edits(self) -> bool:
+        """Whether it matters what was last written."""
+        return any(rule != "warehouse" for rule in self.on_conflict.values())
 
 
 def fold(name: str) -> str:
@@ -69,6 +87,8 @@ def map_columns(
     *,
     on_null: Any = "clear",
     only_if_blank: Sequence[str] = (),
+    on_conflict: Any = "warehouse",
+    only: Sequence[str] = (),
 ) -> Columns:
     """Maps the columns of the desired table to fields.
 
@@ -79,6 +99,9 @@ def map_columns(
         timezone: Where timestamps with a zone become dates.
         on_null: What NULL does: one rule for all, or a rule for each field that is named.
         only_if_blank: Names of fields that are filled and never overwritten.
+        on_conflict: Who wins over an edit in the CRM: one rule for all, or a rule for each
+            field that is named.
+        only: Names of the only fields to look at; none for all.
 
     Raises:
         DesiredTableError: No `lead_id`, or a column that maps to no field or to several.
@@ -91,9 +114,20 @@ def map_columns(
     targets = {name: (renamed or {}).get(name, name) for name in managed_names(names)}
     managed = tuple(_column(name, target, fields, by_name) for name, target in targets.items())
     _refuse_twins(managed)
-    rules = _null_rules(on_null, by_name)
     blank = frozenset(_field_key(name, "only_if_blank", by_name) for name in only_if_blank)
-    return Columns(managed, by_name, timezone, rules, blank)
+    conflict_rules = _rules("on_conflict", on_conflict, get_args(OnConflict), by_name)
+    columns = Columns(
+        managed,
+        by_name,
+        timezone,
+        _rules("on_null", on_null, get_args(OnNull), by_name),
+        blank,
+        {base_key(key): rule for key, rule in conflict_rules.items()},
+        frozenset(base_key(_field_key(name, "fields", by_name)) for name in only),
+    )
+    if "newest" in columns.on_conflict.values() and UPDATED_AT not in names:
+        raise ConfigError("on_conflict newest needs a column updated_at in the desired table")
+    return columns
 
 
 def managed_names(names: Iterable[str]) -> Iterator[str]:
@@ -173,14 +207,18 @@ def _refuse_twins(columns: Iterable[Column]) -> None:
         taken[key, column.part] = column.name
 
 
-def _null_rules(on_null: Any, by_name: Mapping[str, Column]) -> dict[str, OnNull]:
-    given = from_json(on_null) if isinstance(on_null, str) and "{" in on_null else on_null
+def _rules(
+    setting: str, given: Any, allowed: Sequence[str], by_name: Mapping[str, Column]
+) -> dict[str, Any]:
+    """Reads a setting that is one rule for all fields, or a rule for each by name."""
+    given = from_json(given) if isinstance(given, str) and "{" in given else given
     rules = given if isinstance(given, Mapping) else {"": given}
     for name, rule in rules.items():
-        if rule not in get_args(OnNull):
+        if rule not in allowed:
             of = f" of {name}" if name else ""
-            raise ConfigError(f"on_null{of} {rule!r} is no rule; give clear, keep or reject")
-    return {name and _field_key(name, "on_null", by_name): rule for name, rule in rules.items()}
+            known = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+            raise ConfigError(f"{setting}{of} {rule!r} is no rule; give {known}")
+    return {name and _field_key(name, setting, by_name): rule for name, rule in rules.items()}
 
 
 def _field_key(name: str, setting: str, by_name: Mapping[str, Column]) -> str:

@@ -128,7 +128,7 @@ class _KeptError(Exception):
 def _by_field(row: Row, columns: Columns) -> dict[Field, dict[str, Cell]]:
     """Collects what the row says of each field: its columns, then `changes` over them."""
     found: dict[Field, dict[str, Cell]] = {}
-    for cell in _cells(row, columns):
+    for cell in filter(lambda cell: columns.looks_at(cell.of.field), _cells(row, columns)):
         cells = found.setdefault(cell.of.field, {})
         before = cells.get(cell.of.part)
         if before is not None and before.explicit:

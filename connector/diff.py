@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from connector.columns import Columns
+from connector.conflicts import Conflict, Edits, conflicts_of, stops_lead
 from connector.desired import Desired, Row, RowRejected, desired_of, lead_id_of, newest
 from connector.fields import STANDARD_FIELDS, Field
 from connector.kinds import KINDS, Normal
@@ -34,14 +35,27 @@ class Change:
     body: dict[str, Any]
     before: dict[str, Any]
 
+    def without(self, keys: Iterable[str]) -> Change:
+        """Returns the change less some of its keys."""
+        left = self.body.keys() - set(keys)
+        return Change(
+            {key: value for key, value in self.body.items() if key in left},
+            {key: value for key, value in self.before.items() if key in left},
+        )
+
 
 @dataclass(frozen=True)
 class Planned:
-    """A lead that differs; nearly always one change, two where it is un-archived first."""
+    """A lead that differs; nearly always one change, two where it is un-archived first.
+
+    Attributes:
+        conflicts: Fields that differ as well and are not written.
+    """
 
     lead_id: str
     changes: tuple[Change, ...]
     kept_nulls: int = 0
+    conflicts: tuple[Conflict, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,19 +72,26 @@ class Settled:
 
     Attributes:
         rows: How many rows of the desired table it is the outcome of.
+        conflicts: The fields that it is about, for a conflict.
     """
 
     lead_id: str | None
     status: Status
     reason: str
     rows: int = 1
+    conflicts: tuple[Conflict, ...] = ()
 
 
 Decision = Planned | Unchanged | Settled
 
 
 def decide(
-    rows: Sequence[Row], current: Lead | None, columns: Columns, *, unarchive: bool = False
+    rows: Sequence[Row],
+    current: Lead | None,
+    columns: Columns,
+    *,
+    unarchive: bool = False,
+    written: Mapping[str, Any] | None = None,
 ) -> Decision:
     """Decides on one lead.
 
@@ -79,6 +100,7 @@ def decide(
         current: The lead as it is, or None for one that Pipedrive does not have.
         columns: What the table's columns manage.
         unarchive: Whether `is_archived = false` may bring an archived lead back.
+        written: What was last written of each field that ever was.
     """
     given = rows[0]["lead_id"]
     try:
@@ -86,17 +108,23 @@ def decide(
     except RowRejected as error:
         return Settled(None if given is None else str(given), "rejected", str(error))
     try:
-        desired = desired_of(newest(rows), columns)
+        row = newest(rows)
+        desired = desired_of(row, columns)
         if current is None:
             return Settled(lead_id, "not_found", "no such lead: deleted, converted or merged")
         change = difference(desired, current, columns.only_if_blank)
+        edits = Edits(current, written or {}, row)
+        conflicts = tuple(conflicts_of(change.body, desired.fields, columns, edits))
+        if conflicts and (stops_lead(conflicts, columns) or len(conflicts) == len(change.body)):
+            return conflicting(lead_id, conflicts)
+        change = change.without(one.field.key for one in conflicts)
+        keep_person_or_organization(change.body, current)
+        _keep_currency_with_amount(desired, change.body, current)
     except RowRejected as error:
         return Settled(lead_id, "rejected", str(error), error.rows)
-    if not change.body:
-        return Unchanged(lead_id, desired.kept_nulls)
-    if current.get("is_archived"):
-        return _decide_archived(desired, change, unarchive)
-    return Planned(lead_id, (change,), desired.kept_nulls)
+    decision = planned(lead_id, change, current, conflicts, unarchive=unarchive)
+    kept = desired.kept_nulls
+    return decision if isinstance(decision, Settled) else replace(decision, kept_nulls=kept)
 
 
 def difference(desired: Desired, current: Lead, only_if_blank: Collection[str] = ()) -> Change:
@@ -108,7 +136,7 @@ def difference(desired: Desired, current: Lead, only_if_blank: Collection[str] =
         only_if_blank: Keys of fields that are filled and never overwritten.
 
     Raises:
-        RowRejected: The row and the lead together cannot be sent.
+        RowRejected: A half that the row leaves to the lead is not there either.
     """
     body: dict[str, Any] = {}
     before: dict[str, Any] = {}
@@ -120,9 +148,35 @@ def difference(desired: Desired, current: Lead, only_if_blank: Collection[str] =
         if value != have:
             body[field.key] = field.write(value)
             before[field.key] = current.get(field.key)
-    _keep_person_or_organization(body, current)
-    _keep_currency_with_amount(desired, body, current)
     return Change(body, before)
+
+
+def planned(
+    lead_id: str,
+    change: Change,
+    current: Lead,
+    conflicts: tuple[Conflict, ...] = (),
+    *,
+    unarchive: bool,
+) -> Decision:
+    """Returns what a change comes to: nothing, one PATCH, or two where it un-archives."""
+    if not change.body:
+        return Unchanged(lead_id)
+    if not current.get("is_archived"):
+        return Planned(lead_id, (change,), conflicts=conflicts)
+    if ARCHIVED.key not in change.body:
+        return Settled(lead_id, "archived", _archived_reason(change))
+    if not unarchive:
+        reason = "archived in Pipedrive; is_archived false needs `unarchive = true` in config"
+        return Settled(lead_id, "archived", reason)
+    first = Change({ARCHIVED.key: False}, {ARCHIVED.key: True})
+    rest = change.without([ARCHIVED.key])
+    return Planned(lead_id, (first, rest) if rest.body else (first,), conflicts=conflicts)
+
+
+def conflicting(lead_id: str, conflicts: tuple[Conflict, ...]) -> Settled:
+    """Returns the outcome that tells which fields are kept as they are in the CRM."""
+    return Settled(lead_id, "conflict", "; ".join(map(str, conflicts)), conflicts=conflicts)
 
 
 def shows(body: Mapping[str, Any], lead: Lead, fields: Mapping[str, Field]) -> bool:
@@ -131,6 +185,21 @@ def shows(body: Mapping[str, Any], lead: Lead, fields: Mapping[str, Field]) -> b
         field.read(body) == field.read(lead)
         for field in (fields.get(key) or unknown_field(key) for key in body)
     )
+
+
+def keep_person_or_organization(body: Mapping[str, Any], current: Lead) -> None:
+    """Sees to it that a body leaves the lead with one of the two (documented).
+
+    Raises:
+        RowRejected: It would not.
+    """
+    links = ("person_id", "organization_id")
+    cleared = [key for key in links if key in body and body[key] is None]
+    if cleared and all({**current, **body}.get(key) is None for key in links):
+        raise RowRejected(
+            f"{' and '.join(cleared)} NULL would leave the lead without person and organization; "
+            "give it one of them"
+        )
 
 
 def unknown_field(key: str) -> Field:
@@ -145,16 +214,6 @@ def _complete(field: Field, wanted: Normal, have: Normal, desired: Desired) -> N
         raise RowRejected(f"{desired.sources[field]} {error}") from None
 
 
-def _keep_person_or_organization(body: Mapping[str, Any], current: Lead) -> None:
-    links = ("person_id", "organization_id")
-    cleared = [key for key in links if key in body and body[key] is None]
-    if cleared and all({**current, **body}.get(key) is None for key in links):
-        raise RowRejected(
-            f"{' and '.join(cleared)} NULL would leave the lead without person and organization; "
-            "give it one of them"
-        )
-
-
 def _keep_currency_with_amount(desired: Desired, body: Mapping[str, Any], current: Lead) -> None:
     for field in desired.fields:
         amount_key = field.amount_key
@@ -163,21 +222,6 @@ def _keep_currency_with_amount(desired: Desired, body: Mapping[str, Any], curren
                 f"{desired.sources[field]} has no amount, and the lead has none; "
                 "give the amount a value as well"
             )
-
-
-def _decide_archived(desired: Desired, change: Change, unarchive: bool) -> Decision:
-    if ARCHIVED.key not in change.body:
-        return Settled(desired.lead_id, "archived", _archived_reason(change))
-    if not unarchive:
-        reason = "archived in Pipedrive; is_archived false needs `unarchive = true` in config"
-        return Settled(desired.lead_id, "archived", reason)
-    first = Change({ARCHIVED.key: False}, {ARCHIVED.key: True})
-    rest = Change(
-        {key: value for key, value in change.body.items() if key != ARCHIVED.key},
-        {key: value for key, value in change.before.items() if key != ARCHIVED.key},
-    )
-    changes = (first, rest) if rest.body else (first,)
-    return Planned(desired.lead_id, changes, desired.kept_nulls)
 
 
 def _archived_reason(change: Change) -> str:

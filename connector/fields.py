@@ -103,6 +103,11 @@ def is_custom_key(name: str) -> bool:
     return len(key) == 40 and set(key.lower()) <= set("0123456789abcdef")
 
 
+def base_key(key: str) -> str:
+    """Returns the key that the two keys of one field share, such as an amount and its currency."""
+    return key[:40] if is_custom_key(key) else key
+
+
 def custom_fields(
     definitions: Iterable[Mapping[str, Any]], users: Options = NO_OPTIONS
 ) -> list[Field]:

@@ -1,11 +1,12 @@
-"""What becomes of patches that an interrupted run left without an outcome. No I/O."""
+"""What becomes of patches that were planned earlier, seen beside their leads. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from connector.columns import Columns
-from connector.diff import Planned, decide, shows
+from connector.conflicts import Conflict
+from connector.diff import Lead, Planned, decide, shows, unknown_field
 from connector.fields import Field
 from connector.outcome import Outcome
 from connector.rows import Comparison, Patch
@@ -37,6 +38,26 @@ def settle_interrupted(
     return outcomes
 
 
+def settle_planned(found: Comparison, fields: Mapping[str, Field]) -> list[Outcome]:
+    """Returns an outcome for each patch of a stored plan that must not be sent to its lead.
+
+    A lead is sent its patches only where every field that they change is still as planned.
+    """
+    current = found.current
+    if current is None:
+        reason = "no such lead any more; not sent"
+        return [Outcome(patch, "not_found", reason) for patch in found.patches]
+    in_effect = [patch for patch in found.patches if shows(patch.body, current, fields)]
+    outcomes = [_confirmed(patch, found) for patch in in_effect]
+    rest = [patch for patch in found.patches if patch not in in_effect]
+    changed = [str(one) for patch in rest for one in _changed_since(patch, current, fields)]
+    if changed:
+        reason = f"{'; '.join(changed)}; lead updated {current.get('update_time')}"
+        lead = dict(current)
+        outcomes += [Outcome(patch, "conflict", reason, lead=lead) for patch in rest]
+    return outcomes
+
+
 def unreadable(found: Comparison, trouble: str) -> list[Outcome]:
     """Returns the outcomes where the lead cannot be read: it is never written blindly."""
     reason = f"interrupted, and the lead cannot be read, so it may be in effect: {trouble}"
@@ -46,6 +67,14 @@ def unreadable(found: Comparison, trouble: str) -> list[Outcome]:
 def _confirmed(patch: Patch, found: Comparison) -> Outcome:
     lead = dict(found.current or {})
     return Outcome(patch, "confirmed", "found in effect after an interruption", lead=lead)
+
+
+def _changed_since(patch: Patch, current: Lead, fields: Mapping[str, Field]) -> Iterator[Conflict]:
+    for key, planned in patch.before.items():
+        field = fields.get(key) or unknown_field(key)
+        if field.read(current) != field.read(patch.before):
+            why = "changed in Pipedrive since it was planned"
+            yield Conflict(field, planned, current.get(key), patch.body.get(key), why)
 
 
 def _still_wanted(
