@@ -1,7 +1,8 @@
 """lead-sync: make Pipedrive's leads say what the warehouse says.
 
-`run` is the job, `plan` the same without sending, and `pipedrive_leads` the dlt source behind
-both. They are loaded on first use, so that the local Pipedrive starts without dlt.
+`run` is the job, `plan` the same without sending; `apply` sends a stored plan, `revert` takes a
+run back; `pipedrive_leads` is the dlt source for reading alone. They are loaded on first use, so
+that the local Pipedrive starts without dlt.
 """
 
 from __future__ import annotations
@@ -19,14 +20,26 @@ os.environ.setdefault("DLT_JSON_TYPED_PUA_START", "10FF00")
 if TYPE_CHECKING:
     from connector.source import pipedrive_leads
     from connector.summary import Summary
-    from connector.sync import plan, run
+    from connector.sync import apply, plan, plan_revert, revert, run
 
-__all__ = ["LeadSyncError", "Summary", "pipedrive_leads", "plan", "run"]
+__all__ = [
+    "LeadSyncError",
+    "Summary",
+    "apply",
+    "pipedrive_leads",
+    "plan",
+    "plan_revert",
+    "revert",
+    "run",
+]
 
 _HOMES = {
     "Summary": "connector.summary",
+    "apply": "connector.sync",
     "pipedrive_leads": "connector.source",
     "plan": "connector.sync",
+    "plan_revert": "connector.sync",
+    "revert": "connector.sync",
     "run": "connector.sync",
 }
 

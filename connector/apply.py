@@ -14,7 +14,7 @@ from itertools import islice
 from connector.attempt import Attempt
 from connector.diff import Status
 from connector.fields import Field
-from connector.outcome import Outcome
+from connector.outcome import DAMAGED, Outcome
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import (
     AccountError,
@@ -66,8 +66,7 @@ class Sender:
         if self._client.stop.is_set():
             return _deferred(patch, self._why())
         if not patch.intact:
-            reason = "the warehouse does not give its body back as it was planned; not sent"
-            return Outcome(patch, "failed", reason)
+            return Outcome(patch, "failed", DAMAGED)
         outcome = self._outcome_of(patch)
         self._watch(outcome)
         return outcome

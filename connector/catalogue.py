@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from connector.columns import CHANGES, Columns, fold, managed_names, map_columns, names_of
@@ -19,7 +19,7 @@ BY_EMAIL = frozenset({"owneremail"})
 
 
 def columns_for(
-    warehouse: Warehouse, client: Pipedrive, settings: Settings
+    warehouse: Warehouse, client: Pipedrive, settings: Settings, only: Sequence[str] = ()
 ) -> tuple[Columns, Mapping[str, Field]]:
     """Maps the desired table's columns; returns what they manage, and every field by its key.
 
@@ -45,6 +45,8 @@ def columns_for(
         settings.timezone,
         on_null=settings.on_null,
         only_if_blank=settings.only_if_blank or (),
+        on_conflict=settings.on_conflict,
+        only=only,
     )
     return mapped, {field.key: field for field in fields}
 

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from connector import log
+from connector import log, stored
 from connector.check import check as check_everything
 from connector.check import explain_columns
 from connector.demo import play as play_demo
 from connector.destination import make_pipeline
 from connector.errors import LeadSyncError
+from connector.flags import Ended, guarded, reported
 from connector.pipedrive.errors import PipedriveError
+from connector.printing import Output, confirmed, out, print_json, print_result, show_plan
 from connector.progress import progress_bar
-from connector.report import (
-    PlanReport,
-    columns_document,
-    plan_document,
-    print_columns,
-    print_misses,
-    print_runs,
-    print_summary,
-)
+from connector.report import columns_document, print_columns, print_misses, print_runs
 from connector.sandbox import DEFAULT_TOKEN, serve
 from connector.settings import load_warehouse_settings
-from connector.summary import EXIT_CHANGES, EXIT_DONE, EXIT_ERROR, Entry, Summary
+from connector.summary import EXIT_CHANGES, EXIT_DONE, EXIT_ERROR
+from connector.sync import apply as apply_plan
+from connector.sync import apply_revert, plan_revert
 from connector.sync import plan as make_plan
 from connector.sync import run as run_job
 from connector.warehouse import open_warehouse
@@ -46,21 +41,16 @@ QUIET = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
 """dlt's own words and its telemetry are off, unless the environment asks for them."""
 USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 """Click's own error, of whichever click this typer brings."""
-out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-class Output(StrEnum):
-    """How a command prints its result."""
-
-    text = "text"
-    json = "json"
 
 
 OutputOption = Annotated[Output, typer.Option(help="Print for people or for machines.")]
 LogFormat = Annotated[Output, typer.Option("--log-format", help="Log as text or as JSON lines.")]
 Lead = Annotated[str | None, typer.Option(metavar="ID", help="Only this lead.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Change at most so many leads.")]
+Fields = Annotated[
+    str | None, typer.Option(metavar="NAMES", help="Only these fields, with commas between them.")
+]
 MaxSeconds = Annotated[float | None, typer.Option(help="Stop cleanly after so long.")]
 # Part of the command line's contract, so that a scheduler may pass it: every refresh is whole.
 FullRefresh = Annotated[
@@ -69,63 +59,115 @@ FullRefresh = Annotated[
 
 
 @app.command()
+@reported
+@guarded
 def run(
     *,
     lead: Lead = None,
     limit: Limit = None,
+    fields: Fields = None,
     max_seconds: MaxSeconds = None,
     full_refresh: FullRefresh = False,  # noqa: ARG001
     output: OutputOption = Output.text,
     log_format: LogFormat = Output.text,
-) -> int:
+    **guards: Any,
+) -> Ended:
     """Plan and apply: bring every lead of the desired table to its desired state."""
     log.configure(log_format.value)
+    scope: dict[str, Any] = {"lead": lead, "limit": limit, "fields": names_in(fields)}
     with progress_bar() as progress:
-        summary = run_job(lead=lead, limit=limit, progress=progress, max_seconds=max_seconds)
-    print_result(summary, output)
-    return summary.exit_code
+        summary = run_job(**scope, progress=progress, max_seconds=max_seconds, **guards)
+    return print_result(summary, output)
 
 
 @app.command()
+@reported
+@guarded
 def plan(
     *,
     lead: Lead = None,
     limit: Limit = None,
+    fields: Fields = None,
     full_refresh: FullRefresh = False,  # noqa: ARG001
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
     ] = False,
     output: OutputOption = Output.text,
     log_format: LogFormat = Output.text,
-) -> int:
+    **guards: Any,
+) -> Ended:
     """Show what a run would change, old → new, and send nothing."""
     log.configure(log_format.value)
+    scope: dict[str, Any] = {"lead": lead, "limit": limit, "fields": names_in(fields)}
+    summary, document, _ = show_plan(partial(make_plan, **scope, **guards), output)
     if output is Output.json:
-        entries: list[Entry] = []
-        summary = make_plan(lead=lead, limit=limit, show=entries.append)
-        print_json(plan_document(summary, entries))
-    else:
-        report = PlanReport(out)
-        with progress_bar() as progress:
-            summary = make_plan(lead=lead, limit=limit, progress=progress, show=report.show)
-        report.finish(summary)
+        print_json(document)
     changes = detailed_exitcode and summary.planned > 0
-    return summary.exit_code or (EXIT_CHANGES if changes else EXIT_DONE)
+    return Ended(summary.exit_code or (EXIT_CHANGES if changes else EXIT_DONE), summary)
 
 
 @app.command()
+@reported
+@guarded
+def apply(
+    plan_id: Annotated[str, typer.Argument(help="The plan, as `plan` has told it.")],
+    *,
+    max_age: Annotated[
+        str | None, typer.Option(metavar="24h", help="Refuse a plan that is older.")
+    ] = None,
+    max_seconds: MaxSeconds = None,
+    output: OutputOption = Output.text,
+    log_format: LogFormat = Output.text,
+    **guards: Any,
+) -> Ended:
+    """Apply a stored plan, once, where the leads are still as it found them."""
+    log.configure(log_format.value)
+    with progress_bar() as progress:
+        settings: dict[str, Any] = {"max_age": max_age, "max_seconds": max_seconds, **guards}
+        summary = apply_plan(plan_id, progress=progress, **settings)
+    return print_result(summary, output)
+
+
+@app.command()
+@reported
+def revert(
+    run_id: Annotated[str, typer.Argument(help="The run to take back.")],
+    *,
+    lead: Lead = None,
+    fields: Fields = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Apply it without asking.")] = False,
+    max_seconds: MaxSeconds = None,
+    output: OutputOption = Output.text,
+    log_format: LogFormat = Output.text,
+) -> Ended:
+    """Give back what a run has changed, but for what was changed in Pipedrive since."""
+    log.configure(log_format.value)
+    make = partial(plan_revert, run_id, lead=lead, fields=names_in(fields))
+    made, document, settled = show_plan(make, output)
+    if not yes and made.planned and not confirmed(made):
+        return Ended(EXIT_DONE, made)
+    with progress_bar() as progress:
+        summary = apply_revert(made, settled, progress=progress, max_seconds=max_seconds)
+    if output is Output.json:
+        print_json({"plan": document, "run": summary.as_dict()})
+        return Ended(summary.exit_code, summary)
+    return print_result(summary, output)
+
+
+@app.command()
+@reported
 def runs(
     run_id: Annotated[
         str | None, typer.Argument(help="Show this run, and the leads that it missed.")
     ] = None,
     *,
     output: OutputOption = Output.text,
-) -> int:
+) -> Ended:
     """List the latest runs, or show one."""
     settings = load_warehouse_settings()
     with open_warehouse(make_pipeline(settings), settings) as warehouse:
-        found = warehouse.runs(run_id)
-        misses = warehouse.misses(run_id) if run_id and found else []
+        found = stored.runs(warehouse, run_id)
+        misses = stored.misses(warehouse, run_id) if run_id and found else []
     if run_id and not found:
         raise LeadSyncError(f"no run {run_id}; `lead-sync runs` lists them")
     if output is Output.json:
@@ -133,22 +175,24 @@ def runs(
     else:
         print_runs(out, found)
         print_misses(out, misses)
-    return EXIT_DONE
+    return Ended(EXIT_DONE)
 
 
 @app.command()
-def columns(*, output: OutputOption = Output.text) -> int:
+@reported
+def columns(*, output: OutputOption = Output.text) -> Ended:
     """Show how each column of the desired table maps to a field; sends nothing."""
     mapped, passed_over = explain_columns()
     if output is Output.json:
         print_json(columns_document(mapped, passed_over))
     else:
         print_columns(out, mapped, passed_over)
-    return EXIT_DONE
+    return Ended(EXIT_DONE)
 
 
 @app.command()
-def check(*, output: OutputOption = Output.text) -> int:
+@reported
+def check(*, output: OutputOption = Output.text) -> Ended:
     """Check config, warehouse, table, columns and token; sends nothing."""
     findings = list(check_everything())
     if output is Output.json:
@@ -157,7 +201,7 @@ def check(*, output: OutputOption = Output.text) -> int:
         for finding in findings:
             mark = "[green]ok[/green]" if finding.good else "[red]problem[/red]"
             out.print(f"{mark}  {finding.subject}: {escape(finding.text)}")
-    return EXIT_DONE if all(finding.good for finding in findings) else EXIT_ERROR
+    return Ended(EXIT_DONE if all(finding.good for finding in findings) else EXIT_ERROR)
 
 
 @app.command()
@@ -192,17 +236,9 @@ def demo() -> int:
     return play_demo(out)
 
 
-def print_result(summary: Summary, output: Output) -> None:
-    """Prints what a run did."""
-    if output is Output.json:
-        print_json(summary.as_dict())
-    else:
-        print_summary(out, summary)
-
-
-def print_json(document: Any) -> None:
-    """Prints JSON and nothing else to standard output."""
-    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+def names_in(text: str | None) -> tuple[str, ...]:
+    """Returns the names of a list with commas."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def main() -> None:

@@ -114,7 +114,7 @@ def map_columns(
     targets = {name: (renamed or {}).get(name, name) for name in managed_names(names)}
     managed = tuple(_column(name, target, fields, by_name) for name, target in targets.items())
     _refuse_twins(managed)
-    blank = frozenset(_field_key(name, "only_if_blank", by_name) for name in only_if_blank)
+    blank = frozenset(field_key(name, "only_if_blank", by_name) for name in only_if_blank)
     conflict_rules = _rules("on_conflict", on_conflict, get_args(OnConflict), by_name)
     columns = Columns(
         managed,
@@ -123,7 +123,7 @@ def map_columns(
         _rules("on_null", on_null, get_args(OnNull), by_name),
         blank,
         {base_key(key): rule for key, rule in conflict_rules.items()},
-        frozenset(base_key(_field_key(name, "fields", by_name)) for name in only),
+        frozenset(base_key(field_key(name, "fields", by_name)) for name in only),
     )
     if "newest" in columns.on_conflict.values() and UPDATED_AT not in names:
         raise ConfigError("on_conflict newest needs a column updated_at in the desired table")
@@ -218,10 +218,15 @@ def _rules(
             of = f" of {name}" if name else ""
             known = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
             raise ConfigError(f"{setting}{of} {rule!r} is no rule; give {known}")
-    return {name and _field_key(name, setting, by_name): rule for name, rule in rules.items()}
+    return {name and field_key(name, setting, by_name): rule for name, rule in rules.items()}
 
 
-def _field_key(name: str, setting: str, by_name: Mapping[str, Column]) -> str:
+def field_key(name: str, setting: str, by_name: Mapping[str, Column]) -> str:
+    """Returns the key of a field that a setting names.
+
+    Raises:
+        ConfigError: There is none; the message has the nearest names.
+    """
     found = by_name.get(fold(name))
     if found is None:
         way_out = _near(name, by_name) or "`lead-sync columns` shows the fields"

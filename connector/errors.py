@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class LeadSyncError(Exception):
-    """The run cannot go on; the message names what is wrong and the way out."""
+    """The run cannot go on; the message names what is wrong and the way out.
+
+    Attributes:
+        run: What the run had come to, as `Summary.as_dict` tells it; None when none had begun.
+    """
+
+    run: dict[str, Any] | None = None
 
 
 class ConfigError(LeadSyncError):
@@ -25,3 +33,11 @@ class LockedError(LeadSyncError):
 
 class AccountError(LeadSyncError):
     """Pipedrive cannot be used at all: the token, the account, the URL or the network."""
+
+
+class PlanError(LeadSyncError):
+    """A stored plan cannot be applied, or a run cannot be taken back."""
+
+
+class GuardTripped(LeadSyncError):
+    """A guard stopped a plan before anything of it was sent."""

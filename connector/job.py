@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from typing import Any, NoReturn
@@ -16,7 +16,13 @@ from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from connector.destination import make_pipeline, sweep, working_folder
-from connector.errors import AccountError, ConfigError, LeadSyncError, WarehouseError
+from connector.errors import (
+    AccountError,
+    ConfigError,
+    GuardTripped,
+    LeadSyncError,
+    WarehouseError,
+)
 from connector.lock import hold, stop_after, stop_on_signal
 from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import Pipedrive
@@ -27,7 +33,7 @@ from connector.pipedrive.errors import (
     RateLimited,
     TooManyFailures,
 )
-from connector.records import new_id, package_version
+from connector.records import new_id, run_row
 from connector.settings import Settings, load_settings
 from connector.source import Marked, batches, into
 from connector.summary import State, Summary, Tally, every_status
@@ -43,17 +49,41 @@ def silent(_step: str, _done: int, _total: int | None) -> None:
     """Shows no progress."""
 
 
+@dataclass(frozen=True)
+class Scope:
+    """What a run looks at.
+
+    Attributes:
+        lead: The only lead; None for all.
+        limit: Change at most so many leads.
+        fields: Names of the only fields; none for all.
+    """
+
+    lead: str | None = None
+    limit: int | None = None
+    fields: tuple[str, ...] = ()
+
+
 @dataclass
 class Job:
-    """One run, from its locks to its summary."""
+    """One run, from its locks to its summary.
+
+    Attributes:
+        given: Settings that were given as arguments, and so win over config.
+        unreadable: Leads that cannot be read, with the trouble.
+        desired_table: The desired table, once all of its rows are counted.
+        stored_plan: The plan made by an earlier run that this one applies.
+        resumes: Whether that plan was being sent when an earlier run was cut off.
+        reverts: The run whose changes this one takes back.
+    """
 
     command: str
     settings: Settings
+    given: Mapping[str, Any]
     pipeline: dlt.Pipeline
     warehouse: Warehouse
     client: Pipedrive
-    lead: str | None
-    limit: int | None
+    scope: Scope
     progress: Progress
     run_id: str = field(default_factory=new_id)
     started_at: datetime = field(default_factory=lambda: pendulum.now("UTC"))
@@ -62,11 +92,27 @@ class Job:
     message: str = ""
     tally: Tally = field(default_factory=Tally)
     unreadable: dict[str, str] = field(default_factory=dict)
+    desired_table: str | None = None
+    stored_plan: str | None = None
+    resumes: bool = False
+    reverts: str | None = None
+    tripped: list[Row] = field(default_factory=list)
+    overridden: list[Row] = field(default_factory=list)
+
+    @property
+    def lead(self) -> str | None:
+        """The only lead to look at."""
+        return self.scope.lead
+
+    @property
+    def limit(self) -> int | None:
+        """Change at most so many leads."""
+        return self.scope.limit
 
     @property
     def plan_id(self) -> str:
-        """The plan that this run makes; a plan has the id of its run."""
-        return self.run_id
+        """The stored plan that this run applies, or its own; a plan has the id of its run."""
+        return self.stored_plan or self.run_id
 
     def summary(self) -> Summary:
         """Returns what the run has come to so far."""
@@ -81,6 +127,9 @@ class Job:
             desired_rows=tally.desired_rows,
             leads_read=tally.leads_read,
             planned=tally.planned,
+            patches=tally.patches,
+            burst=self.client.burst,
+            day_left=self.client.day_left,
             statuses=every_status(tally.statuses),
             unchanged=tally.unchanged,
             kept_nulls=tally.kept_nulls,
@@ -89,6 +138,9 @@ class Job:
             tokens=usage.tokens,
             message=self.message,
             tolerate=self.settings.tolerate or (),
+            reverts=self.reverts,
+            tripped=self.tripped,
+            overridden=self.overridden,
         )
 
     def load(self, marked: Iterator[Marked]) -> None:
@@ -119,9 +171,7 @@ class Job:
 def open_job(
     command: str,
     given: Mapping[str, Any],
-    *,
-    lead: str | None = None,
-    limit: int | None = None,
+    scope: Scope,
     progress: Progress = silent,
 ) -> Iterator[Job]:
     """Takes the locks and opens the warehouse; a signal from now on stops the run cleanly.
@@ -131,8 +181,8 @@ def open_job(
         LockedError: Another run or program holds the working folder or the warehouse.
         WarehouseError: The warehouse cannot be opened.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit {limit} must be more than 0")
+    if scope.limit is not None and scope.limit < 1:
+        raise ConfigError(f"limit {scope.limit} must be more than 0")
     settings = load_settings(**given)
     client = make_client(settings)
     folder = working_folder(settings)
@@ -143,8 +193,9 @@ def open_job(
         warehouse = stack.enter_context(open_warehouse(pipeline, settings))
         stack.enter_context(stop_on_signal(client.stop))
         stack.enter_context(stop_after(settings.max_seconds, client.stop))
-        only = None if lead is None else lead_id(lead)
-        yield Job(command, settings, pipeline, warehouse, client, only, limit, progress)
+        only = None if scope.lead is None else lead_id(scope.lead)
+        scope = replace(scope, lead=only)
+        yield Job(command, settings, given, pipeline, warehouse, client, scope, progress)
 
 
 def lead_id(text: str) -> str:
@@ -176,7 +227,7 @@ def make_client(settings: Settings) -> Pipedrive:
 def recorded(job: Job) -> Iterator[None]:
     """Writes to `sync_runs` how the run ended, however it ends.
 
-    A spent budget or a request to stop ends a run early, which is no error.
+    A guard, a spent budget or a request to stop ends a run early, which is no error.
 
     Raises:
         AccountError: Pipedrive cannot be used.
@@ -184,44 +235,25 @@ def recorded(job: Job) -> Iterator[None]:
     """
     try:
         yield
-        _end(job, "done", "")
-    except (BudgetSpent, RateLimited, Interrupted, TooManyFailures) as error:
+        _end(job, "done", job.message)
+    except (BudgetSpent, RateLimited, Interrupted, TooManyFailures, GuardTripped) as error:
         _end(job, "stopped", str(error))
     except PipedriveError as error:
         _end(job, "failed", str(error))
-        raise AccountError(_told(job, error)) from None
+        failed = AccountError(_told(job, error))
+        failed.run = job.summary().as_dict()
+        raise failed from None
     except BaseException as error:
         job.client.stop.set()
         _end_if_possible(job, str(error) if isinstance(error, LeadSyncError) else repr(error))
+        if isinstance(error, LeadSyncError):
+            error.run = job.summary().as_dict()
         raise
-
-
-def run_row(job: Job) -> Row:
-    """Returns the run's row of `sync_runs`."""
-    summary = job.summary()
-    return {
-        "run_id": summary.run_id,
-        "plan_id": summary.plan_id,
-        "command": summary.command,
-        "started_at": summary.started_at,
-        "finished_at": summary.finished_at,
-        "state": summary.state,
-        "desired_rows": summary.desired_rows,
-        "leads_read": summary.leads_read,
-        **summary.statuses,
-        "unchanged": summary.unchanged,
-        "kept_nulls": summary.kept_nulls,
-        "requests": summary.requests,
-        "retries": summary.retries,
-        "tokens": summary.tokens,
-        "message": summary.message or None,
-        "version": package_version(),
-    }
 
 
 def _end(job: Job, state: State, message: str) -> None:
     job.state, job.message, job.finished_at = state, message, pendulum.now("UTC")
-    job.load(into("sync_runs", [run_row(job)]))
+    job.load(into("sync_runs", [run_row(job.summary(), job.desired_table)]))
 
 
 def _end_if_possible(job: Job, message: str) -> None:

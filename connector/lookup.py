@@ -44,10 +44,11 @@ def look_up(client: Pipedrive, lead_ids: Iterable[str], workers: int) -> Iterato
                 yield Found(lead["id"].lower(), lead)
             if min(len(found), len(missing)) < WORTH_A_PAGE:
                 break
-    yield from _one_by_one(client, sorted(missing), workers)
+    yield from one_by_one(client, sorted(missing), workers)
 
 
-def _one_by_one(client: Pipedrive, lead_ids: list[str], workers: int) -> Iterator[Found]:
+def one_by_one(client: Pipedrive, lead_ids: list[str], workers: int) -> Iterator[Found]:
+    """Yields each lead as it is, with a call for each."""
     waiting = iter(lead_ids)
     with ThreadPoolExecutor(workers, thread_name_prefix="lead") as pool:
         while batch := list(islice(waiting, 100)):

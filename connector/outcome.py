@@ -12,6 +12,8 @@ from connector.diff import Status
 from connector.pipedrive.errors import PipedriveError
 from connector.rows import Patch
 
+DAMAGED = "the warehouse does not give its body back as it was planned; not sent"
+
 
 @dataclass(frozen=True)
 class Outcome:

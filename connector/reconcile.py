@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from connector.columns import Columns
 from connector.conflicts import Conflict
 from connector.diff import Lead, Planned, decide, shows, unknown_field
 from connector.fields import Field
-from connector.outcome import Outcome
+from connector.outcome import DAMAGED, Outcome
 from connector.rows import Comparison, Patch
-
-DAMAGED = "interrupted, and the warehouse does not give its body back as it was planned"
 
 
 def settle_interrupted(
@@ -26,9 +25,8 @@ def settle_interrupted(
     if current is None:
         reason = "no such lead any more; whether the patch took effect is not known"
         return [Outcome(patch, "not_found", reason) for patch in found.patches]
-    damaged = [patch for patch in found.patches if not patch.intact]
-    if damaged:
-        return [Outcome(patch, "failed", DAMAGED) for patch in found.patches]
+    if any(not patch.intact for patch in found.patches):
+        return [Outcome(patch, "failed", f"interrupted; {DAMAGED}") for patch in found.patches]
     in_effect = [patch for patch in found.patches if shows(patch.body, current, fields)]
     outcomes = [_confirmed(patch, found) for patch in in_effect]
     rest = [patch for patch in found.patches if patch not in in_effect]
@@ -38,35 +36,58 @@ def settle_interrupted(
     return outcomes
 
 
-def settle_planned(found: Comparison, fields: Mapping[str, Field]) -> list[Outcome]:
+def settle_planned(
+    found: Comparison, fields: Mapping[str, Field], *, interrupted: bool = False
+) -> list[Outcome]:
     """Returns an outcome for each patch of a stored plan that must not be sent to its lead.
 
     A lead is sent its patches only where every field that they change is still as planned.
+
+    Args:
+        found: The lead's patches, and the lead as it is.
+        fields: The lead's fields by key.
+        interrupted: Whether the plan was being sent before, so that what is in effect is its own.
     """
     current = found.current
     if current is None:
         reason = "no such lead any more; not sent"
         return [Outcome(patch, "not_found", reason) for patch in found.patches]
+    if any(not patch.intact for patch in found.patches):
+        return [Outcome(patch, "failed", DAMAGED) for patch in found.patches]
     in_effect = [patch for patch in found.patches if shows(patch.body, current, fields)]
-    outcomes = [_confirmed(patch, found) for patch in in_effect]
     rest = [patch for patch in found.patches if patch not in in_effect]
-    changed = [str(one) for patch in rest for one in _changed_since(patch, current, fields)]
-    if changed:
-        reason = f"{'; '.join(changed)}; lead updated {current.get('update_time')}"
-        lead = dict(current)
-        outcomes += [Outcome(patch, "conflict", reason, lead=lead) for patch in rest]
-    return outcomes
+    settle = _confirmed if interrupted else _already_so
+    return [*(settle(patch, found) for patch in in_effect), *_overtaken(rest, current, fields)]
 
 
-def unreadable(found: Comparison, trouble: str) -> list[Outcome]:
+def _overtaken(
+    patches: list[Patch], current: Lead, fields: Mapping[str, Field]
+) -> Iterator[Outcome]:
+    unarchives = any(patch.body.get("is_archived") is False for patch in patches)
+    changed = [str(one) for patch in patches for one in _changed_since(patch, current, fields)]
+    for patch in patches:
+        if current.get("is_archived") is True and not unarchives:
+            yield Outcome(patch, "archived", "archived in Pipedrive since it was planned")
+        elif changed:
+            reason = f"{'; '.join(changed)}; lead updated {current.get('update_time')}"
+            yield Outcome(patch, "conflict", reason, lead=dict(current))
+
+
+def unreadable(found: Comparison, reason: str) -> list[Outcome]:
     """Returns the outcomes where the lead cannot be read: it is never written blindly."""
-    reason = f"interrupted, and the lead cannot be read, so it may be in effect: {trouble}"
     return [Outcome(patch, "failed", reason) for patch in found.patches]
 
 
 def _confirmed(patch: Patch, found: Comparison) -> Outcome:
+    reason = "found in effect after an interruption"
+    return Outcome(patch, "confirmed", reason, lead=dict(found.current or {}))
+
+
+def _already_so(patch: Patch, found: Comparison) -> Outcome:
+    """Somebody else has made the change: nothing here has a before to go back to."""
     lead = dict(found.current or {})
-    return Outcome(patch, "confirmed", "found in effect after an interruption", lead=lead)
+    as_found = replace(patch, before={key: lead.get(key) for key in patch.body})
+    return Outcome(as_found, "confirmed", "already so in Pipedrive; not sent", lead=lead)
 
 
 def _changed_since(patch: Patch, current: Lead, fields: Mapping[str, Field]) -> Iterator[Conflict]:
@@ -82,6 +103,8 @@ def _still_wanted(
 ) -> bool:
     if not patches or not found.rows:
         return False
-    decision = decide(found.rows, found.current, columns, unarchive=unarchive)
+    decision = decide(
+        found.rows, found.current, columns, unarchive=unarchive, written=found.written
+    )
     bodies = [change.body for change in decision.changes] if isinstance(decision, Planned) else []
     return bodies == [patch.body for patch in patches]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import pendulum
 
+from connector.conflicts import Conflict
 from connector.diff import Planned, Settled
 from connector.outcome import Outcome
 from connector.rows import digest
+from connector.summary import Summary
 from connector.tables import Row
 
 
@@ -39,6 +41,7 @@ def settled_rows(run_id: str, plan_id: str, number: int, settled: Settled) -> It
     for row in range(1, settled.rows + 1):
         yield {
             **_empty_outcome(run_id, plan_id),
+            **_in_conflict(settled.conflicts),
             "outcome_id": f"{run_id}-row-{number:08d}-{row}",
             "lead_id": settled.lead_id,
             "status": settled.status,
@@ -69,6 +72,48 @@ def outcome_row(run_id: str, outcome: Outcome) -> Row:
         "waited_seconds": outcome.waited_seconds,
         "sent_at": outcome.sent_at,
         "finished_at": outcome.finished_at,
+    }
+
+
+def run_row(summary: Summary, desired_table: str | None) -> Row:
+    """Returns the row of `sync_runs` of a run.
+
+    Args:
+        summary: What it has come to so far.
+        desired_table: The desired table, where all of its rows are counted.
+    """
+    return {
+        "run_id": summary.run_id,
+        "plan_id": summary.plan_id,
+        "command": summary.command,
+        "desired_table": desired_table,
+        "reverts": summary.reverts,
+        "started_at": summary.started_at,
+        "finished_at": summary.finished_at,
+        "state": summary.state,
+        "desired_rows": summary.desired_rows,
+        "leads_read": summary.leads_read,
+        **summary.statuses,
+        "unchanged": summary.unchanged,
+        "kept_nulls": summary.kept_nulls,
+        "requests": summary.requests,
+        "retries": summary.retries,
+        "tokens": summary.tokens,
+        "tripped": list(summary.tripped) or None,
+        "overridden": list(summary.overridden) or None,
+        "message": summary.message or None,
+        "version": package_version(),
+    }
+
+
+def _in_conflict(conflicts: Sequence[Conflict]) -> dict[str, Any]:
+    """The three values of each field that is kept: wanted, expected, and as it is."""
+    if not conflicts:
+        return {}
+    return {
+        "body": {one.field.key: one.wanted for one in conflicts},
+        "before": {one.field.key: one.expected for one in conflicts},
+        "after": {one.field.key: one.current for one in conflicts},
     }
 
 

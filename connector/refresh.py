@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 
 import pendulum
 
-from connector import tables
+from connector import stored, tables
 from connector.job import Job
-from connector.lookup import Found, look_up
+from connector.lookup import Found, look_up, one_by_one
 from connector.outcome import Outcome
+from connector.pipedrive.client import COST_LEAD, COST_LIST
+from connector.pipedrive.paging import PAGE_LIMIT
 from connector.source import BATCH, Marked, into, mirror_pages
 from connector.values import parse_uuid
 
@@ -25,11 +27,27 @@ def listed_leads(job: Job) -> Iterator[Marked]:
 
 def looked_up_leads(job: Job, lead_ids: list[str]) -> Iterator[Marked]:
     """Yields the leads that the list does not show; notes those that cannot be read."""
-    looked_up = look_up(job.client, filter(_is_lead_id, lead_ids), job.settings.workers)
+    found = look_up(job.client, filter(_is_lead_id, lead_ids), job.settings.workers)
+    yield from _rows_of(job, found)
+
+
+def _rows_of(job: Job, looked_up: Iterator[Found]) -> Iterator[Marked]:
     while batch := list(islice(looked_up, BATCH)):
         job.unreadable.update({one.lead_id: one.trouble for one in batch if one.trouble})
         job.tally.leads_read += sum(one.lead is not None for one in batch)
         yield from into("leads", [row for one in batch if (row := _looked_up_row(job, one))])
+
+
+def read_leads(job: Job, lead_ids: Collection[str]) -> None:
+    """Reads certain leads into the mirror, by the cheaper of the list and a call for each."""
+    pages = -(-stored.count_active(job.warehouse) // PAGE_LIMIT) or 1
+    if len(lead_ids) * COST_LEAD <= pages * COST_LIST:
+        found = one_by_one(job.client, list(lead_ids), job.settings.workers)
+        job.load(_rows_of(job, found))
+        return
+    job.load(listed_leads(job))
+    unlisted = set(lead_ids).difference(stored.read_by(job.warehouse, job.run_id))
+    job.load(looked_up_leads(job, sorted(unlisted)))
 
 
 def _looked_up_row(job: Job, found: Found) -> tables.Row | None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from connector.columns import Columns
+from connector.diff import Settled
 from connector.errors import LeadSyncError
 from connector.fields import Field
-from connector.pipedrive.client import COST_PATCH
 from connector.rows import Patch
-from connector.summary import EXIT_ERROR, Entry, Summary
+from connector.summary import EXIT_ERROR, Entry, Summary, settled_of
 from connector.tables import STATUSES, Row
 
 NOTHING = "—"
+ChangeKind = Literal["set", "changed", "cleared"]
+KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 PASSED_OVER = {
     "lead_id": "the lead",
     "updated_at": "picks the newest of several rows for a lead",
@@ -48,60 +50,101 @@ class PlanReport:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._last_lead: str | None = None
         self.fields: Counter[str] = Counter()
-        self.clears = 0
-        self.patches = 0
+        self.kinds: Counter[str] = Counter()
+        self.settled: list[Settled] = []
 
     def show(self, entry: Entry) -> None:
         """Prints one lead's patch, or why it gets none."""
         if entry.patch is not None:
-            title = f"[bold]{escape(entry.title)}[/bold]  {entry.lead_id}"
-            self._console.print(title)
+            if entry.lead_id != self._last_lead:
+                self._console.print(f"[bold]{escape(entry.title)}[/bold]  {entry.lead_id}")
+            self._last_lead = entry.lead_id
             for line in change_lines(entry):
                 self._console.print(line)
-            self.patches += 1
             self.fields.update(field.name for field in entry.fields)
-            self.clears += sum(value in (None, []) for value in entry.patch.body.values())
+            self.kinds.update(kind_of(entry.patch, field) for field in entry.fields)
         elif entry.settled is not None:
+            self.settled.append(entry.settled)
             status, reason = entry.settled.status, escape(entry.settled.reason)
             line = f"[yellow]{status}[/yellow]  {escape(entry.lead_id or NOTHING)}  {reason}"
             self._console.print(line)
 
     def finish(self, summary: Summary) -> None:
-        """Prints the counts of the whole plan."""
-        counts = ", ".join(f"{field} {count}" for field, count in self.fields.most_common())
+        """Prints the counts of the whole plan, and what applying it costs."""
         self._console.print(
-            f"\nPlan {summary.plan_id}: {summary.planned} leads to change "
-            f"({self.clears} values cleared), {summary.unchanged} unchanged"
-            f"{_statuses(summary.statuses)}."
+            f"\nPlan {summary.plan_id}: {summary.planned} leads to change, "
+            f"{summary.unchanged} unchanged{_statuses(summary.statuses)}."
         )
-        if counts:
-            cost = self.patches * COST_PATCH
-            self._console.print(f"Fields: {counts}. Applying costs {cost} tokens.")
+        if summary.patches:
+            kinds = ", ".join(f"{self.kinds[kind]} {kind}" for kind in KINDS if self.kinds[kind])
+            fields = ", ".join(f"{name} {count}" for name, count in self.fields.most_common())
+            self._console.print(f"Values: {kinds}. Fields: {escape(fields)}.")
+            self._console.print(f"Applying {_cost(summary)}.")
         _print_notes(self._console, summary)
 
 
+def kind_of(patch: Patch, field: Field) -> ChangeKind:
+    """Tells whether a patch sets a field that was unset, changes it or clears it."""
+    if field.read(patch.body) is None:
+        return "cleared"
+    return "set" if field.read(patch.before) is None else "changed"
+
+
+def _cost(summary: Summary) -> str:
+    left = "" if summary.day_left is None else f" of {summary.day_left} left today"
+    least = summary.least_seconds
+    pace = f" and at least {_duration(least)}" if least is not None else ""
+    return f"takes {summary.cost} tokens{left}{pace}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+
+
 def plan_document(summary: Summary, entries: Iterable[Entry]) -> dict[str, Any]:
-    """Returns a plan as JSON types; `format` changes when the shape does."""
-    patches, settled = [], []
-    for entry in entries:
-        if entry.patch is not None:
-            patch = entry.patch
-            names = {"patch_id": patch.patch_id, "lead_id": entry.lead_id, "title": entry.title}
-            patches.append({**names, "before": patch.before, "body": patch.body})
-        elif entry.settled is not None:
-            one = entry.settled
-            settled.append({"lead_id": one.lead_id, "status": one.status, "reason": one.reason})
-    return {"format": 1, "summary": summary.as_dict(), "patches": patches, "settled": settled}
+    """Returns a plan as JSON types, as `schemas/plan.json` describes it."""
+    entries = list(entries)
+    return {
+        "format": 1,
+        "summary": summary.as_dict(),
+        "patches": [_patch_document(one, one.patch) for one in entries if one.patch],
+        "settled": [
+            {"lead_id": one.lead_id, "status": one.status, "reason": one.reason}
+            for one in settled_of(entries)
+        ],
+    }
+
+
+def _patch_document(entry: Entry, patch: Patch) -> dict[str, Any]:
+    changes = [
+        {
+            "key": field.key,
+            "field": field.name,
+            "kind": kind_of(patch, field),
+            "old": _named(field, patch.before),
+            "new": _named(field, patch.body),
+        }
+        for field in entry.fields
+    ]
+    names = {"patch_id": patch.patch_id, "lead_id": entry.lead_id, "title": entry.title}
+    return {**names, "before": patch.before, "body": patch.body, "changes": changes}
+
+
+def _named(field: Field, values: Mapping[str, Any]) -> str | None:
+    """Returns what a person calls a value; None for none."""
+    return None if field.read(values) is None else field.show(values.get(field.key))
 
 
 def print_summary(console: Console, summary: Summary) -> None:
     """Prints what a run did, in three lines."""
-    console.print(
-        f"Run {summary.run_id} {summary.state} in {summary.seconds:.1f} s: "
-        f"{summary.desired_rows} desired rows, {summary.planned} leads to change, "
-        f"{summary.unchanged} unchanged."
-    )
+    about = f"{summary.planned} leads to change, {summary.unchanged} unchanged"
+    if summary.plan_id != summary.run_id:
+        about = f"plan {summary.plan_id}, {summary.planned} leads to change"
+    elif not summary.reverts:
+        about = f"{summary.desired_rows} desired rows, {about}"
+    console.print(f"Run {summary.run_id} {summary.state} in {summary.seconds:.1f} s: {about}.")
     console.print(f"Outcomes: {_statuses(summary.statuses).removeprefix(', ') or 'none'}.")
     console.print(
         f"Spent: {summary.tokens} tokens in {summary.requests} requests, {summary.retries} retried."
@@ -113,7 +156,8 @@ def _print_notes(console: Console, summary: Summary) -> None:
     if summary.kept_nulls:
         console.print(f"Left alone: {summary.kept_nulls} NULLs, by `on_null` or for good.")
     if summary.message:
-        console.print(f"[yellow]{summary.state}: {escape(summary.message)}[/yellow]")
+        colour = "red" if summary.tripped else "yellow"
+        console.print(f"[{colour}]{summary.state}: {escape(summary.message)}[/{colour}]")
 
 
 def exit_code_of(job: Callable[[], Summary]) -> int:

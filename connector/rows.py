@@ -6,7 +6,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count, groupby
 from typing import Any
 
@@ -47,12 +47,14 @@ class Comparison:
         rows: Its rows in the desired table; none where it left the table since it was planned.
         current: The lead as this run read it; None where Pipedrive has none.
         patches: What an earlier run planned for it and left without an outcome.
+        written: What was last written of each field; empty where that does not matter.
     """
 
     lead_id: str | None
     rows: Sequence[Row]
     current: Lead | None
     patches: Sequence[Patch] = ()
+    written: Mapping[str, Any] = field(default_factory=dict)
 
 
 def digest(body: Mapping[str, Any]) -> str:
@@ -102,7 +104,14 @@ def by_lead(rows: Iterator[dict[str, Any]]) -> Iterator[Comparison]:
             [_desired(row) for row in found if _same_patch(row, first) and _is_desired(row)],
             document_of(first[f"{MARK}record"]),
             [_marked_patch(row) for row in marked.values()],
+            _written(first.get(f"{MARK}written")),
         )
+
+
+def _written(bodies: str | None) -> dict[str, Any]:
+    """Folds all bodies that were written to a lead, oldest first, a line each."""
+    lines = bodies.split("\n") if bodies else ()
+    return {key: value for line in lines for key, value in orjson.loads(line).items()}
 
 
 def _same_patch(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

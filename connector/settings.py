@@ -16,8 +16,9 @@ from dlt.common.typing import TSecretStrValue
 
 from connector.diff import Status
 from connector.errors import ConfigError
+from connector.guards import GUARDS, Limits, limits_of
 from connector.pipedrive.client import LOOPBACK
-from connector.values import from_json
+from connector.values import from_json, parse_age
 
 SECTION: Final = ("sources", "pipedrive_leads")
 DESTINATION: Final = "warehouse"
@@ -49,6 +50,8 @@ class Settings(WarehouseSettings):
         columns: Column name → field name or key, where they do not match by themselves.
         on_null: What NULL does: `clear`, `keep` or `reject`, for all fields or for each by name.
         only_if_blank: Fields that are filled where they are unset, and never overwritten.
+        on_conflict: Who wins over an edit in the CRM: `warehouse`, `crm`, `newest` or `fail`, for
+            all fields or for each by name.
         unarchive: Whether `is_archived = false` may bring an archived lead back.
         timezone: Where timestamps with a zone become dates.
         workers: PATCHes in flight at once.
@@ -61,6 +64,14 @@ class Settings(WarehouseSettings):
         max_seconds: Stop cleanly after so long; 0 for no limit.
         breaker_failures: Stop after so many failed PATCHes in a row.
         tolerate: Statuses that do not turn the exit code to 3.
+        max_patches: Guard: leads changed at most; for this and the next, `off` is no limit.
+        max_changed_percent: Guard: the same, of the leads compared.
+        max_clears: Guard: leads that lose a value at most.
+        max_clears_percent: Guard: the same, of the leads compared.
+        max_archived: Guard: leads archived at most.
+        empty_desired: Guard: `stop` at an empty desired table, or `allow` it.
+        min_desired_percent_of_last: Guard: least rows, of those that the last run found.
+        max_age: Longest time between making a plan and applying it.
     """
 
     # None without Optional is how dlt marks a setting as required
@@ -69,6 +80,7 @@ class Settings(WarehouseSettings):
     columns: Any = ""
     on_null: Any = "clear"
     only_if_blank: list[str] | None = None
+    on_conflict: Any = "warehouse"
     unarchive: bool = False
     timezone: str = "UTC"
     workers: int = 8
@@ -81,6 +93,14 @@ class Settings(WarehouseSettings):
     max_seconds: float = 0
     breaker_failures: int = 25
     tolerate: list[str] | None = None
+    max_patches: str | None = None
+    max_changed_percent: str | None = None
+    max_clears: str | None = None
+    max_clears_percent: str | None = None
+    max_archived: str | None = None
+    empty_desired: str = "stop"
+    min_desired_percent_of_last: str | None = None
+    max_age: str = "24h"
 
     def __repr__(self) -> str:
         return f"Settings(base_url={self.base_url!r}, desired_table={self.desired_table!r})"
@@ -91,6 +111,11 @@ class Settings(WarehouseSettings):
         self.columns = _mapping(self.columns)
         if problems := problems_of(self):
             raise ConfigError("; ".join(problems))
+
+    @property
+    def limits(self) -> Limits:
+        """What a whole plan may come to."""
+        return limits_of({name: getattr(self, name) for name in GUARDS})
 
 
 def load_settings(**given: Any) -> Settings:
@@ -122,7 +147,12 @@ def _resolve(settings: AnySettings, given: Mapping[str, Any]) -> AnySettings:
 
 def problems_of(settings: Settings) -> list[str]:
     """Returns what is wrong with the settings, one clear line each."""
-    return [*_url_problems(settings), *_name_problems(settings), *_number_problems(settings)]
+    return [
+        *_url_problems(settings),
+        *_name_problems(settings),
+        *_number_problems(settings),
+        *_guard_problems(settings),
+    ]
 
 
 def _url_problems(settings: Settings) -> Iterator[str]:
@@ -154,6 +184,14 @@ def _number_problems(settings: Settings) -> Iterator[str]:
     for name in ("burst_limit", "token_budget", "token_reserve", "max_seconds"):
         if getattr(settings, name) < 0:
             yield f"{name} {getattr(settings, name)} must not be negative"
+
+
+def _guard_problems(settings: Settings) -> Iterator[str]:
+    for read in (lambda: settings.limits, lambda: parse_age(settings.max_age)):
+        try:
+            read()
+        except ValueError as error:
+            yield str(error)
 
 
 def _mapping(columns: Any) -> dict[str, Any]:

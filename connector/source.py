@@ -40,6 +40,11 @@ HINTS: dict[str, TableHints] = {
         "primary_key": "outcome_id",
         "columns": tables.LEAD_OUTCOMES,
     },
+    "lead_fields": {
+        "write_disposition": "merge",
+        "primary_key": "key",
+        "columns": tables.LEAD_FIELDS,
+    },
     "sync_runs": {
         "write_disposition": "merge",
         "primary_key": "run_id",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from connector.diff import Settled
 from connector.fields import Field
+from connector.pipedrive.client import COST_PATCH
+from connector.pipedrive.limits import WINDOW_SECONDS
 from connector.rows import Patch
 from connector.tables import STATUSES
 
@@ -18,7 +20,7 @@ State = Literal["running", "done", "stopped", "failed"]
 REACHED = frozenset({"applied", "confirmed", "deferred"})
 """Outcomes that leave no lead in a wrong state for good."""
 
-EXIT_DONE, EXIT_ERROR, EXIT_CHANGES, EXIT_INCOMPLETE, EXIT_STOPPED = 0, 1, 2, 3, 5
+EXIT_DONE, EXIT_ERROR, EXIT_CHANGES, EXIT_INCOMPLETE, EXIT_GUARDED, EXIT_STOPPED = range(6)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Tally:
     desired_rows: int = 0
     leads_read: int = 0
     planned: int = 0
+    patches: int = 0
     unchanged: int = 0
     kept_nulls: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
@@ -58,6 +61,12 @@ class Summary:
         unchanged: Leads that already said what is wanted.
         kept_nulls: NULLs left alone, by `on_null` or as Pipedrive cannot clear their field.
         tokens: Pipedrive's tokens spent.
+        reverts: The run whose changes are taken back, if any.
+        tripped: The guards that the plan does not pass, each with its limit and what was found.
+        overridden: Those that config would have tripped and an argument let pass, and by whom.
+        patches: PATCHes that the plan takes; two for a lead that is un-archived first.
+        burst: Requests in two seconds that the account allows, once an answer has told.
+        day_left: Tokens left of the company's day, once an answer has told.
         message: Why the run stopped or failed; empty when it came to its end.
         tolerate: Statuses that do not count for the exit code.
     """
@@ -79,18 +88,36 @@ class Summary:
     tokens: int
     message: str
     tolerate: Collection[str] = ()
+    reverts: str | None = None
+    tripped: Sequence[Mapping[str, Any]] = ()
+    overridden: Sequence[Mapping[str, Any]] = ()
+    patches: int = 0
+    burst: int | None = None
+    day_left: int | None = None
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 0 done, 3 some leads not brought there, 5 stopped, 1 failed."""
+        """0 done, 3 some leads not brought there, 4 a guard stopped it, 5 stopped, 1 failed."""
         if self.state == "failed":
             return EXIT_ERROR
+        if self.state == "stopped" and self.tripped:
+            return EXIT_GUARDED
         if self.state == "stopped":
             return EXIT_STOPPED
         if self.command == "plan":
             return EXIT_DONE
         missed = {status for status, count in self.statuses.items() if count}
         return EXIT_INCOMPLETE if missed - REACHED - set(self.tolerate) else EXIT_DONE
+
+    @property
+    def cost(self) -> int:
+        """Tokens that applying the plan takes, when nothing goes wrong."""
+        return self.patches * COST_PATCH
+
+    @property
+    def least_seconds(self) -> float | None:
+        """Seconds that applying the plan takes at least, by the burst limit."""
+        return self.patches * WINDOW_SECONDS / self.burst if self.burst else None
 
     @property
     def seconds(self) -> float:
@@ -111,14 +138,24 @@ class Summary:
             "desired_rows": self.desired_rows,
             "leads_read": self.leads_read,
             "planned": self.planned,
+            "patches": self.patches,
+            "cost": self.cost,
             "unchanged": self.unchanged,
             "kept_nulls": self.kept_nulls,
             "outcomes": dict(self.statuses),
             "requests": self.requests,
             "retries": self.retries,
             "tokens": self.tokens,
+            "reverts": self.reverts,
+            "tripped": list(self.tripped),
+            "overridden": list(self.overridden),
             "message": self.message,
         }
+
+
+def settled_of(entries: Iterable[Entry]) -> list[Settled]:
+    """Returns what of a plan's entries gets no patch, or not all of it."""
+    return [one.settled for one in entries if one.settled is not None]
 
 
 def every_status(counted: Mapping[str, int]) -> dict[str, int]:

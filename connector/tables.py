@@ -95,10 +95,14 @@ LEAD_OUTCOMES = _columns(
     finished_at="timestamp",
 )
 
+LEAD_FIELDS = _columns(key="text", name="text", type="text")
+
 SYNC_RUNS = _columns(
     run_id="text",
     plan_id="text",
     command="text",
+    desired_table="text",
+    reverts="text",
     started_at="timestamp",
     finished_at="timestamp",
     state="text",
@@ -118,6 +122,8 @@ SYNC_RUNS = _columns(
     requests="bigint",
     retries="bigint",
     tokens="bigint",
+    tripped="json",
+    overridden="json",
     message="text",
     version="text",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
@@ -159,3 +159,12 @@ def from_json(text: str) -> Any:
         return json.loads(text, parse_float=Decimal)
     except (json.JSONDecodeError, RecursionError):
         raise ValueError("is not valid JSON; mend it, or give NULL") from None
+
+
+def parse_age(text: Any) -> timedelta:
+    """Takes a time span such as 90m, 24h or 7d; a bare number is hours."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*([smhd]?)", str(text).strip().lower())
+    if found is None:
+        raise ValueError(f"max_age {text!r} is no time span; write it like 90m, 24h or 7d")
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2] or "h"]
+    return timedelta(**{unit: float(found[1])})

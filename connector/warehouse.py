@@ -17,6 +17,7 @@ from dlt.destinations.exceptions import (
     DatabaseUndefinedRelation,
     DestinationConnectionError,
 )
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase
 
 from connector.columns import CHANGES
@@ -32,10 +33,9 @@ from connector.rows import (
     readers_for,
 )
 from connector.settings import WarehouseSettings
-from connector.tables import SYNC_RUNS, Row
 
 FETCH = 1000
-WRITTEN = ("leads", "lead_patches", "lead_outcomes", "sync_runs")
+WRITTEN = ("leads", "lead_patches", "lead_outcomes", "lead_fields", "sync_runs")
 
 
 @contextmanager
@@ -61,6 +61,13 @@ def open_warehouse(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Itera
         client.close_connection()
 
 
+def _which(table: str, **wanted: str | None) -> tuple[str, list[str]]:
+    """Returns a WHERE for the columns that are to have a value, and the values."""
+    given = {name: value for name, value in wanted.items() if value is not None}
+    conditions = " AND ".join(f"{table}.{name} = %s" for name in given)
+    return f"WHERE {conditions}" if given else "", list(given.values())
+
+
 def _opening_error(error: Exception) -> WarehouseError | LockedError:
     reason = str(error).partition("The actual reason given is: ")[2] or str(error)
     if "Could not set lock" in reason:
@@ -75,15 +82,15 @@ class Warehouse:
 
     def __init__(self, client: SqlClientBase[Any], desired_table: str) -> None:
         self._client = client
-        self._table = desired_table
+        self.desired_table = desired_table
         self._lead_id = "lower(trim(CAST(d.lead_id AS VARCHAR)))"
-        self._qualified = client.make_qualified_table_name
-        self._leads, self._runs = self._qualified("leads"), self._qualified("sync_runs")
-        self._outcomes = self._qualified("lead_outcomes")
-        self._unfinished = (
-            f"(SELECT p.* FROM {self._qualified('lead_patches')} p "
-            f"LEFT JOIN {self._outcomes} o ON o.patch_id = p.patch_id "
-            f"WHERE o.patch_id IS NULL AND p.plan_id IN (SELECT plan_id FROM {self._runs} "
+        self.table = client.make_qualified_table_name
+        self.leads_table, self.runs_table = self.table("leads"), self.table("sync_runs")
+        self.outcomes_table = self.table("lead_outcomes")
+        self.unfinished_patches = (
+            f"(SELECT p.* FROM {self.table('lead_patches')} p "
+            f"LEFT JOIN {self.outcomes_table} o ON o.patch_id = p.patch_id "
+            f"WHERE o.patch_id IS NULL AND p.plan_id IN (SELECT plan_id FROM {self.runs_table} "
             "WHERE state IN ('running', 'failed') AND command <> 'plan'))"
         )
 
@@ -95,20 +102,24 @@ class Warehouse:
             WarehouseError: It cannot be read.
         """
         try:
-            with self._client.execute_query(f"SELECT * FROM {self._table} WHERE 1 = 0") as cursor:
+            with self._client.execute_query(
+                f"SELECT * FROM {self.desired_table} WHERE 1 = 0"
+            ) as cursor:
                 found = cursor.description or ()
                 return {column[0].lower(): str(column[1]) for column in found}
         except DatabaseUndefinedRelation:
             raise DesiredTableError(
-                f"the warehouse has no table {self._table}; create it, or set desired_table"
+                f"the warehouse has no table {self.desired_table}; create it, or set desired_table"
             ) from None
         except DatabaseException as error:
-            raise WarehouseError(f"{self._table} cannot be read: {error}") from None
+            raise WarehouseError(f"{self.desired_table} cannot be read: {error}") from None
 
     def changed_names(self) -> set[str]:
         """Returns every key that the `changes` of some row holds."""
         names: set[str] = set()
-        for row in self._query(f"SELECT {CHANGES} FROM {self._table} WHERE {CHANGES} IS NOT NULL"):
+        for row in self.query(
+            f"SELECT {CHANGES} FROM {self.desired_table} WHERE {CHANGES} IS NOT NULL"
+        ):
             try:
                 document = document_of(row[CHANGES])
             except ValueError:
@@ -118,22 +129,23 @@ class Warehouse:
 
     def missing_tables(self) -> list[str]:
         """Returns which of the tables that a run writes do not exist yet."""
-        return [name for name in WRITTEN if not self._exists(name)]
+        return [name for name in WRITTEN if not self.exists(name)]
 
     def count_desired(self, lead: str | None) -> int:
         """Returns how many rows the desired table has, or has of one lead."""
         where, args = self._only(lead)
-        [row] = self._query(f"SELECT count(*) AS n FROM {self._table} d {where}", *args)
+        [row] = self.query(f"SELECT count(*) AS n FROM {self.desired_table} d {where}", *args)
         return int(row["n"])
 
     def unknown(self, run_id: str, lead: str | None) -> Iterator[str]:
         """Yields the leads that matter to this run and that it has not read yet."""
         where, args = self._only(lead)
-        rows = self._query(
+        which, _ = _which("u", lead_id=lead)
+        rows = self.query(
             "SELECT DISTINCT w.lead_id FROM ("
-            f"SELECT {self._lead_id} AS lead_id FROM {self._table} d {where} UNION ALL "
-            f"SELECT u.lead_id FROM {self._unfinished} u {self._only_of('u', lead)}"
-            f") w LEFT JOIN {self._leads} m ON m.id = w.lead_id AND m.read_by = %s "
+            f"SELECT {self._lead_id} AS lead_id FROM {self.desired_table} d {where} UNION ALL "
+            f"SELECT u.lead_id FROM {self.unfinished_patches} u {which}"
+            f") w LEFT JOIN {self.leads_table} m ON m.id = w.lead_id AND m.read_by = %s "
             "WHERE m.id IS NULL AND w.lead_id IS NOT NULL",
             *args,
             *args,
@@ -143,128 +155,133 @@ class Warehouse:
 
     def mirrored(self, lead_id: str) -> dict[str, Any] | None:
         """Returns a lead as it was last read, in this run or an earlier one."""
-        sql = f"SELECT record FROM {self._leads} WHERE id = %s"
-        return next((document_of(row["record"]) for row in self._query(sql, lead_id)), None)
+        sql = f"SELECT record FROM {self.leads_table} WHERE id = %s"
+        return next((document_of(row["record"]) for row in self.query(sql, lead_id)), None)
 
-    def interrupted(self, run_id: str, lead: str | None) -> Iterator[Comparison]:
+    def interrupted(
+        self, run_id: str, lead: str | None, *, with_written: bool = False
+    ) -> Iterator[Comparison]:
         """Yields the leads that an earlier run planned and left without an outcome."""
-        args = [lead] if lead else []
-        return self._compare(
-            f"SELECT d.*, u.lead_id AS {MARK}lead, m.record AS {MARK}record, "
+        which, args = _which("u", lead_id=lead)
+        written, join = self._written("u.lead_id", with_written)
+        return self.compare(
+            f"SELECT d.*, u.lead_id AS {MARK}lead, m.record AS {MARK}record, {written} "
             f"u.patch_id AS {MARK}patch_id, u.plan_id AS {MARK}plan_id, u.body AS {MARK}body, "
             f"u.before AS {MARK}before, u.digest AS {MARK}digest "
-            f"FROM {self._unfinished} u "
-            f"LEFT JOIN {self._table} d ON {self._lead_id} = u.lead_id "
-            f"LEFT JOIN {self._leads} m ON m.id = u.lead_id AND m.read_by = %s "
-            f"AND m.gone_at IS NULL {self._only_of('u', lead)} "
+            f"FROM {self.unfinished_patches} u "
+            f"LEFT JOIN {self.desired_table} d ON {self._lead_id} = u.lead_id "
+            f"LEFT JOIN {self.leads_table} m ON m.id = u.lead_id AND m.read_by = %s "
+            f"AND m.gone_at IS NULL {join} {which} "
             "ORDER BY u.lead_id, u.patch_id",
             run_id,
             *args,
         )
 
-    def compared(self, run_id: str | None, lead: str | None) -> Iterator[Comparison]:
+    def compared(
+        self, run_id: str | None, lead: str | None, *, with_written: bool = False
+    ) -> Iterator[Comparison]:
         """Yields every lead of the desired table; those that failed before come last.
 
         Args:
             run_id: Compare with what this run has read; None for whatever was read last.
             lead: Only this lead.
+            with_written: Whether it matters what was last written of each field.
         """
-        return self._compared(run_id, lead, "1 = 1")
+        return self._compared(run_id, lead, "1 = 1", with_written)
 
-    def compared_anew(self, run_id: str, lead: str | None) -> Iterator[Comparison]:
+    def compared_anew(
+        self, run_id: str, lead: str | None, *, with_written: bool = False
+    ) -> Iterator[Comparison]:
         """Yields the same, but for the leads with a patch that is still to be sent."""
-        unfinished = f"SELECT u.lead_id FROM {self._unfinished} u"
+        unfinished = f"SELECT u.lead_id FROM {self.unfinished_patches} u"
         is_new = f"({self._lead_id} IS NULL OR {self._lead_id} NOT IN ({unfinished}))"
-        return self._compared(run_id, lead, is_new)
+        return self._compared(run_id, lead, is_new, with_written)
 
-    def _compared(self, run_id: str | None, lead: str | None, which: str) -> Iterator[Comparison]:
+    def _compared(
+        self, run_id: str | None, lead: str | None, which: str, with_written: bool
+    ) -> Iterator[Comparison]:
         where, args = self._only(lead)
-        return self._compare(
-            f"SELECT d.*, {self._lead_id} AS {MARK}lead, m.record AS {MARK}record "
-            f"FROM (SELECT * FROM {self._table} d {where}) d "
-            f"LEFT JOIN {self._leads} m ON m.id = {self._lead_id} "
+        written, join = self._written(self._lead_id, with_written)
+        return self.compare(
+            f"SELECT d.*, {written} {self._lead_id} AS {MARK}lead, m.record AS {MARK}record "
+            f"FROM (SELECT * FROM {self.desired_table} d {where}) d "
+            f"LEFT JOIN {self.leads_table} m ON m.id = {self._lead_id} "
             "AND m.read_by = coalesce(%s, m.read_by) AND m.gone_at IS NULL "
-            f"LEFT JOIN (SELECT DISTINCT lead_id FROM {self._outcomes} "
+            f"LEFT JOIN (SELECT DISTINCT lead_id FROM {self.outcomes_table} "
             f"WHERE status IN ('failed', 'ignored')) f ON f.lead_id = {self._lead_id} "
-            f"WHERE {which} "
+            f"{join} WHERE {which} "
             f"ORDER BY CASE WHEN f.lead_id IS NULL THEN 0 ELSE 1 END, {self._lead_id}",
             *args,
             run_id,
         )
 
-    def unfinished(self, lead: str | None) -> Iterator[Patch]:
-        """Yields released patches without an outcome, in the order in which to send them."""
+    def _written(self, lead_id: str, wanted: bool) -> tuple[str, str]:
+        """Returns a column with all bodies written to a lead, oldest first, and its join."""
+        if not wanted:
+            return "", ""
+        return (
+            f"w.written AS {MARK}written,",
+            "LEFT JOIN (SELECT lead_id, "
+            "string_agg(CAST(body AS VARCHAR), chr(10) ORDER BY finished_at, outcome_id) "
+            f"AS written FROM {self.outcomes_table} "
+            "WHERE status IN ('applied', 'confirmed') GROUP BY lead_id) w "
+            f"ON w.lead_id = {lead_id}",
+        )
+
+    def unfinished(self, lead: str | None, plan_id: str | None = None) -> Iterator[Patch]:
+        """Yields released patches without an outcome, in the order in which to send them.
+
+        Args:
+            lead: Only those of this lead.
+            plan_id: Only those of this plan.
+        """
+        which, args = _which("u", lead_id=lead, plan_id=plan_id)
         last: str | None = ""
         while last is not None:
             sql = (
-                f"SELECT * FROM (SELECT * FROM {self._unfinished} u {self._only_of('u', lead)}) p "
+                f"SELECT * FROM (SELECT * FROM {self.unfinished_patches} u {which}) p "
                 f"WHERE p.patch_id > %s ORDER BY p.patch_id LIMIT {FETCH}"
             )
-            page = [patch_of(row) for row in self._query(sql, *([lead] if lead else []), last)]
+            page = [patch_of(row) for row in self.query(sql, *args, last)]
             yield from page
             last = page[-1].patch_id if len(page) == FETCH else None
 
-    def count_unfinished(self, lead: str | None) -> int:
+    def count_unfinished(self, lead: str | None, plan_id: str | None = None) -> int:
         """Returns how many leads have released patches without an outcome."""
-        which = self._only_of("u", lead)
-        sql = f"SELECT count(DISTINCT u.lead_id) AS n FROM {self._unfinished} u {which}"
-        [row] = self._query(sql, *([lead] if lead else []))
+        which, args = _which("u", lead_id=lead, plan_id=plan_id)
+        sql = f"SELECT count(DISTINCT u.lead_id) AS n FROM {self.unfinished_patches} u {which}"
+        [row] = self.query(sql, *args)
         return int(row["n"])
-
-    def planned(self, plan_id: str) -> Iterator[tuple[Patch, str]]:
-        """Yields a plan's patches with their leads' titles."""
-        rows = self._query(
-            f"SELECT p.*, m.title AS {MARK}title FROM {self._qualified('lead_patches')} p "
-            f"LEFT JOIN {self._leads} m ON m.id = p.lead_id "
-            "WHERE p.plan_id = %s ORDER BY p.patch_id",
-            plan_id,
-        )
-        return ((patch_of(row), row[f"{MARK}title"] or "") for row in rows)
-
-    def runs(self, run_id: str | None = None, limit: int = 20) -> list[Row]:
-        """Returns the latest runs, newest first, or one run."""
-        if not self._exists("sync_runs"):
-            return []
-        where, args = ("WHERE run_id = %s", [run_id]) if run_id else ("", [])
-        sql = f"SELECT {', '.join(SYNC_RUNS)} FROM {self._runs} {where} "
-        return list(self._query(f"{sql} ORDER BY started_at DESC LIMIT {limit}", *args))
-
-    def misses(self, run_id: str) -> list[Row]:
-        """Returns a run's outcomes that are neither applied nor confirmed."""
-        sql = (
-            f"SELECT lead_id, status, reason FROM {self._outcomes} WHERE run_id = %s "
-            "AND status NOT IN ('applied', 'confirmed') ORDER BY outcome_id"
-        )
-        return list(self._query(sql, run_id))
-
-    def interrupted_runs(self) -> list[Row]:
-        """Returns the runs that never came to their end."""
-        if not self._exists("sync_runs"):
-            return []
-        sql = f"SELECT {', '.join(SYNC_RUNS)} FROM {self._runs} WHERE state = 'running'"
-        return list(self._query(sql))
 
     def _only(self, lead: str | None) -> tuple[str, list[str]]:
         return (f"WHERE {self._lead_id} = %s", [lead]) if lead else ("", [])
 
-    def _only_of(self, table: str, lead: str | None) -> str:
-        return f"WHERE {table}.lead_id = %s" if lead else ""
-
-    def _exists(self, name: str) -> bool:
+    def exists(self, name: str) -> bool:
+        """Tells whether a table that a run writes is there."""
         try:
-            list(self._query(f"SELECT 1 AS n FROM {self._qualified(name)} WHERE 1 = 0"))
+            list(self.query(f"SELECT 1 AS n FROM {self.table(name)} WHERE 1 = 0"))
         except DatabaseUndefinedRelation:
             return False
         return True
 
-    def _query(self, sql: str, *args: Any) -> Iterator[dict[str, Any]]:
+    @property
+    def is_duckdb(self) -> bool:
+        """Whether it speaks DuckDB's SQL."""
+        return isinstance(self._client, DuckDbSqlClient)
+
+    def execute(self, sql: str) -> None:
+        """Runs a statement that returns nothing."""
+        self._client.execute_sql(sql)
+
+    def query(self, sql: str, *args: Any) -> Iterator[dict[str, Any]]:
+        """Yields the rows of a query by the names of their columns, in lower case."""
         with self._client.execute_query(sql, *args) as cursor:
             names = [column[0].lower() for column in cursor.description or ()]
             for rows in cursor.iter_fetch(FETCH):
                 yield from (dict(zip(names, row, strict=True)) for row in rows)
 
-    def _compare(self, sql: str, *args: Any) -> Iterator[Comparison]:
-        """Runs a query of the desired table's columns and marked ones, ordered by lead."""
+    def compare(self, sql: str, *args: Any) -> Iterator[Comparison]:
+        """Yields what a query of desired and marked columns finds, ordered by lead."""
         with self._client.execute_query(sql, *args) as cursor:
             readers = readers_for(cursor.description or ())
             rows = (row for rows in iter(lambda: cursor.fetchmany(FETCH), []) for row in rows)

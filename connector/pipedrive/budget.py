@@ -24,6 +24,11 @@ class Budget:
         self._in_flight = 0
         self._lock = threading.Lock()
 
+    @property
+    def day_left(self) -> int | None:
+        """Tokens left of the day, as far as the server has told."""
+        return None if self._day_left is None else int(self._day_left)
+
     def take(self, cost: int) -> None:
         """Takes the tokens of one call before it is sent.
 

@@ -96,6 +96,16 @@ class Pipedrive:
         self._local = threading.local()
         self._environment = _environment(self._root)
 
+    @property
+    def burst(self) -> int | None:
+        """Requests in two seconds, once an answer has told how many."""
+        return self._limiter.burst
+
+    @property
+    def day_left(self) -> int | None:
+        """Tokens left of the company's day, once an answer has told how many."""
+        return self._budget.day_left
+
     def lead(self, lead_id: str, usage: Usage | None = None) -> Json:
         """Returns one lead, archived or not.
 

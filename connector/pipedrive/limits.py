@@ -39,6 +39,11 @@ class Limiter:
         self._paused_until = 0.0
         self._lock = threading.Lock()
 
+    @property
+    def burst(self) -> int | None:
+        """Requests a window, as the server or the caller has told; None while neither has."""
+        return self._burst if self._told or self._fixed else None
+
     @contextmanager
     def turn(self) -> Iterator[float]:
         """Waits for a place in the window, holds it, and yields the seconds waited.

@@ -135,13 +135,17 @@ def test_a_plan_is_told_lead_by_lead_with_its_counts() -> None:
         entry_of({"channel": 5}, {"channel": 6}, title="Other"),
         Entry(None, "", settled=Settled(None, "rejected", "lead_id is NULL [a]")),
         planned=2,
+        patches=2,
+        burst=20,
+        day_left=900,
         unchanged=7,
         statuses={"rejected": 1},
     )
     assert f"[x] Old {LEAD_ID} Title Old → New Channel 5 → clear Other" in text
     assert "rejected — lead_id is NULL [a]" in text
-    assert "Plan P: 2 leads to change (1 values cleared), 7 unchanged, 1 rejected." in text
-    assert "Fields: Channel 2, Title 1." in text
+    assert "Plan P: 2 leads to change, 7 unchanged, 1 rejected." in text
+    assert "Values: 2 changed, 1 cleared. Fields: Channel 2, Title 1." in text
+    assert "Applying takes 20 tokens of 900 left today and at least 0 seconds." in text
 
 
 def test_a_plan_as_a_document() -> None:
@@ -160,7 +164,8 @@ def test_a_summary_is_told() -> None:
     console = Console(file=io.StringIO(), width=200)
     with console.capture() as captured:
         given = {"desired_rows": 9, "planned": 3, "unchanged": 6, "kept_nulls": 2, "tokens": 30}
-        told = summary_of(statuses={"applied": 2, "not_found": 1}, message="why [x]", **given)
+        statuses = {"applied": 2, "not_found": 1}
+        told = summary_of(statuses=statuses, message="why [x]", plan_id="R", **given)
         print_summary(console, told)
     text = captured.get()
     for part in (

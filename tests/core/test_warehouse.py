@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connector import tables
+from connector import stored, tables
 from connector.errors import DesiredTableError, WarehouseError
 from connector.tables import gone_row, lead_row
 from connector.warehouse import FETCH, WRITTEN
@@ -48,7 +48,7 @@ def desire(site: Site, *statements: str, columns: str = "lead_id VARCHAR, title 
 def test_before_the_first_run_there_are_no_tables(empty_site: Site) -> None:
     with empty_site.opened() as warehouse:
         assert warehouse.missing_tables() == list(WRITTEN)
-        assert warehouse.runs() == warehouse.interrupted_runs() == []
+        assert stored.runs(warehouse) == stored.interrupted_runs(warehouse) == []
 
 
 def test_empty_tables_have_every_column_and_no_row(site: Site) -> None:
@@ -229,10 +229,10 @@ def test_runs_come_newest_first(site: Site) -> None:
     site.load("sync_runs", runs)
     site.load("sync_runs", [{**runs[3], "state": "done"}])
     with site.opened() as warehouse:
-        assert names_of(warehouse.runs()) == ["run3", "run2", "run1", "run0"]
-        assert names_of(warehouse.runs(limit=2)) == ["run3", "run2"]
-        assert names_of(warehouse.runs("run1")) == ["run1"]
-        assert sorted(names_of(warehouse.interrupted_runs())) == ["run0", "run1", "run2"]
+        assert names_of(stored.runs(warehouse)) == ["run3", "run2", "run1", "run0"]
+        assert names_of(stored.runs(warehouse, limit=2)) == ["run3", "run2"]
+        assert names_of(stored.runs(warehouse, "run1")) == ["run1"]
+        assert sorted(names_of(stored.interrupted_runs(warehouse))) == ["run0", "run1", "run2"]
 
 
 def test_the_desired_tables_columns(site: Site) -> None:

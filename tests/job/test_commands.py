@@ -82,8 +82,9 @@ def test_plan_shows_old_and_new(seen: Seen) -> None:
 
 
 def test_plan_sums_up(seen: Seen) -> None:
-    assert "2 leads to change (1 values cleared), 1 unchanged" in seen.plan.told
-    assert "Applying costs 20 tokens" in seen.plan.told
+    assert "2 leads to change, 1 unchanged" in seen.plan.told
+    assert "Values: 3 changed, 1 cleared. Fields: Value 2, Title 1, Seen 1." in seen.plan.told
+    assert "Applying takes 20 tokens" in seen.plan.told
 
 
 def test_a_plan_sends_nothing(seen: Seen) -> None:

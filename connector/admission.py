@@ -1,0 +1,72 @@
+"""Whether a stored plan may be applied, and whether a run can be taken back."""
+
+from __future__ import annotations
+
+import pendulum
+
+from connector import stored
+from connector.errors import PlanError
+from connector.job import Job
+from connector.tables import Row
+from connector.values import parse_age
+
+
+def admit(job: Job, plan_id: str) -> None:
+    """Makes a stored plan the one that the job applies.
+
+    Raises:
+        PlanError: It must not be applied, and why.
+    """
+    runs = stored.runs_of_plan(job.warehouse, plan_id)
+    maker = next((row for row in runs if row["run_id"] == plan_id), None)
+    if maker is None:
+        raise PlanError(
+            f"no plan {plan_id}; `lead-sync plan` makes one, `lead-sync runs` lists them"
+        )
+    released = [row for row in runs if _has_released(row)]
+    _refuse_applied(job, plan_id, released)
+    if maker["state"] not in ("done", "stopped"):
+        raise PlanError(f"plan {plan_id} never came to its end; make a new one")
+    _refuse_old(job, plan_id, maker)
+    job.stored_plan, job.resumes, job.reverts = plan_id, bool(released), maker["reverts"]
+    job.command = "apply" if job.reverts is None else "revert"
+    job.tally.unchanged = maker["unchanged"]
+
+
+def admit_revert(job: Job, run_id: str) -> list[str]:
+    """Makes an earlier run the one that the job takes back; returns the leads it sent to.
+
+    Raises:
+        PlanError: There is no such run, or it has sent nothing to them.
+    """
+    if not stored.runs(job.warehouse, run_id):
+        raise PlanError(f"no run {run_id}; `lead-sync runs` lists them")
+    found = stored.sent_lead_ids(job.warehouse, run_id, job.lead)
+    if not found:
+        raise PlanError(f"run {run_id} has sent nothing that could be taken back")
+    job.reverts = run_id
+    return found
+
+
+def _has_released(run: Row) -> bool:
+    stopped_by_guard = run["state"] == "stopped" and run["tripped"]
+    return run["command"] != "plan" and not stopped_by_guard
+
+
+def _refuse_applied(job: Job, plan_id: str, runs: list[Row]) -> None:
+    """An interrupted run's plan may be gone on with: what has no outcome was not settled."""
+    if runs and not job.warehouse.count_unfinished(None, plan_id):
+        first = runs[0]
+        raise PlanError(
+            f"plan {plan_id} was applied before, by run {first['run_id']} at "
+            f"{first['started_at']:%Y-%m-%d %H:%M}; make a new one"
+        )
+
+
+def _refuse_old(job: Job, plan_id: str, maker: Row) -> None:
+    age = pendulum.now("UTC") - pendulum.instance(maker["started_at"])
+    if age > parse_age(job.settings.max_age):
+        raise PlanError(
+            f"plan {plan_id} is {age.in_words()} old, more than max_age "
+            f"{job.settings.max_age}; make a new one"
+        )

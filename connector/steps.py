@@ -1,0 +1,143 @@
+"""The steps of a run, each on its own; their order is told in `sync`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping
+
+from connector import stored
+from connector.audit import make_view, new_names
+from connector.catalogue import columns_for, read_fields, read_names
+from connector.columns import Columns, field_key, names_of
+from connector.diff import Settled
+from connector.errors import DesiredTableError
+from connector.fields import Field, base_key
+from connector.guarding import by_lead, judge
+from connector.job import Job
+from connector.planning import Show, show_plan
+from connector.reconcile import settle_interrupted, settle_planned, unreadable
+from connector.records import run_row
+from connector.refresh import listed_leads, looked_up_leads
+from connector.sending import counted
+from connector.source import Marked, empty_tables, into
+
+log = logging.getLogger(__name__)
+
+
+def begin(job: Job) -> None:
+    """Loads what an earlier run left in dlt's folder, and notes that this run is under way."""
+    drain(job)
+    missing = job.warehouse.missing_tables()
+    if missing:
+        job.load_package(empty_tables(missing))
+    make_view(job.warehouse)
+    job.load(_begun(job))
+
+
+def drain(job: Job) -> None:
+    """Loads what an earlier run left in dlt's folder."""
+    if job.pipeline.has_pending_data:
+        log.info("loading what an earlier run left")
+        job.load_package(None)
+
+
+def understand(job: Job) -> tuple[Columns, Mapping[str, Field]]:
+    """Maps the desired table's columns to the account's fields.
+
+    Raises:
+        DesiredTableError: The table is missing, a column maps to nothing, or the one lead that
+            is asked for has no row.
+    """
+    columns, fields = columns_for(job.warehouse, job.client, job.settings, job.scope.fields)
+    job.tally.desired_rows = job.warehouse.count_desired(job.lead)
+    if job.lead and not job.tally.desired_rows:
+        raise DesiredTableError(f"{job.settings.desired_table} has no row for lead {job.lead}")
+    job.desired_table = None if job.lead else job.settings.desired_table
+    job.load(into("lead_fields", new_names(job.warehouse, fields.values())))
+    log.info("%d desired rows, %d managed columns", job.tally.desired_rows, len(columns.managed))
+    return columns, fields
+
+
+def understand_keys(job: Job, keys: set[str]) -> Mapping[str, Field]:
+    """Returns the fields of keys that were planned or sent earlier."""
+    return {field.key: field for field in read_fields(job.client, dict.fromkeys(keys, "JSON"))}
+
+
+def refresh(job: Job) -> None:
+    """Reads the leads as they are into the mirror."""
+    if job.lead is None:
+        job.load(listed_leads(job))
+    job.load(looked_up_leads(job, list(job.warehouse.unknown(job.run_id, job.lead))))
+    log.info("read %d leads", job.tally.leads_read)
+
+
+def reconcile(job: Job, columns: Columns, fields: Mapping[str, Field]) -> None:
+    """Settles what an interrupted run left: in effect, still to be sent, or overtaken."""
+    unarchive, minds = job.settings.unarchive, columns.minds_edits
+    found = job.warehouse.interrupted(job.run_id, job.lead, with_written=minds)
+
+    def settled() -> Iterator[Marked]:
+        for one in found:
+            trouble = job.unreadable.get(one.lead_id or "")
+            if trouble:
+                why = f"interrupted, and the lead cannot be read, so it may be in effect: {trouble}"
+                yield from counted(job, unreadable(one, why))
+            else:
+                outcomes = settle_interrupted(one, columns, fields, unarchive=unarchive)
+                yield from counted(job, outcomes)
+
+    job.load(settled())
+    job.tally.planned = job.warehouse.count_unfinished(job.lead)
+    if job.limit is not None:
+        job.tally.planned = min(job.tally.planned, job.limit)
+
+
+def hold_against_leads(job: Job, fields: Mapping[str, Field]) -> None:
+    """Settles what of a stored plan must not be sent: its leads are no longer as planned."""
+
+    def settled() -> Iterator[Marked]:
+        for found in stored.planned_leads(job.warehouse, job.plan_id, job.run_id):
+            trouble = job.unreadable.get(found.lead_id or "")
+            why = f"not sent by this run, as the lead cannot be read: {trouble}"
+            yield from counted(
+                job,
+                unreadable(found, why)
+                if trouble
+                else settle_planned(found, fields, interrupted=job.resumes),
+            )
+
+    job.load(settled())
+    job.tally.planned = job.warehouse.count_unfinished(None, job.plan_id)
+
+
+def finish_plan(
+    job: Job,
+    fields: Mapping[str, Field],
+    shown: Collection[str],
+    settled: list[Settled],
+    show: Show | None,
+) -> None:
+    """Judges a plan that is not sent now, and shows it with the names that people know."""
+    if job.reverts is None:
+        patches = (patch for patch, _ in stored.planned(job.warehouse, job.plan_id))
+        verdict = judge(job, fields, by_lead(patches))
+        job.message = f"a run would stop here: {verdict}" if verdict else ""
+    if show:
+        show_plan(job, settled, read_names(job.client, fields.values(), shown), show)
+
+
+def only_keys(job: Job, fields: Mapping[str, Field]) -> set[str]:
+    """Returns the keys of the fields that are asked for by name; none for all.
+
+    Raises:
+        ConfigError: A name is of no field.
+    """
+    by_name = names_of(fields.values())
+    return {base_key(field_key(name, "fields", by_name)) for name in job.scope.fields}
+
+
+def _begun(job: Job) -> Iterator[Marked]:
+    took_over = f"interrupted; run {job.run_id} took over what it left"
+    ended = {"state": "failed", "finished_at": job.started_at, "message": took_over}
+    interrupted = [{**row, **ended} for row in stored.interrupted_runs(job.warehouse)]
+    yield from into("sync_runs", [*interrupted, run_row(job.summary(), job.desired_table)])

@@ -1,0 +1,152 @@
+"""What earlier runs stored: their plans, what they sent, and how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from connector.rows import MARK, Comparison, Patch, document_of, patch_of
+from connector.tables import SYNC_RUNS, Row
+from connector.warehouse import Warehouse
+
+NOT_GUARDED = "(tripped IS NULL OR CAST(tripped AS VARCHAR) = '[]')"
+
+
+def planned(warehouse: Warehouse, plan_id: str) -> Iterator[tuple[Patch, str]]:
+    """Yields a plan's patches with their leads' titles."""
+    rows = warehouse.query(
+        f"SELECT p.*, m.title AS {MARK}title FROM {warehouse.table('lead_patches')} p "
+        f"LEFT JOIN {warehouse.table('leads')} m ON m.id = p.lead_id "
+        "WHERE p.plan_id = %s ORDER BY p.patch_id",
+        plan_id,
+    )
+    return ((patch_of(row), row[f"{MARK}title"] or "") for row in rows)
+
+
+def runs(warehouse: Warehouse, run_id: str | None = None, limit: int = 20) -> list[Row]:
+    """Returns the latest runs, newest first, or one run."""
+    where, args = ("WHERE run_id = %s", [run_id]) if run_id else ("", [])
+    return _runs(warehouse, f"{where} ORDER BY started_at DESC LIMIT {limit}", *args)
+
+
+def runs_of_plan(warehouse: Warehouse, plan_id: str) -> list[Row]:
+    """Returns the run that made a plan and those that applied it, oldest first."""
+    return _runs(warehouse, "WHERE plan_id = %s ORDER BY started_at", plan_id)
+
+
+def interrupted_runs(warehouse: Warehouse) -> list[Row]:
+    """Returns the runs that never came to their end."""
+    return _runs(warehouse, "WHERE state = 'running'")
+
+
+def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
+    """Returns how many rows a table had in the last run of all of it that no guard stopped."""
+    found = _runs(
+        warehouse,
+        "WHERE desired_table = %s AND command = 'run' AND state <> 'running' "
+        f"AND {NOT_GUARDED} ORDER BY started_at DESC LIMIT 1",
+        desired_table,
+    )
+    return next((int(row["desired_rows"]) for row in found), None)
+
+
+def misses(warehouse: Warehouse, run_id: str) -> list[Row]:
+    """Returns a run's outcomes that are neither applied nor confirmed."""
+    sql = (
+        f"SELECT lead_id, status, reason FROM {warehouse.table('lead_outcomes')} "
+        "WHERE run_id = %s AND status NOT IN ('applied', 'confirmed') ORDER BY outcome_id"
+    )
+    return list(warehouse.query(sql, run_id))
+
+
+def count_active(warehouse: Warehouse) -> int:
+    """Returns how many leads the list of leads would show, as far as the mirror knows."""
+    sql = (
+        f"SELECT count(*) AS n FROM {warehouse.table('leads')} "
+        "WHERE gone_at IS NULL AND NOT coalesce(is_archived, false)"
+    )
+    [row] = warehouse.query(sql)
+    return int(row["n"])
+
+
+def read_by(warehouse: Warehouse, run_id: str) -> Iterator[str]:
+    """Yields the leads that a run has read."""
+    sql = f"SELECT id FROM {warehouse.table('leads')} WHERE read_by = %s"
+    return (row["id"] for row in warehouse.query(sql, run_id))
+
+
+def planned_leads(warehouse: Warehouse, plan_id: str, run_id: str) -> Iterator[Comparison]:
+    """Yields the leads of a plan's unfinished patches, as this run has read them."""
+    return warehouse.compare(
+        f"SELECT u.lead_id AS {MARK}lead, NULL AS lead_id, m.record AS {MARK}record, "
+        f"u.patch_id AS {MARK}patch_id, u.plan_id AS {MARK}plan_id, u.body AS {MARK}body, "
+        f"u.before AS {MARK}before, u.digest AS {MARK}digest "
+        f"FROM {warehouse.unfinished_patches} u LEFT JOIN {warehouse.table('leads')} m "
+        "ON m.id = u.lead_id AND m.read_by = %s AND m.gone_at IS NULL "
+        "WHERE u.plan_id = %s ORDER BY u.lead_id, u.patch_id",
+        run_id,
+        plan_id,
+    )
+
+
+def sent_leads(
+    warehouse: Warehouse, sent_by: str, run_id: str, lead: str | None
+) -> Iterator[Comparison]:
+    """Yields the leads that an earlier run has sent something to, as this run has read them."""
+    only, args = ("AND o.lead_id = %s", [lead]) if lead else ("", [])
+    return warehouse.compare(
+        f"SELECT o.lead_id AS {MARK}lead, NULL AS lead_id, m.record AS {MARK}record, "
+        f"o.patch_id AS {MARK}patch_id, o.plan_id AS {MARK}plan_id, o.body AS {MARK}body, "
+        f"o.before AS {MARK}before, NULL AS {MARK}digest "
+        f"FROM {_sent(warehouse)} o LEFT JOIN {warehouse.table('leads')} m "
+        "ON m.id = o.lead_id AND m.read_by = %s AND m.gone_at IS NULL "
+        f"WHERE o.run_id = %s {only} ORDER BY o.lead_id, o.patch_id",
+        run_id,
+        sent_by,
+        *args,
+    )
+
+
+def sent_lead_ids(warehouse: Warehouse, sent_by: str, lead: str | None) -> list[str]:
+    """Returns the leads that an earlier run has sent something to."""
+    only, args = ("AND o.lead_id = %s", [lead]) if lead else ("", [])
+    sql = f"SELECT DISTINCT o.lead_id FROM {_sent(warehouse)} o WHERE o.run_id = %s {only}"
+    return [row["lead_id"] for row in warehouse.query(sql, sent_by, *args)]
+
+
+def sent_keys(warehouse: Warehouse, sent_by: str) -> set[str]:
+    """Returns the keys of all that an earlier run has sent."""
+    rows = warehouse.query(f"SELECT body FROM {_sent(warehouse)} o WHERE run_id = %s", sent_by)
+    return {key for row in rows for key in document_of(row["body"])}
+
+
+def planned_lead_ids(warehouse: Warehouse, plan_id: str) -> list[str]:
+    """Returns the leads of a plan's patches that have no outcome yet."""
+    sql = f"SELECT DISTINCT lead_id FROM {warehouse.unfinished_patches} u WHERE plan_id = %s"
+    return [row["lead_id"] for row in warehouse.query(sql, plan_id)]
+
+
+def planned_keys(warehouse: Warehouse, plan_id: str) -> set[str]:
+    """Returns the keys of all bodies of a plan."""
+    return {key for patch, _ in planned(warehouse, plan_id) for key in patch.body}
+
+
+def _sent(warehouse: Warehouse) -> str:
+    """What may be in effect: also a send that the API refused or did not answer."""
+    return (
+        f"(SELECT * FROM {warehouse.table('lead_outcomes')} WHERE patch_id IS NOT NULL "
+        "AND (status IN ('applied', 'confirmed', 'ignored') "
+        "OR (status = 'failed' AND sent_at IS NOT NULL)))"
+    )
+
+
+def _runs(warehouse: Warehouse, which: str, *args: str) -> list[Row]:
+    """Reads runs by `SELECT *`, as an older version's table lacks some columns."""
+    if not warehouse.exists("sync_runs"):
+        return []
+    found = warehouse.query(f"SELECT * FROM {warehouse.table('sync_runs')} {which}", *args)
+    return [{name: _read(row.get(name), name) for name in SYNC_RUNS} for row in found]
+
+
+def _read(value: Any, name: str) -> Any:
+    return document_of(value) if SYNC_RUNS[name]["data_type"] == "json" else value
