@@ -23,9 +23,10 @@ from connector.progress import progress_bar
 from connector.report import PlanReport, print_columns, print_summary
 from connector.sandbox import LocalPipedrive
 from connector.settings import DESTINATION
-from connector.sync import plan, run
+from connector.sync import apply_revert, plan, plan_revert, run
 
 WAREHOUSE = Path("demo.duckdb")
+BROKEN = "crm.broken_join"
 COLUMNS = {
     "lead_id": "VARCHAR",
     "title": "VARCHAR",
@@ -47,6 +48,7 @@ OUTCOMES = """
 SELECT o.status, m.title, o.attempts AS tries,
        coalesce(o.reason, len(json_keys(o.body)) || ' changed') AS what
 FROM pipedrive_leads.lead_outcomes o LEFT JOIN pipedrive_leads.leads m ON m.id = o.lead_id
+WHERE o.run_id = '{run_id}'
 ORDER BY o.status, o.outcome_id"""
 
 Row = dict[str, Any]
@@ -62,12 +64,14 @@ def play(out: Console) -> int:
         busy = fill(WAREHOUSE, pipedrive)
         account: dict[str, Any] = {"base_url": pipedrive.base_url, "api_token": pipedrive.api_token}
         show_columns(out, account)
+        show_guard(out, account)
         show_plan(out, account)
         pipedrive.fault("status", status=429, lead_id=busy, method="PATCH")
-        show_run(out, account)
+        run_id = show_run(out, account)
         pipedrive.clear_requests()
         show_second_run(out, account)
         out.print(f"PATCHes that the local Pipedrive saw: {len(pipedrive.requests('PATCH'))}.")
+        show_revert(out, account, run_id)
     headline(out, f"All of it is in {WAREHOUSE}; to look at it")
     python = os.path.relpath(sys.executable)
     query = f"duckdb.connect('{WAREHOUSE}').sql('FROM pipedrive_leads.sync_runs').show()"
@@ -88,25 +92,42 @@ def show_plan(out: Console, account: Mapping[str, Any]) -> None:
     report.finish(plan(**account, show=report.show))
 
 
-def show_run(out: Console, account: Mapping[str, Any]) -> None:
-    """Applies it and prints what came of it, as the warehouse has it."""
+def show_guard(out: Console, account: Mapping[str, Any]) -> None:
+    """Runs on a table whose join has found nothing, so that every value would be cleared."""
+    headline(out, "lead-sync run, on a table with a broken join: a guard stops it")
+    print_summary(out, run(**account, desired_table=BROKEN))
+
+
+def show_run(out: Console, account: Mapping[str, Any]) -> str:
+    """Applies it and prints what came of it, as the warehouse has it; returns the run."""
     headline(out, "lead-sync run: one of the PATCHes meets a 429, waits and passes")
     with progress_bar() as progress:
         summary = run(**account, progress=progress)
     print_summary(out, summary)
-    headline(out, OUTCOMES.strip())
+    query = OUTCOMES.format(run_id=summary.run_id)
+    headline(out, query.strip())
     with duckdb.connect(str(WAREHOUSE), read_only=True) as connection:
-        found = connection.sql(OUTCOMES)
+        found = connection.sql(query)
         table = Table(*found.columns)
         for row in found.fetchall():
             table.add_row(*(escape("—" if value is None else str(value)) for value in row))
     out.print(table, soft_wrap=False)
+    return summary.run_id
 
 
 def show_second_run(out: Console, account: Mapping[str, Any]) -> None:
     """Runs once more: what already says what is wanted is not sent again."""
     headline(out, "lead-sync run, again: nothing is left to send")
     print_summary(out, run(**account))
+
+
+def show_revert(out: Console, account: Mapping[str, Any], run_id: str) -> None:
+    """Takes the run back: every lead that it changed is as it was before."""
+    headline(out, f"lead-sync revert {run_id}: all as it was")
+    report = PlanReport(out)
+    made = plan_revert(run_id, **account, show=report.show)
+    report.finish(made)
+    print_summary(out, apply_revert(made, report.settled, **account))
 
 
 def headline(out: Console, text: str) -> None:
@@ -130,6 +151,12 @@ def fill(warehouse: Path, pipedrive: LocalPipedrive) -> str:
         marks = ", ".join("?" * len(COLUMNS))
         values = [[row[name] for name in COLUMNS] for row in rows]
         connection.executemany(f"INSERT INTO crm.lead_changes VALUES ({marks})", values)
+        connection.execute(
+            f"CREATE TABLE {BROKEN} AS SELECT lead_id, "
+            "m.* EXCLUDE (lead_id, title, person_id, organization_id) FROM crm.lead_changes "
+            "LEFT JOIN (FROM crm.lead_changes WHERE false) m USING (lead_id) "
+            "WHERE lead_id LIKE '%-%-%-%-%'"
+        )
     return str(active[0]["id"])
 
 

@@ -47,7 +47,13 @@ def judge(job: Job, fields: Mapping[str, Field], leads: Iterable[list[Patch]]) -
     job.overridden = [_as_row(trip) | _by_whom() for trip in _let_pass(job, size, trips)]
     for trip in job.overridden:
         log.warning("guard %s overridden by %s: %s", trip["guard"], trip["user"], trip["text"])
-    return told(trips, size, lambda patch: _sample(job, patch, fields)) if trips else ""
+    if not trips:
+        return ""
+
+    def name(key: str) -> str:
+        return (fields.get(key) or unknown_field(key)).name
+
+    return told(trips, size, name, lambda patch: _sample(job, patch, fields))
 
 
 def _empty_size(job: Job) -> PlanSize:
@@ -85,4 +91,4 @@ def _sample(job: Job, patch: Patch, fields: Mapping[str, Field]) -> str:
     lead = job.warehouse.mirrored(patch.lead_id) or {}
     shown = [fields.get(key) or unknown_field(key) for key in cleared_keys(patch.body)]
     losses = ", ".join(f"{one.name} {one.show(patch.before.get(one.key))}" for one in shown)
-    return f"{lead.get('title')} ({patch.lead_id}), which would lose {losses}"
+    return f"{lead.get('title')} ({patch.lead_id}) would lose {losses}"

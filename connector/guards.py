@@ -141,13 +141,27 @@ def tripped(size: PlanSize, limits: Limits) -> list[Trip]:
     return [*_table_trips(size, limits), *_patch_trips(size, limits), *_clear_trips(size, limits)]
 
 
-def told(trips: Iterable[Trip], size: PlanSize, show: Callable[[Patch], str]) -> str:
-    """Says on one line what stopped a plan, with samples, and the flags that accept it."""
-    trips = list(trips)
+def told(
+    trips: Sequence[Trip],
+    size: PlanSize,
+    name: Callable[[str], str],
+    show: Callable[[Patch], str],
+) -> str:
+    """Says what stopped a plan, with the fields and samples, and the flags that accept it.
+
+    Args:
+        trips: The guards that it does not pass, at least one.
+        size: What it comes to.
+        name: What people call the field of a key.
+        show: What a sample would lose.
+    """
     reasons = "; ".join(f"{trip.guard}: {trip.text}" for trip in trips)
-    samples = "".join(f"; such as {show(patch)}" for patch in size.samples if _of_clears(trips))
+    if _of_clears(trips):
+        fields = ", ".join(f"{name(key)} on {leads}" for key, leads in size.clears.most_common())
+        samples = "; ".join(show(patch) for patch in size.samples)
+        reasons = f"{reasons}: {fields}; such as {samples}"
     flags = " ".join(dict.fromkeys(trip.accept for trip in trips))
-    return f"{reasons}{samples}; nothing was sent; accept it with {flags}"
+    return f"{reasons}; nothing was sent; accept it with {flags}"
 
 
 def _of_clears(trips: Iterable[Trip]) -> bool:

@@ -79,7 +79,8 @@ class PlanReport:
         )
         if summary.patches:
             kinds = ", ".join(f"{self.kinds[kind]} {kind}" for kind in KINDS if self.kinds[kind])
-            fields = ", ".join(f"{name} {count}" for name, count in self.fields.most_common())
+            most_first = sorted(self.fields.items(), key=lambda one: (-one[1], one[0]))
+            fields = ", ".join(f"{name} {count}" for name, count in most_first)
             self._console.print(f"Values: {kinds}. Fields: {escape(fields)}.")
             self._console.print(f"Applying {_cost(summary)}.")
         _print_notes(self._console, summary)

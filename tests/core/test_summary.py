@@ -132,7 +132,7 @@ def test_a_plan_is_told_lead_by_lead_with_its_counts() -> None:
         entry_of(
             {"title": "Old", "channel": 5}, {"title": "New", "channel": None}, title="[x] Old"
         ),
-        entry_of({"channel": 5}, {"channel": 6}, title="Other"),
+        entry_of({"channel": 5}, {"channel": 6}, title="[x] Old"),
         Entry(None, "", settled=Settled(None, "rejected", "lead_id is NULL [a]")),
         planned=2,
         patches=2,
@@ -141,7 +141,7 @@ def test_a_plan_is_told_lead_by_lead_with_its_counts() -> None:
         unchanged=7,
         statuses={"rejected": 1},
     )
-    assert f"[x] Old {LEAD_ID} Title Old → New Channel 5 → clear Other" in text
+    assert f"[x] Old {LEAD_ID} Title Old → New Channel 5 → clear Channel 5 → 6" in text
     assert "rejected — lead_id is NULL [a]" in text
     assert "Plan P: 2 leads to change, 7 unchanged, 1 rejected." in text
     assert "Values: 2 changed, 1 cleared. Fields: Channel 2, Title 1." in text
