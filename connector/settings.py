@@ -60,6 +60,7 @@ class Settings(WarehouseSettings):
         token_reserve: Tokens of the day that a run leaves to others.
         max_seconds: Stop cleanly after so long; 0 for no limit.
         breaker_failures: Stop after so many failed PATCHes in a row.
+        breaker_percent: Stop when more than this share of the PATCHes has failed; 0 for never.
         tolerate: Statuses that do not turn the exit code to 3.
     """
 
@@ -80,6 +81,7 @@ class Settings(WarehouseSettings):
     token_reserve: int = 0
     max_seconds: float = 0
     breaker_failures: int = 25
+    breaker_percent: int = 50
     tolerate: list[str] | None = None
 
     def __repr__(self) -> str:
@@ -154,6 +156,8 @@ def _number_problems(settings: Settings) -> Iterator[str]:
     for name in ("burst_limit", "token_budget", "token_reserve", "max_seconds"):
         if getattr(settings, name) < 0:
             yield f"{name} {getattr(settings, name)} must not be negative"
+    if not 0 <= settings.breaker_percent <= 99:
+        yield f"breaker_percent {settings.breaker_percent} must be 1 to 99, or 0 for off"
 
 
 def _mapping(columns: Any) -> dict[str, Any]:

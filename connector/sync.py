@@ -9,6 +9,7 @@ from typing import Any
 
 from connector import tables
 from connector.apply import Sender, send_in_chunks
+from connector.breaker import Breaker
 from connector.catalogue import columns_for, read_names
 from connector.columns import Columns
 from connector.diff import Decision, Planned, Settled, Unchanged, decide, unknown_field
@@ -174,13 +175,15 @@ def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
     Raises:
         PipedriveError: What ended the sending early; every outcome is loaded by then.
     """
-    sender = Sender(job.client, fields, job.settings.breaker_failures)
+    settings = job.settings
+    breaker = Breaker(settings.breaker_failures, settings.breaker_percent)
+    sender = Sender(job.client, fields, breaker)
     leads = (list(group) for _, group in groupby(job.warehouse.unfinished(job.lead), _lead_of))
     chunks = send_in_chunks(
         islice(leads, job.limit),
         sender.send_lead,
-        workers=job.settings.workers,
-        chunk_size=lambda: DEFERRED_CHUNK if job.client.stop.is_set() else job.settings.chunk_size,
+        workers=settings.workers,
+        chunk_size=lambda: DEFERRED_CHUNK if job.client.stop.is_set() else settings.chunk_size,
     )
     sent = 0
     job.progress("apply", sent, job.tally.planned)
