@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -62,9 +63,8 @@ LogFormat = Annotated[Output, typer.Option("--log-format", help="Log as text or 
 Lead = Annotated[str | None, typer.Option(metavar="ID", help="Only this lead.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Change at most so many leads.")]
 MaxSeconds = Annotated[float | None, typer.Option(help="Stop cleanly after so long.")]
-# Part of the command line's contract, so that a scheduler may pass it: every refresh is whole.
 FullRefresh = Annotated[
-    bool, typer.Option("--full-refresh", help="Read every lead anew, as every run does.")
+    bool, typer.Option("--full-refresh", help="Ask again for leads known as gone or archived.")
 ]
 
 
@@ -74,14 +74,20 @@ def run(
     lead: Lead = None,
     limit: Limit = None,
     max_seconds: MaxSeconds = None,
-    full_refresh: FullRefresh = False,  # noqa: ARG001
+    full_refresh: FullRefresh = False,
     output: OutputOption = Output.text,
     log_format: LogFormat = Output.text,
 ) -> int:
     """Plan and apply: bring every lead of the desired table to its desired state."""
     log.configure(log_format.value)
     with progress_bar() as progress:
-        summary = run_job(lead=lead, limit=limit, progress=progress, max_seconds=max_seconds)
+        summary = run_job(
+            lead=lead,
+            limit=limit,
+            full_refresh=full_refresh,
+            progress=progress,
+            max_seconds=max_seconds,
+        )
     print_result(summary, output)
     return summary.exit_code
 
@@ -91,7 +97,7 @@ def plan(
     *,
     lead: Lead = None,
     limit: Limit = None,
-    full_refresh: FullRefresh = False,  # noqa: ARG001
+    full_refresh: FullRefresh = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
     ] = False,
@@ -100,14 +106,15 @@ def plan(
 ) -> int:
     """Show what a run would change, old → new, and send nothing."""
     log.configure(log_format.value)
+    planned = partial(make_plan, lead=lead, limit=limit, full_refresh=full_refresh)
     if output is Output.json:
         entries: list[Entry] = []
-        summary = make_plan(lead=lead, limit=limit, show=entries.append)
+        summary = planned(show=entries.append)
         print_json(plan_document(summary, entries))
     else:
         report = PlanReport(out)
         with progress_bar() as progress:
-            summary = make_plan(lead=lead, limit=limit, progress=progress, show=report.show)
+            summary = planned(progress=progress, show=report.show)
         report.finish(summary)
     changes = detailed_exitcode and summary.planned > 0
     return summary.exit_code or (EXIT_CHANGES if changes else EXIT_DONE)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from connector.destination import make_pipeline, sweep, working_folder
 from connector.errors import AccountError, ConfigError, LeadSyncError, WarehouseError
+from connector.known import Known
 from connector.lock import hold, stop_after, stop_on_signal
 from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import Pipedrive
@@ -55,6 +56,7 @@ class Job:
     lead: str | None
     limit: int | None
     progress: Progress
+    full_refresh: bool = False
     run_id: str = field(default_factory=new_id)
     started_at: datetime = field(default_factory=lambda: pendulum.now("UTC"))
     finished_at: datetime | None = None
@@ -67,6 +69,19 @@ class Job:
     def plan_id(self) -> str:
         """The plan that this run makes; a plan has the id of its run."""
         return self.run_id
+
+    @property
+    def known(self) -> Known:
+        """What this run need not ask for; one lead alone is always asked for.
+
+        An archived lead that may be brought back is compared with what it is, never with what
+        it was.
+        """
+        hours = self.settings.recheck_hours
+        if self.full_refresh or self.lead or not hours:
+            return Known(self.run_id)
+        period = (self.started_at - timedelta(hours=hours), self.started_at)
+        return Known(self.run_id, period, archived=not self.settings.unarchive)
 
     def summary(self) -> Summary:
         """Returns what the run has come to so far."""
@@ -123,6 +138,7 @@ def open_job(
     lead: str | None = None,
     limit: int | None = None,
     progress: Progress = silent,
+    full_refresh: bool = False,
 ) -> Iterator[Job]:
     """Takes the locks and opens the warehouse; a signal from now on stops the run cleanly.
 
@@ -144,7 +160,9 @@ def open_job(
         stack.enter_context(stop_on_signal(client.stop))
         stack.enter_context(stop_after(settings.max_seconds, client.stop))
         only = None if lead is None else lead_id(lead)
-        yield Job(command, settings, pipeline, warehouse, client, only, limit, progress)
+        yield Job(
+            command, settings, pipeline, warehouse, client, only, limit, progress, full_refresh
+        )
 
 
 def lead_id(text: str) -> str:

@@ -37,6 +37,7 @@ def run(
     *,
     lead: str | None = None,
     limit: int | None = None,
+    full_refresh: bool = False,
     progress: Progress = silent,
     **settings: Any,
 ) -> Summary:
@@ -45,6 +46,7 @@ def run(
     Args:
         lead: Only this lead.
         limit: Change at most so many leads; those that failed before come last.
+        full_refresh: Ask again for the leads that are known to be gone or archived.
         progress: Told how far the run is.
         **settings: Settings that win over dlt's configuration; see `connector.settings`.
 
@@ -54,7 +56,9 @@ def run(
     Raises:
         LeadSyncError: The run could not go on.
     """
-    with open_job("run", settings, lead=lead, limit=limit, progress=progress) as job:
+    with open_job(
+        "run", settings, lead=lead, limit=limit, full_refresh=full_refresh, progress=progress
+    ) as job:
         with recorded(job):
             begin(job)
             columns, fields = understand(job)
@@ -69,6 +73,7 @@ def plan(
     *,
     lead: str | None = None,
     limit: int | None = None,
+    full_refresh: bool = False,
     progress: Progress = silent,
     show: Callable[[Entry], None] | None = None,
     **settings: Any,
@@ -78,6 +83,7 @@ def plan(
     Args:
         lead: Only this lead.
         limit: Plan at most so many leads; those that failed before come last.
+        full_refresh: Ask again for the leads that are known to be gone or archived.
         progress: Told how far the run is.
         show: Called for each patch, and for each lead that gets none for a reason.
         **settings: Settings that win over dlt's configuration.
@@ -85,7 +91,9 @@ def plan(
     Raises:
         LeadSyncError: The plan could not be made.
     """
-    with open_job("plan", settings, lead=lead, limit=limit, progress=progress) as job:
+    with open_job(
+        "plan", settings, lead=lead, limit=limit, full_refresh=full_refresh, progress=progress
+    ) as job:
         with recorded(job):
             begin(job)
             columns, fields = understand(job)
@@ -124,10 +132,10 @@ def understand(job: Job) -> tuple[Columns, Mapping[str, Field]]:
 
 
 def refresh(job: Job) -> None:
-    """Reads the leads as they are into the mirror."""
+    """Reads the leads as they are into the mirror, but for those known to be out of the list."""
     if job.lead is None:
         job.load(listed_leads(job))
-    job.load(looked_up_leads(job, list(job.warehouse.unknown(job.run_id, job.lead))))
+    job.load(looked_up_leads(job, list(job.warehouse.unknown(job.known, job.lead))))
     log.info("read %d leads", job.tally.leads_read)
 
 
@@ -220,7 +228,7 @@ def _begun(job: Job) -> Iterator[Marked]:
 def _decisions(job: Job, columns: Columns) -> Iterator[Decision]:
     dry = job.command == "plan"
     compared = job.warehouse.compared if dry else job.warehouse.compared_anew
-    for found in compared(job.run_id, job.lead):
+    for found in compared(job.known, job.lead):
         if job.tally.planned == job.limit:
             return
         decision = _decide(job, found, columns)
