@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 from connector.attempt import Attempt
+from connector.breaker import Breaker
 from connector.diff import Status
 from connector.fields import Field
 from connector.outcome import DAMAGED, Outcome
@@ -37,15 +38,13 @@ class Sender:
     Args:
         client: The account; its `stop` event ends the sending.
         fields: The lead's fields by key, for checking answers.
-        failures: So many failed patches in a row end the sending: what breaks each lead, such
-            as a changed API, must not burn a day's tokens.
+        breaker: Ends the sending when too many patches fail.
     """
 
-    def __init__(self, client: Pipedrive, fields: Mapping[str, Field], failures: int = 25) -> None:
+    def __init__(self, client: Pipedrive, fields: Mapping[str, Field], breaker: Breaker) -> None:
         self._client = client
         self._fields = fields
-        self._failures = failures
-        self._failed_in_a_row = 0
+        self._breaker = breaker
         self._lock = threading.Lock()
         self._options_as_text = False
         self.halted_by: PipedriveError | None = None
@@ -72,12 +71,12 @@ class Sender:
         return outcome
 
     def _watch(self, outcome: Outcome) -> None:
+        if outcome.status == "deferred":
+            return  # not sent
         with self._lock:
-            failed = outcome.status in ("failed", "ignored")
-            self._failed_in_a_row = self._failed_in_a_row + 1 if failed else 0
-            tripped = self._failed_in_a_row >= self._failures
-        if tripped:
-            self._halt(TooManyFailures(f"{self._failures} patches in a row failed", None))
+            too_many = self._breaker.count(outcome.status)
+        if too_many:
+            self._halt(TooManyFailures(too_many))
 
     def _outcome_of(self, patch: Patch) -> Outcome:
         attempt = Attempt(self._client, patch, self._fields)

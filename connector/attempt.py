@@ -36,7 +36,7 @@ class Attempt:
         self._sends = 0
         self._sent_at: datetime | None = None
         self._doubt: InDoubt | None = None
-        self._unanswered = False
+        self._unanswered: InDoubt | None = None
 
     def run(self) -> Outcome:
         """Sends until an answer says what became of the patch.
@@ -68,9 +68,12 @@ class Attempt:
         return key in self._fields and self._fields[key].type == "enum"
 
     def unsent(self, reason: str) -> Outcome:
-        """Returns the outcome of a patch that the end of the run overtook."""
-        if self._doubt is not None:
-            return self.failed(self._doubt)
+        """Returns the outcome of a patch that the end of the run overtook.
+
+        A read-back that does not show it proves nothing: it may be in effect later.
+        """
+        if self._unanswered is not None:
+            return self.failed(self._unanswered)
         return self._outcome("deferred", reason)
 
     def failed(self, error: PipedriveError, lead: dict[str, Any] | None = None) -> Outcome:
@@ -104,7 +107,7 @@ class Attempt:
         try:
             return self._client.patch_lead(self._patch.lead_id, self._body, self._usage)
         except InDoubt as error:
-            self._doubt, self._unanswered = error, True
+            self._doubt = self._unanswered = error
             raise
 
     def _last_look(self, error: InDoubt) -> Outcome:

@@ -18,6 +18,7 @@ from connector.demo import play as play_demo
 from connector.destination import make_pipeline
 from connector.errors import LeadSyncError
 from connector.flags import Ended, guarded, reported
+from connector.job import Scope
 from connector.pipedrive.errors import PipedriveError
 from connector.printing import Output, confirmed, out, print_json, print_result, show_plan
 from connector.progress import progress_bar
@@ -52,9 +53,8 @@ Fields = Annotated[
     str | None, typer.Option(metavar="NAMES", help="Only these fields, with commas between them.")
 ]
 MaxSeconds = Annotated[float | None, typer.Option(help="Stop cleanly after so long.")]
-# Part of the command line's contract, so that a scheduler may pass it: every refresh is whole.
 FullRefresh = Annotated[
-    bool, typer.Option("--full-refresh", help="Read every lead anew, as every run does.")
+    bool, typer.Option("--full-refresh", help="Ask again for leads known as gone or archived.")
 ]
 
 
@@ -67,16 +67,17 @@ def run(
     limit: Limit = None,
     fields: Fields = None,
     max_seconds: MaxSeconds = None,
-    full_refresh: FullRefresh = False,  # noqa: ARG001
+    full_refresh: FullRefresh = False,
     output: OutputOption = Output.text,
     log_format: LogFormat = Output.text,
     **guards: Any,
 ) -> Ended:
     """Plan and apply: bring every lead of the desired table to its desired state."""
     log.configure(log_format.value)
-    scope: dict[str, Any] = {"lead": lead, "limit": limit, "fields": names_in(fields)}
+    scope = Scope(lead, limit, names_in(fields), full_refresh)
     with progress_bar() as progress:
-        summary = run_job(**scope, progress=progress, max_seconds=max_seconds, **guards)
+        settings: dict[str, Any] = {"max_seconds": max_seconds, **guards}
+        summary = run_job(**vars(scope), progress=progress, **settings)
     return print_result(summary, output)
 
 
@@ -88,7 +89,7 @@ def plan(
     lead: Lead = None,
     limit: Limit = None,
     fields: Fields = None,
-    full_refresh: FullRefresh = False,  # noqa: ARG001
+    full_refresh: FullRefresh = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
     ] = False,
@@ -98,8 +99,8 @@ def plan(
 ) -> Ended:
     """Show what a run would change, old → new, and send nothing."""
     log.configure(log_format.value)
-    scope: dict[str, Any] = {"lead": lead, "limit": limit, "fields": names_in(fields)}
-    summary, document, _ = show_plan(partial(make_plan, **scope, **guards), output)
+    scope = Scope(lead, limit, names_in(fields), full_refresh)
+    summary, document, _ = show_plan(partial(make_plan, **vars(scope), **guards), output)
     if output is Output.json:
         print_json(document)
     changes = detailed_exitcode and summary.planned > 0

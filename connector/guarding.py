@@ -88,7 +88,7 @@ def _by_whom() -> Row:
 
 
 def _sample(job: Job, patch: Patch, fields: Mapping[str, Field]) -> str:
-    lead = job.warehouse.mirrored(patch.lead_id) or {}
+    lead, _ = job.warehouse.mirrored(patch.lead_id) or ({}, None)
     shown = [fields.get(key) or unknown_field(key) for key in cleared_keys(patch.body)]
     losses = ", ".join(f"{one.name} {one.show(patch.before.get(one.key))}" for one in shown)
     return f"{lead.get('title')} ({patch.lead_id}) would lose {losses}"

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -23,6 +23,7 @@ from connector.errors import (
     LeadSyncError,
     WarehouseError,
 )
+from connector.known import Known
 from connector.lock import hold, stop_after, stop_on_signal
 from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import Pipedrive
@@ -57,11 +58,13 @@ class Scope:
         lead: The only lead; None for all.
         limit: Change at most so many leads.
         fields: Names of the only fields; none for all.
+        full_refresh: Ask again for the leads that are known to be gone or archived.
     """
 
     lead: str | None = None
     limit: int | None = None
     fields: tuple[str, ...] = ()
+    full_refresh: bool = False
 
 
 @dataclass
@@ -113,6 +116,19 @@ class Job:
     def plan_id(self) -> str:
         """The stored plan that this run applies, or its own; a plan has the id of its run."""
         return self.stored_plan or self.run_id
+
+    @property
+    def known(self) -> Known:
+        """What this run need not ask for; one lead alone is always asked for.
+
+        An archived lead that may be brought back is compared with what it is, never with what
+        it was.
+        """
+        hours = self.settings.recheck_hours
+        if self.scope.full_refresh or self.lead or not hours:
+            return Known(self.run_id)
+        period = (self.started_at - timedelta(hours=hours), self.started_at)
+        return Known(self.run_id, period, archived=not self.settings.unarchive)
 
     def summary(self) -> Summary:
         """Returns what the run has come to so far."""

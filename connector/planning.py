@@ -37,7 +37,7 @@ def plan_changes(job: Job, columns: Columns) -> list[Settled]:
     """Compares every lead and loads the plan; returns the first leads that get no patch."""
     dry = job.command == "plan"
     compared = job.warehouse.compared if dry else job.warehouse.compared_anew
-    found = compared(job.run_id, job.lead, with_written=columns.minds_edits)
+    found = compared(job.known, job.lead, with_written=columns.minds_edits)
 
     def decide_on(one: Comparison) -> Decision:
         unarchive = job.settings.unarchive

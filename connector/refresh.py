@@ -56,9 +56,9 @@ def _looked_up_row(job: Job, found: Found) -> tables.Row | None:
     return None if found.trouble else _gone_row(job, found.lead_id)
 
 
-def _gone_row(job: Job, lead_id: str) -> tables.Row | None:
-    record = job.warehouse.mirrored(lead_id)
-    return record and tables.gone_row(record, pendulum.now("UTC"), job.run_id)
+def _gone_row(job: Job, lead_id: str) -> tables.Row:
+    record, gone_at = job.warehouse.mirrored(lead_id) or ({"id": lead_id}, None)
+    return tables.gone_row(record, pendulum.now("UTC"), job.run_id, gone_at)
 
 
 def mirror_row(job: Job, outcome: Outcome) -> tables.Row | None:

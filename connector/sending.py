@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from connector.apply import Sender, send_in_chunks
+from connector.breaker import Breaker
 from connector.fields import Field
 from connector.guarding import by_lead
 from connector.job import Job
@@ -27,13 +28,15 @@ def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
     Raises:
         PipedriveError: What ended the sending early; every outcome is loaded by then.
     """
-    sender = Sender(job.client, fields, job.settings.breaker_failures)
+    settings = job.settings
+    breaker = Breaker(settings.breaker_failures, settings.breaker_percent)
+    sender = Sender(job.client, fields, breaker)
     leads = by_lead(job.warehouse.unfinished(job.lead, job.stored_plan))
     chunks = send_in_chunks(
         islice(leads, job.limit),
         sender.send_lead,
-        workers=job.settings.workers,
-        chunk_size=lambda: DEFERRED_CHUNK if job.client.stop.is_set() else job.settings.chunk_size,
+        workers=settings.workers,
+        chunk_size=lambda: DEFERRED_CHUNK if job.client.stop.is_set() else settings.chunk_size,
     )
     sent = 0
     job.progress("apply", sent, job.tally.planned)

@@ -22,6 +22,7 @@ from connector.values import from_json, parse_age
 
 SECTION: Final = ("sources", "pipedrive_leads")
 DESTINATION: Final = "warehouse"
+HOURS_OF_A_YEAR: Final = 8760
 AnySettings = TypeVar("AnySettings", bound="WarehouseSettings")
 
 
@@ -63,6 +64,9 @@ class Settings(WarehouseSettings):
         token_reserve: Tokens of the day that a run leaves to others.
         max_seconds: Stop cleanly after so long; 0 for no limit.
         breaker_failures: Stop after so many failed PATCHes in a row.
+        breaker_percent: Stop when more than this share of the PATCHes has failed; 0 for never.
+        recheck_hours: A lead found gone or archived is known to be so for so long, unless the
+            list shows it; 0 for asking in every run.
         tolerate: Statuses that do not turn the exit code to 3.
         max_patches: Guard: leads changed at most; for this and the next, `off` is no limit.
         max_changed_percent: Guard: the same, of the leads compared.
@@ -92,6 +96,8 @@ class Settings(WarehouseSettings):
     token_reserve: int = 0
     max_seconds: float = 0
     breaker_failures: int = 25
+    breaker_percent: int = 50
+    recheck_hours: float = 24.0
     tolerate: list[str] | None = None
     max_patches: str | None = None
     max_changed_percent: str | None = None
@@ -184,6 +190,10 @@ def _number_problems(settings: Settings) -> Iterator[str]:
     for name in ("burst_limit", "token_budget", "token_reserve", "max_seconds"):
         if getattr(settings, name) < 0:
             yield f"{name} {getattr(settings, name)} must not be negative"
+    if not 0 <= settings.breaker_percent <= 99:
+        yield f"breaker_percent {settings.breaker_percent} must be 1 to 99, or 0 for off"
+    if not 0 <= settings.recheck_hours <= HOURS_OF_A_YEAR:
+        yield f"recheck_hours {settings.recheck_hours} must be 0 to {HOURS_OF_A_YEAR}, a year"
 
 
 def _guard_problems(settings: Settings) -> Iterator[str]:

@@ -13,6 +13,7 @@ from dlt.extract import DltResource
 from connector import tables
 from connector.catalogue import columns_for
 from connector.diff import Planned, decide
+from connector.known import Known
 from connector.pipedrive.client import Pipedrive
 from connector.records import new_id, patch_rows
 from connector.settings import SECTION, load_settings
@@ -109,7 +110,7 @@ def pipedrive_leads(
         plan_id = new_id()
         with open_warehouse(dlt.current.pipeline(), settings) as warehouse:
             columns, _ = columns_for(warehouse, client, settings)
-            for number, found in enumerate(warehouse.compared(None, None)):
+            for number, found in enumerate(warehouse.compared(Known(None), None)):
                 decision = decide(found.rows, found.current, columns, unarchive=settings.unarchive)
                 if isinstance(decision, Planned):
                     yield from patch_rows(plan_id, number, decision)

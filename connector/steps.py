@@ -64,10 +64,10 @@ def understand_keys(job: Job, keys: set[str]) -> Mapping[str, Field]:
 
 
 def refresh(job: Job) -> None:
-    """Reads the leads as they are into the mirror."""
+    """Reads the leads as they are into the mirror, but for those known to be out of the list."""
     if job.lead is None:
         job.load(listed_leads(job))
-    job.load(looked_up_leads(job, list(job.warehouse.unknown(job.run_id, job.lead))))
+    job.load(looked_up_leads(job, list(job.warehouse.unknown(job.known, job.lead))))
     log.info("read %d leads", job.tally.leads_read)
 
 

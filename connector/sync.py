@@ -32,6 +32,7 @@ def run(
     lead: str | None = None,
     limit: int | None = None,
     fields: Sequence[str] = (),
+    full_refresh: bool = False,
     progress: Progress = silent,
     **settings: Any,
 ) -> Summary:
@@ -41,6 +42,7 @@ def run(
         lead: Only this lead.
         limit: Change at most so many leads; those that failed before come last.
         fields: Names of the only fields to look at; none for all.
+        full_refresh: Ask again for the leads that are known to be gone or archived.
         progress: Told how far the run is.
         **settings: Settings that win over dlt's configuration; see `connector.settings`.
 
@@ -50,7 +52,8 @@ def run(
     Raises:
         LeadSyncError: The run could not go on.
     """
-    with open_job("run", settings, Scope(lead, limit, tuple(fields)), progress) as job:
+    scope = Scope(lead, limit, tuple(fields), full_refresh)
+    with open_job("run", settings, scope, progress) as job:
         with recorded(job):
             begin(job)
             columns, known = understand(job)
@@ -67,6 +70,7 @@ def plan(
     lead: str | None = None,
     limit: int | None = None,
     fields: Sequence[str] = (),
+    full_refresh: bool = False,
     progress: Progress = silent,
     show: Show | None = None,
     **settings: Any,
@@ -77,6 +81,7 @@ def plan(
         lead: Only this lead.
         limit: Plan at most so many leads; those that failed before come last.
         fields: Names of the only fields to look at; none for all.
+        full_refresh: Ask again for the leads that are known to be gone or archived.
         progress: Told how far the run is.
         show: Called for each patch, and for each lead that gets none for a reason.
         **settings: Settings that win over dlt's configuration.
@@ -84,7 +89,8 @@ def plan(
     Raises:
         LeadSyncError: The plan could not be made.
     """
-    with open_job("plan", settings, Scope(lead, limit, tuple(fields)), progress) as job:
+    scope = Scope(lead, limit, tuple(fields), full_refresh)
+    with open_job("plan", settings, scope, progress) as job:
         with recorded(job):
             begin(job)
             columns, known = understand(job)

@@ -151,9 +151,18 @@ def lead_row(lead: Mapping[str, Any], read_at: datetime, run_id: str) -> Row:
     }
 
 
-def gone_row(record: Mapping[str, Any], read_at: datetime, run_id: str) -> Row:
-    """Returns the mirror's row of a lead that Pipedrive no longer has."""
-    return {**lead_row(record, read_at, run_id), "gone_at": read_at}
+def gone_row(
+    record: Mapping[str, Any], read_at: datetime, run_id: str, gone_at: datetime | None = None
+) -> Row:
+    """Returns the mirror's row of a lead that Pipedrive no longer has.
+
+    Args:
+        record: The lead as it was last read; its id alone for one that never was.
+        read_at: When it was found gone, now.
+        run_id: Which run found it so.
+        gone_at: When it was first found gone; None for now.
+    """
+    return {**lead_row(record, read_at, run_id), "gone_at": gone_at or read_at}
 
 
 def _cast(value: Any, data_type: TDataType) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import dlt
@@ -22,6 +23,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from connector.columns import CHANGES
 from connector.errors import ConfigError, DesiredTableError, LockedError, WarehouseError
+from connector.known import Known
 from connector.rows import (
     MARK,
     Comparison,
@@ -137,26 +139,34 @@ class Warehouse:
         [row] = self.query(f"SELECT count(*) AS n FROM {self.desired_table} d {where}", *args)
         return int(row["n"])
 
-    def unknown(self, run_id: str, lead: str | None) -> Iterator[str]:
-        """Yields the leads that matter to this run and that it has not read yet."""
+    def unknown(self, known: Known, lead: str | None) -> Iterator[str]:
+        """Yields the leads that matter to this run and are not known.
+
+        One with a patch that an interrupted run left is known when this run has read it.
+        """
         where, args = self._only(lead)
         which, _ = _which("u", lead_id=lead)
+        is_known, known_args = known.condition()
         rows = self.query(
             "SELECT DISTINCT w.lead_id FROM ("
-            f"SELECT {self._lead_id} AS lead_id FROM {self.desired_table} d {where} UNION ALL "
-            f"SELECT u.lead_id FROM {self.unfinished_patches} u {which}"
-            f") w LEFT JOIN {self.leads_table} m ON m.id = w.lead_id AND m.read_by = %s "
-            "WHERE m.id IS NULL AND w.lead_id IS NOT NULL",
+            f"SELECT {self._lead_id} AS lead_id, 0 AS left_over "
+            f"FROM {self.desired_table} d {where} "
+            f"UNION ALL SELECT u.lead_id, 1 FROM {self.unfinished_patches} u {which}"
+            f") w LEFT JOIN {self.leads_table} m ON m.id = w.lead_id AND {is_known} "
+            "WHERE w.lead_id IS NOT NULL "
+            "AND (m.id IS NULL OR (w.left_over = 1 AND m.read_by <> %s))",
             *args,
             *args,
-            run_id,
+            *known_args,
+            known.run_id,
         )
         return (row["lead_id"] for row in rows)
 
-    def mirrored(self, lead_id: str) -> dict[str, Any] | None:
-        """Returns a lead as it was last read, in this run or an earlier one."""
-        sql = f"SELECT record FROM {self.leads_table} WHERE id = %s"
-        return next((document_of(row["record"]) for row in self.query(sql, lead_id)), None)
+    def mirrored(self, lead_id: str) -> tuple[dict[str, Any], datetime | None] | None:
+        """Returns a lead as it was last read, in any run, and since when it is known as gone."""
+        sql = f"SELECT record, gone_at FROM {self.leads_table} WHERE id = %s"
+        rows = self.query(sql, lead_id)
+        return next(((document_of(row["record"]), row["gone_at"]) for row in rows), None)
 
     def interrupted(
         self, run_id: str, lead: str | None, *, with_written: bool = False
@@ -178,41 +188,42 @@ class Warehouse:
         )
 
     def compared(
-        self, run_id: str | None, lead: str | None, *, with_written: bool = False
+        self, known: Known, lead: str | None, *, with_written: bool = False
     ) -> Iterator[Comparison]:
         """Yields every lead of the desired table; those that failed before come last.
 
         Args:
-            run_id: Compare with what this run has read; None for whatever was read last.
+            known: What of the mirror to compare with.
             lead: Only this lead.
             with_written: Whether it matters what was last written of each field.
         """
-        return self._compared(run_id, lead, "1 = 1", with_written)
+        return self._compared(known, lead, "1 = 1", with_written)
 
     def compared_anew(
-        self, run_id: str, lead: str | None, *, with_written: bool = False
+        self, known: Known, lead: str | None, *, with_written: bool = False
     ) -> Iterator[Comparison]:
         """Yields the same, but for the leads with a patch that is still to be sent."""
         unfinished = f"SELECT u.lead_id FROM {self.unfinished_patches} u"
         is_new = f"({self._lead_id} IS NULL OR {self._lead_id} NOT IN ({unfinished}))"
-        return self._compared(run_id, lead, is_new, with_written)
+        return self._compared(known, lead, is_new, with_written)
 
     def _compared(
-        self, run_id: str | None, lead: str | None, which: str, with_written: bool
+        self, known: Known, lead: str | None, which: str, with_written: bool
     ) -> Iterator[Comparison]:
         where, args = self._only(lead)
         written, join = self._written(self._lead_id, with_written)
+        is_known, known_args = known.condition()
         return self.compare(
             f"SELECT d.*, {written} {self._lead_id} AS {MARK}lead, m.record AS {MARK}record "
             f"FROM (SELECT * FROM {self.desired_table} d {where}) d "
             f"LEFT JOIN {self.leads_table} m ON m.id = {self._lead_id} "
-            "AND m.read_by = coalesce(%s, m.read_by) AND m.gone_at IS NULL "
+            f"AND {is_known} AND m.gone_at IS NULL "
             f"LEFT JOIN (SELECT DISTINCT lead_id FROM {self.outcomes_table} "
             f"WHERE status IN ('failed', 'ignored')) f ON f.lead_id = {self._lead_id} "
             f"{join} WHERE {which} "
             f"ORDER BY CASE WHEN f.lead_id IS NULL THEN 0 ELSE 1 END, {self._lead_id}",
             *args,
-            run_id,
+            *known_args,
         )
 
     def _written(self, lead_id: str, wanted: bool) -> tuple[str, str]:

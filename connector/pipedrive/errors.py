@@ -73,7 +73,7 @@ class AccountError(PipedriveError):
 
 
 class TooManyFailures(PipedriveError):
-    """So many calls failed in a row that going on would only burn tokens."""
+    """So many calls failed that going on would only burn tokens."""
 
 
 class Interrupted(PipedriveError):

@@ -111,6 +111,11 @@ def test_table_names_that_are_refused(table: str) -> None:
         ("timeout_seconds", 0.0),
         ("timeout_seconds", -1.0),
         ("burst_limit", -1),
+        ("breaker_percent", -1),
+        ("recheck_hours", -1.0),
+        ("recheck_hours", float("nan")),
+        ("recheck_hours", 1e12),
+        ("breaker_percent", 100),
         ("timezone", "Mars/Olympus"),
         ("timezone", ""),
         ("tolerate", ["perhaps"]),
@@ -129,6 +134,11 @@ def test_values_out_of_bounds(name: str, value: Any) -> None:
         ("workers", 1),
         ("burst_limit", 0),
         ("burst_limit", 20),
+        ("breaker_percent", 0),
+        ("recheck_hours", 0),
+        ("recheck_hours", 0.5),
+        ("breaker_percent", 1),
+        ("breaker_percent", 99),
         ("timezone", "Europe/Berlin"),
         ("tolerate", ["archived", "not_found"]),
         ("columns", {"score": "Lead score"}),
@@ -136,6 +146,11 @@ def test_values_out_of_bounds(name: str, value: Any) -> None:
 )
 def test_values_within_bounds(name: str, value: Any) -> None:
     assert getattr(load(**{name: value}), name) == value
+
+
+def test_a_share_that_could_never_be_met_is_refused_with_what_may_be_given() -> None:
+    with pytest.raises(ConfigError, match="breaker_percent 100 must be 1 to 99, or 0 for off"):
+        load(breaker_percent=100)
 
 
 def test_an_unknown_setting_is_refused() -> None:

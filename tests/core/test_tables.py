@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -125,6 +125,8 @@ def test_what_a_row_holds() -> None:
 def test_a_lead_that_is_gone() -> None:
     row = gone_row(LEAD, NOW, RUN)
     assert row == {**lead_row(LEAD, NOW, RUN), "gone_at": NOW}
+    first = NOW - timedelta(days=1)
+    assert gone_row(LEAD, NOW, RUN, first) == {**row, "gone_at": first}
 
 
 @pytest.mark.parametrize("status", tables.STATUSES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,16 @@ import pytest
 
 from connector import stored, tables
 from connector.errors import DesiredTableError, WarehouseError
+from connector.known import Known
 from connector.tables import gone_row, lead_row
-from connector.warehouse import FETCH, WRITTEN
+from connector.warehouse import FETCH, WRITTEN, Warehouse
 from tests.core.account import SCORE
 from tests.core.conftest import Row, Site
 from tests.core.test_bodies import PLAN, patch_row
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RUN, EARLIER = "20260102-000000-bbbbbb", "20260101-120000-cccccc"
+READ = Known(RUN)
 COLUMNS_WRITTEN = {
     "leads": tables.LEADS,
     "lead_patches": tables.LEAD_PATCHES,
@@ -109,7 +111,7 @@ def test_a_patch_with_an_outcome_is_finished(site: Site) -> None:
 def test_every_row_without_a_lead_id_is_compared_alone(site: Site) -> None:
     desire(site, "(NULL, 'a'), (NULL, 'b'), (NULL, 'a')")
     with site.opened() as warehouse:
-        found = list(warehouse.compared(RUN, None))
+        found = list(warehouse.compared(READ, None))
     assert [one.lead_id for one in found] == [None] * 3
     assert sorted(row["title"] for one in found for row in one.rows) == ["a", "a", "b"]
 
@@ -119,7 +121,7 @@ def test_rows_of_one_lead_are_compared_together_whatever_their_spelling(site: Si
     desire(site, f"('{one}', 'a'), ('{two}', 'b'), (' {one.upper()} ', 'c'), ('x', 'd')")
     site.load("leads", [lead_row({"id": one, "title": "T"}, NOW, RUN)])
     with site.opened() as warehouse:
-        found = {one.lead_id: one for one in warehouse.compared(RUN, None)}
+        found = {one.lead_id: one for one in warehouse.compared(READ, None)}
     assert found.keys() == {one, two, "x"}
     assert sorted(row["title"] for row in found[one].rows) == ["a", "c"]
     assert found[one].current == {"id": one, "title": "T"}
@@ -138,12 +140,64 @@ def test_a_lead_is_compared_as_this_run_has_read_it(site: Site) -> None:
         ],
     )
     with site.opened() as warehouse:
-        found = {one.lead_id: one.current for one in warehouse.compared(RUN, None)}
-        assert set(warehouse.unknown(RUN, None)) == {ids[1], ids[3]}
-        assert set(warehouse.unknown(RUN, ids[3])) == {ids[3]}
-        assert warehouse.mirrored(ids[2]) == {"id": ids[2]}
+        found = {one.lead_id: one.current for one in warehouse.compared(READ, None)}
+        assert set(warehouse.unknown(READ, None)) == {ids[1], ids[3]}
+        assert set(warehouse.unknown(READ, ids[3])) == {ids[3]}
+        assert warehouse.mirrored(ids[0]) == ({"id": ids[0]}, None)
+        assert warehouse.mirrored(ids[2]) == ({"id": ids[2]}, NOW)
         assert warehouse.mirrored(ids[3]) is None
     assert found == {ids[0]: {"id": ids[0]}, ids[1]: None, ids[2]: None, ids[3]: None}
+
+
+HOUR = timedelta(hours=1)
+LATELY = (NOW - 24 * HOUR, NOW)
+AGES = {"at first": NOW - 24 * HOUR, "too long ago": NOW - 25 * HOUR, "to come": NOW + HOUR}
+
+
+def test_what_was_found_gone_or_archived_lately_is_known(site: Site) -> None:
+    ids = {name: lead_id(number) for number, name in enumerate(("gone", "archived", "active"))}
+    desire(site, *(f"('{one}', 'a')" for one in ids.values()))
+    archived = {"id": ids["archived"], "is_archived": True}
+    active = {"id": ids["active"], "is_archived": False}
+    site.load(
+        "leads",
+        [
+            gone_row({"id": ids["gone"]}, NOW, EARLIER),
+            lead_row(archived, NOW, EARLIER),
+            lead_row(active, NOW, EARLIER),
+        ],
+    )
+    with site.opened() as warehouse:
+        both, gone = Known(RUN, LATELY), Known(RUN, LATELY, archived=False)
+        assert set(warehouse.unknown(READ, None)) == set(ids.values())
+        assert set(warehouse.unknown(both, None)) == {ids["active"]}
+        assert set(warehouse.unknown(gone, None)) == {ids["archived"], ids["active"]}
+        found = {one.lead_id: one.current for one in warehouse.compared(both, None)}
+        assert found == {ids["gone"]: None, ids["archived"]: archived, ids["active"]: None}
+        assert all(one.current is None for one in warehouse.compared_anew(gone, None))
+
+
+def test_only_what_was_found_in_the_period_is_known(site: Site) -> None:
+    ids = {age: lead_id(number) for number, age in enumerate(AGES)}
+    desire(site, *(f"('{one}', 'a')" for one in ids.values()))
+    site.load("leads", [gone_row({"id": ids[age]}, AGES[age], EARLIER) for age in AGES])
+    with site.opened() as warehouse:
+        unknown = set(warehouse.unknown(Known(RUN, LATELY), None))
+    assert unknown == {ids["too long ago"], ids["to come"]}
+
+
+def test_a_lead_with_an_unfinished_patch_is_known_when_this_run_has_read_it(site: Site) -> None:
+    ids = [lead_id(number) for number in range(3)]
+    desire(site, *(f"('{one}', 'a')" for one in ids))
+    site.load("sync_runs", [a_run()])
+    patches = [{**patch_row(n, {"title": "a"}), "lead_id": ids[n]} for n in range(2)]
+    site.load("lead_patches", patches)
+    read_by = (EARLIER, RUN, EARLIER)
+    rows = [gone_row({"id": one}, NOW, run) for one, run in zip(ids, read_by, strict=True)]
+    site.load("leads", rows)
+    with site.opened() as warehouse:
+        assert list(warehouse.unknown(Known(RUN, LATELY), None)) == [ids[0]]
+        assert list(warehouse.unknown(Known(RUN, LATELY), ids[0])) == [ids[0]]
 
 
 def test_leads_that_failed_before_come_last(site: Site) -> None:
@@ -155,13 +209,13 @@ def test_leads_that_failed_before_come_last(site: Site) -> None:
         [outcome(failed, "failed"), {**outcome(failed, "failed"), "outcome_id": "b"}],
     )
     with site.opened() as warehouse:
-        assert [one.lead_id for one in warehouse.compared(RUN, None)] == [ids[1], ids[2], ids[0]]
+        assert [one.lead_id for one in warehouse.compared(READ, None)] == [ids[1], ids[2], ids[0]]
 
 
 def test_only_one_lead(site: Site) -> None:
     desire(site, *(f"('{lead_id(number)}', 'a')" for number in range(3)))
     with site.opened() as warehouse:
-        assert [one.lead_id for one in warehouse.compared(RUN, lead_id(1))] == [lead_id(1)]
+        assert [one.lead_id for one in warehouse.compared(READ, lead_id(1))] == [lead_id(1)]
         assert warehouse.count_desired(lead_id(1)) == 1
         assert warehouse.count_desired(None) == 3
 
@@ -179,11 +233,16 @@ def test_what_was_interrupted_comes_with_its_rows_and_its_lead(site: Site) -> No
     site.load("leads", [lead_row({"id": ids[0], "title": "T"}, NOW, RUN)])
     with site.opened() as warehouse:
         first, gone = warehouse.interrupted(RUN, None)
-        assert [one.lead_id for one in warehouse.compared_anew(RUN, None)] == [ids[1]]
+        assert [one.lead_id for one in warehouse.compared_anew(READ, None)] == [ids[1]]
     assert [patch.body for patch in first.patches] == [{"is_archived": False}, {"title": "a"}]
     assert sorted(row["title"] for row in first.rows) == ["a", "b"]
     assert first.current == {"id": ids[0], "title": "T"}
     assert (gone.lead_id, gone.rows, gone.current) == (ids[2], [], None)
+
+
+def record_of(warehouse: Warehouse, number: int) -> Any:
+    found = warehouse.mirrored(lead_id(number))
+    return found and found[0]
 
 
 AMOUNTS = [0, 0.1, -5, 50.5, 1e-300, 1e28, 2**63, 0.1234567890123456, 12345678901234.5]
@@ -196,7 +255,7 @@ def test_the_mirror_takes_any_amount(site: Site) -> None:
     ]
     site.load("leads", [lead_row(lead, NOW, RUN) for lead in leads])
     with site.opened() as warehouse:
-        assert [warehouse.mirrored(lead_id(place)) for place in range(len(leads))] == leads
+        assert [record_of(warehouse, place) for place in range(len(leads))] == leads
 
 
 def test_the_mirror_takes_any_title(site: Site) -> None:
@@ -207,14 +266,14 @@ def test_the_mirror_takes_any_title(site: Site) -> None:
     ]
     site.load("leads", [lead_row(lead, NOW, RUN) for lead in leads])
     with site.opened() as warehouse:
-        assert [warehouse.mirrored(lead_id(place)) for place in range(len(leads))] == leads
+        assert [record_of(warehouse, place) for place in range(len(leads))] == leads
 
 
 def test_reading_a_lead_anew_replaces_its_row(site: Site) -> None:
     for title in ("old", "new"):
         site.load("leads", [lead_row({"id": lead_id(1), "title": title}, NOW, RUN)])
     with site.opened() as warehouse:
-        assert warehouse.mirrored(lead_id(1)) == {"id": lead_id(1), "title": "new"}
+        assert record_of(warehouse, 1) == {"id": lead_id(1), "title": "new"}
 
 
 def names_of(rows: Iterable[Mapping[str, Any]]) -> list[Any]:
@@ -251,7 +310,7 @@ def test_values_come_as_the_core_expects_them(site: Site) -> None:
     values = "(NULL, DATE '2026-12-31', 50.50, ['a'], '{\"b\": null}')"
     desire(site, values, columns=columns)
     with site.opened() as warehouse:
-        [found] = warehouse.compared(RUN, None)
+        [found] = warehouse.compared(READ, None)
     [row] = found.rows
     assert str(row["day"]) == "2026-12-31"
     assert str(row["price"]) == "50.50"

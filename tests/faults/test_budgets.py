@@ -121,10 +121,30 @@ def test_the_breaker_bounds_what_is_burnt(site: Site, titles: dict[str, str]) ->
     assert_the_next_run_finishes(site, titles)
 
 
-def test_the_breaker_lets_a_few_bad_leads_pass(site: Site, titles: dict[str, str]) -> None:
-    bad = sorted(titles)[::2]
-    for lead in bad:
+def refuse(site: Site, leads: list[str]) -> None:
+    for lead in leads:
         site.pipedrive.fault("status", status=400, method="PATCH", lead_id=lead)
+
+
+def test_the_breaker_judges_the_share_that_failed(site: Site, titles: dict[str, str]) -> None:
+    refuse(site, sorted(titles)[::2])
+    ended = site.command("run", breaker_failures=8, breaker_percent=49, workers=1)
+    run = assert_stopped_early(site, ended, "8 of 15 patches failed, more than breaker_percent 49")
+    assert (run["failed"], run["applied"], run["deferred"]) == (8, 7, LEADS - 15)
+    assert_the_next_run_finishes(site, titles)
+
+
+def test_a_share_is_not_judged_when_told_so(site: Site, titles: dict[str, str]) -> None:
+    bad = [lead for place, lead in enumerate(sorted(titles)) if place % 3]
+    refuse(site, bad)
+    ended = site.command("run", breaker_failures=3, breaker_percent=0, workers=1)
+    assert ended.code == 3, ended.told
+    assert assert_books(site).statuses == {"applied": LEADS - len(bad), "failed": len(bad)}
+
+
+def test_the_breaker_lets_a_few_bad_leads_pass(site: Site, titles: dict[str, str]) -> None:
+    bad = sorted(titles)[1::2]
+    refuse(site, bad)
     ended = site.command("run", breaker_failures=3, workers=1)
     assert ended.code == 3, ended.told
     books = assert_books(site)

@@ -26,7 +26,12 @@ COLUMNS = {
     "labels": "VARCHAR",
     "Lead score": "INTEGER",
 }
-SETTINGS: Mapping[str, Any] = {"max_attempts": 3, "timeout_seconds": 0.7, "workers": 4}
+SETTINGS: Mapping[str, Any] = {
+    "max_attempts": 3,
+    "timeout_seconds": 0.7,
+    "workers": 4,
+    "recheck_hours": 0,  # so that every run makes every call
+}
 NO_FAULT: Mapping[str, Any] = {"kind": "ignore", "method": "GET"}
 GONE = {"success": False, "error": "requested lead not found"}
 SCOPE = {"success": False, "error": "Scope and URL mismatch"}

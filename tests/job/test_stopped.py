@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from connector import LeadSyncError
+from connector.attempt import MAYBE_LATER
 from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site, ended_at_last, finish, wait_until, writes
 
@@ -190,6 +191,53 @@ def test_a_spent_budget_stops_the_run_even_where_no_header_tells(
 ) -> None:
     desire_new_titles(used_site, leads)
     run_on_a_spent_budget(used_site, daily_headers=False)
+
+
+LIST_PATCH_AND_LOOK = 20 + 10 + 2
+UNANSWERED: dict[str, Mapping[str, Any]] = {
+    "never written": {"kind": "reset_before"},
+    "written late": {"kind": "hang", "seconds": 5.0, "write": "after"},
+}
+
+
+def assert_told_as_maybe_in_effect(site: Site, lead: str) -> None:
+    [outcome] = site.outcomes(site.last_run()["run_id"])
+    assert (outcome["lead_id"], outcome["status"]) == (lead, "failed")
+    assert outcome["reason"].startswith("no answer from Pipedrive")
+    assert outcome["reason"].endswith(MAYBE_LATER)
+
+
+@pytest.mark.parametrize("name", UNANSWERED)
+def test_a_send_without_an_answer_is_never_told_as_not_sent(
+    used_site: Site, leads: list[str], name: str
+) -> None:
+    lead = leads[0]
+    desire_new_titles(used_site, [lead])
+    used_site.pipedrive.fault(**UNANSWERED[name], method="PATCH", lead_id=lead)
+    summary = used_site.run(token_budget=LIST_PATCH_AND_LOOK, timeout_seconds=0.5)
+    assert (summary.exit_code, summary.statuses["deferred"]) == (5, 0)
+    assert_told_as_maybe_in_effect(used_site, lead)
+    if name == "written late":
+        wait_until(lambda: writes(used_site.pipedrive)[lead] == 1, "not written")
+    assert used_site.run().exit_code == 0
+    assert_all_brought_there_once(used_site, [lead])
+
+
+def looked_at(site: Site, lead: str) -> bool:
+    return any(row["lead_id"] == lead for row in site.pipedrive.requests("GET"))
+
+
+def test_a_signal_after_a_send_without_an_answer_does_not_deny_it(
+    used_site: Site, leads: list[str]
+) -> None:
+    lead = leads[0]
+    desire_new_titles(used_site, [lead])
+    used_site.pipedrive.fault("reset_before", method="PATCH", lead_id=lead)
+    with ended_at_last(used_site.start("run", burst_limit=1)) as process:
+        wait_until(lambda: looked_at(used_site, lead), "no look")
+        process.send_signal(signal.SIGTERM)
+        assert finish(process).code == 5
+    assert_told_as_maybe_in_effect(used_site, lead)
 
 
 def test_a_signal_ends_a_run_cleanly(used_site: Site) -> None:
