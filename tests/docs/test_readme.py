@@ -39,7 +39,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def make_table(warehouse: str, pipedrive: LocalPipedrive) -> None:
     """Makes the README's table out of marts.leads, as it says."""
-    [statement] = re.findall(r"```sql\n *(CREATE TABLE.+?)```", README, re.DOTALL)
+    [statement] = re.findall(r"```sql\n *(CREATE TABLE.+?)```", README.replace(WALK, ""), re.DOTALL)
     lead = next(iter(pipedrive.leads().values()))
     with duckdb.connect(warehouse) as connection:
         connection.execute("CREATE SCHEMA crm; CREATE SCHEMA marts")
