@@ -11,8 +11,8 @@ from connector.tables import Row
 from connector.values import parse_age
 
 
-def admit(job: Job, plan_id: str) -> None:
-    """Makes a stored plan the one that the job applies.
+def admit(job: Job, plan_id: str) -> list[str]:
+    """Sees to it that a stored plan may be applied; returns the leads that are left to do.
 
     Raises:
         PlanError: It must not be applied, and why.
@@ -20,17 +20,18 @@ def admit(job: Job, plan_id: str) -> None:
     runs = stored.runs_of_plan(job.warehouse, plan_id)
     maker = next((row for row in runs if row["run_id"] == plan_id), None)
     if maker is None:
-        raise PlanError(
-            f"no plan {plan_id}; `lead-sync plan` makes one, `lead-sync runs` lists them"
-        )
+        raise PlanError(f"no plan {plan_id}; make one, or look at `lead-sync runs`")
+    left = stored.open_lead_ids(job.warehouse, plan_id)
     released = [row for row in runs if _has_released(row)]
-    _refuse_applied(job, plan_id, released)
+    if released and not left:
+        raise PlanError(f"plan {plan_id} was applied before, by {_told(released[0])}")
     if maker["state"] not in ("done", "stopped"):
         raise PlanError(f"plan {plan_id} never came to its end; make a new one")
     _refuse_old(job, plan_id, maker)
-    job.stored_plan, job.resumes, job.reverts = plan_id, bool(released), maker["reverts"]
+    job.resumes, job.reverts = bool(released), maker["reverts"]
     job.command = "apply" if job.reverts is None else "revert"
     job.tally.unchanged = maker["unchanged"]
+    return left
 
 
 def admit_revert(job: Job, run_id: str) -> list[str]:
@@ -53,14 +54,8 @@ def _has_released(run: Row) -> bool:
     return run["command"] != "plan" and not stopped_by_guard
 
 
-def _refuse_applied(job: Job, plan_id: str, runs: list[Row]) -> None:
-    """An interrupted run's plan may be gone on with: what has no outcome was not settled."""
-    if runs and not job.warehouse.count_unfinished(None, plan_id):
-        first = runs[0]
-        raise PlanError(
-            f"plan {plan_id} was applied before, by run {first['run_id']} at "
-            f"{first['started_at']:%Y-%m-%d %H:%M}; make a new one"
-        )
+def _told(run: Row) -> str:
+    return f"run {run['run_id']} at {run['started_at']:%Y-%m-%d %H:%M}; make a new one"
 
 
 def _refuse_old(job: Job, plan_id: str, maker: Row) -> None:

@@ -92,6 +92,12 @@ def reconcile(job: Job, columns: Columns, fields: Mapping[str, Field]) -> None:
         job.tally.planned = min(job.tally.planned, job.limit)
 
 
+def release(job: Job, plan_id: str) -> None:
+    """Takes a stored plan for this run's own: from now on each of its patches gets an outcome."""
+    job.stored_plan = plan_id
+    job.load(into("sync_runs", [run_row(job.summary(), None)]))
+
+
 def hold_against_leads(job: Job, fields: Mapping[str, Field]) -> None:
     """Settles what of a stored plan must not be sent: its leads are no longer as planned."""
 

@@ -120,9 +120,13 @@ def sent_keys(warehouse: Warehouse, sent_by: str) -> set[str]:
     return {key for row in rows for key in document_of(row["body"])}
 
 
-def planned_lead_ids(warehouse: Warehouse, plan_id: str) -> list[str]:
-    """Returns the leads of a plan's patches that have no outcome yet."""
-    sql = f"SELECT DISTINCT lead_id FROM {warehouse.unfinished_patches} u WHERE plan_id = %s"
+def open_lead_ids(warehouse: Warehouse, plan_id: str) -> list[str]:
+    """Returns the leads of a plan's patches that have no outcome, be it released or not."""
+    sql = (
+        f"SELECT DISTINCT p.lead_id FROM {warehouse.table('lead_patches')} p "
+        f"LEFT JOIN {warehouse.table('lead_outcomes')} o ON o.patch_id = p.patch_id "
+        "WHERE p.plan_id = %s AND o.patch_id IS NULL"
+    )
     return [row["lead_id"] for row in warehouse.query(sql, plan_id)]
 
 

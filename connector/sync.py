@@ -21,6 +21,7 @@ from connector.steps import (
     only_keys,
     reconcile,
     refresh,
+    release,
     understand,
     understand_keys,
 )
@@ -195,11 +196,12 @@ def _apply(
 ) -> Summary:
     with open_job("apply", settings, Scope(), progress) as job:
         drain(job)
-        admit(job, plan_id)
+        left = admit(job, plan_id)
         with recorded(job):
             begin(job)
             known = understand_keys(job, stored.planned_keys(job.warehouse, plan_id))
-            read_leads(job, stored.planned_lead_ids(job.warehouse, plan_id))
+            read_leads(job, left)
+            release(job, plan_id)
             job.load(settled_outcomes(job, enumerate(settled, 1)))
             hold_against_leads(job, known)
             if job.reverts is None:
