@@ -365,8 +365,11 @@ def assert_passed(site: Site, summary: Summary) -> None:
 def test_a_flag_wins_over_config(used_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an override only where config would have stopped the run."""
     of_titles(4, of=4)(used_site)
-    ended = used_site.command("run", "--max-patches", "3", max_patches="9")
+    ended = used_site.command("run", "--max-patches", "3", "--output", "json", max_patches="9")
     assert (ended.code, sent(used_site)) == (4, 0)
+    document = json.loads(ended.stdout)
+    assert (document["exit_code"], document["state"]) == (4, "stopped")
+    assert document["tripped"] == run_row(used_site)["tripped"]
     assert run_row(used_site)["overridden"] is None
     monkeypatch.setenv("SOURCES__PIPEDRIVE_LEADS__MAX_PATCHES", "9")
     assert_passed(used_site, used_site.run(max_patches=4))
@@ -381,6 +384,17 @@ def test_off_is_an_override_too(used_site: Site, monkeypatch: pytest.MonkeyPatch
     assert_passed(used_site, used_site.run(max_patches="off"))
     [override] = run_row(used_site)["overridden"]
     assert (override["guard"], override["limit"], override["found"]) == ("max_patches", 3, 4)
+
+
+def test_what_a_guard_stopped_can_be_applied_as_it_was_planned(used_site: Site) -> None:
+    of_titles(4, of=4)(used_site)
+    summary = used_site.run(max_patches=3)
+    assert_stopped(used_site, summary, "max_patches")
+    ended = used_site.command("apply", summary.plan_id, "--max-patches", "4", max_patches="3")
+    assert (ended.code, sent(used_site)) == (0, 4), ended.told
+    applied = used_site.last_run()["run_id"]
+    assert count_patches(used_site, summary.plan_id) == len(used_site.outcomes(applied))
+    assert used_site.run().planned == 0
 
 
 def test_config_stops_from_a_file_with_numbers(used_site: Site, tmp_path: Path) -> None:
