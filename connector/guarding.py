@@ -58,8 +58,11 @@ def judge(job: Job, fields: Mapping[str, Field], leads: Iterable[list[Patch]]) -
 
 def _empty_size(job: Job) -> PlanSize:
     compared = job.tally.planned + job.tally.unchanged
-    if job.desired_table is None:
+    if job.lead or job.stored_plan:
         return PlanSize(compared=compared)
+    # From here on the run's row names its table: one that ends before is held against nothing,
+    # and must not be what a later one is held against.
+    job.desired_table = job.settings.desired_table
     last = stored.last_desired_rows(job.warehouse, job.desired_table)
     return PlanSize(job.tally.desired_rows, last, compared)
 

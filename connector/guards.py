@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Literal, get_args
 
 from connector.rows import Patch
@@ -174,7 +175,7 @@ def _table_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
         text = "the desired table is empty"
         yield Trip("empty_desired", 0, 1, text, "--empty-desired allow")
     least = limits.min_desired_percent_of_last
-    if rows and least and last >= limits.worth_comparing and rows * 100 < least * last:
+    if rows and least and last >= limits.worth_comparing and rows * 100 < _hundredths(least, last):
         percent = 100 * rows / last
         text = f"the desired table has {rows} rows, {percent:.3g} % of the {last} of the last run"
         accepted = math.floor(percent) or OFF
@@ -205,7 +206,7 @@ def _clear_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
     if (most is None or size.cleared > most) and (
         share is None or _over(size.cleared, share, size.compared)
     ):
-        bounds = [f"{most}"] * (most is not None) + [f"{share:g} %"] * (share is not None)
+        bounds = ([] if most is None else [f"{most}"]) + ([] if share is None else [f"{share:g} %"])
         text = (
             f"{size.cleared} of {size.compared} leads would lose a value, "
             f"more than {' and '.join(bounds)}"
@@ -216,11 +217,20 @@ def _clear_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
             yield Trip("max_clears", size.cleared, most, text, flag)
         elif share is not None:
             flag = f"--max-clears-percent {_accepting(percent)}"
+            if flag.endswith(
+                OFF
+            ):  # then the usual count would stand alone, and stop the plan again
+                flag = f"--max-clears {size.cleared}"
             yield Trip("max_clears_percent", percent, share, text, flag)
 
 
 def _over(count: int, percent: float, of: int) -> bool:
-    return count * 100 > percent * of
+    return count * 100 > _hundredths(percent, of)
+
+
+def _hundredths(percent: float, of: int) -> Fraction:
+    """By the percentage's own digits: as a float, 2.8 % of 2750 is a little less than 77."""
+    return Fraction(str(percent)) * of
 
 
 def _accepting(percent: float) -> str:
@@ -276,6 +286,6 @@ def _choice(value: Any) -> EmptyDesired:
 def _number(value: Any) -> float | None:
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

@@ -74,7 +74,7 @@ class Job:
     Attributes:
         given: Settings that were given as arguments, and so win over config.
         unreadable: Leads that cannot be read, with the trouble.
-        desired_table: The desired table, once all of its rows are counted.
+        desired_table: The desired table, once all of it is held against the guards.
         stored_plan: The plan made by an earlier run that this one applies.
         resumes: Whether that plan was being sent when an earlier run was cut off.
         reverts: The run whose changes this one takes back.

@@ -80,7 +80,7 @@ def run_row(summary: Summary, desired_table: str | None) -> Row:
 
     Args:
         summary: What it has come to so far.
-        desired_table: The desired table, where all of its rows are counted.
+        desired_table: The desired table, where all of it was held against the guards.
     """
     return {
         "run_id": summary.run_id,

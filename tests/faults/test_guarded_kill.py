@@ -1,0 +1,112 @@
+"""`kill -9` between plan and guard: what it left is held against the guards again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.scene import Watched, packed_files, watched
+from tests.harness import Row, Site, bodies, lead_id, wait_until, writes
+
+LEADS = sorted(lead_id(f"guarded {number}") for number in range(30))
+VALUES = {"lead_id": "VARCHAR", "value_amount": "DOUBLE", "value_currency": "VARCHAR"}
+LOST = [{"value": None}]
+TRIES = 5
+
+
+def put_leads(site: Site) -> None:
+    site.pipedrive.reset(leads=0)
+    for lead in LEADS:
+        value = {"amount": 5, "currency": "EUR"}
+        site.pipedrive.set_lead(lead, title="Lead", organization_id=301, value=value)
+
+
+def desire(site: Site, *, lost: list[str], kept: tuple[str, ...] = ()) -> None:
+    rows: list[Row] = [{"lead_id": lead} for lead in lost]
+    rows += [{"lead_id": lead, "value_amount": 5, "value_currency": "EUR"} for lead in kept]
+    site.desire(VALUES, rows)
+
+
+def is_loading_the_plan(run: Watched) -> bool:
+    return bool(packed_files(run.site, "lead_patches", "load/normalized"))
+
+
+def has_loaded_the_plan(run: Watched) -> bool:
+    return run.logged("leads to change")
+
+
+def kill_when(seen: Callable[[Watched], bool], site: Site) -> str:
+    """Kill a run before its guard has told, and return its id."""
+    for _ in range(TRIES):
+        with watched(site) as run:
+            wait_until(lambda: seen(run) or run.process.poll() is not None, "never got there")
+            run.process.kill()
+            run.ended()
+        row = site.last_run()
+        if row["state"] == "running":
+            return str(row["run_id"])
+        assert row["state"] == "stopped", "a busy machine may let the guard tell first"
+    raise AssertionError(f"the guard has told before each of {TRIES} kills")
+
+
+def tripped(site: Site) -> dict[str, float]:
+    """The guards that the newest run did not pass, and what each found."""
+    return {one["guard"]: one["found"] for one in json.loads(site.last_run()["tripped"] or "[]")}
+
+
+def sent(site: Site) -> int:
+    return len(site.pipedrive.requests("PATCH"))
+
+
+def planned_by(site: Site, run_id: str) -> int:
+    sql = "SELECT count(*) AS n FROM pipedrive_leads.lead_patches WHERE plan_id = ?"
+    return int(site.query(sql, run_id)[0]["n"])
+
+
+@pytest.mark.parametrize("seen", [is_loading_the_plan, has_loaded_the_plan])
+def test_what_a_kill_left_is_held_against_the_guards_again(
+    site: Site, seen: Callable[[Watched], bool]
+) -> None:
+    site.desire_titles({})
+    assert site.run(empty_desired="allow").exit_code == 0
+    put_leads(site)
+    desire(site, lost=LEADS)
+    killed = kill_when(seen, site)
+    ended = site.command("run")
+    assert (ended.code, sent(site)) == (4, 0), ended.told
+    assert tripped(site) == {"max_clears": len(LEADS)}
+    assert planned_by(site, killed) == len(LEADS)
+    assert site.outcomes() == []
+    assert site.run().exit_code == 4, "still there, and still counted"
+    desire(site, lost=LEADS[:2], kept=tuple(LEADS[2:]))
+    assert site.run().exit_code == 0
+    assert bodies(site.pipedrive) == dict.fromkeys(LEADS[:2], LOST)
+    left = site.query("SELECT * FROM pipedrive_leads.lead_outcomes WHERE plan_id = ?", killed)
+    assert {row["lead_id"]: row["status"] for row in left} == {
+        **dict.fromkeys(LEADS, "deferred"),
+        **dict.fromkeys(LEADS[:2], "applied"),
+    }
+    assert len(left) == len(LEADS)
+
+
+def test_what_a_kill_left_counts_beside_what_is_new(site: Site) -> None:
+    """Either would pass alone; accepted, each is sent once, under the id that it was given."""
+    site.desire_titles({})
+    assert site.run(empty_desired="allow").exit_code == 0
+    put_leads(site)
+    desire(site, lost=LEADS[:15])
+    killed = kill_when(has_loaded_the_plan, site)
+    desire(site, lost=LEADS)
+    ended = site.command("run")
+    assert (ended.code, sent(site)) == (4, 0), ended.told
+    assert tripped(site) == {"max_clears": 30}
+    stopped = site.last_run()["run_id"]
+    assert (planned_by(site, killed), planned_by(site, stopped)) == (15, 15)
+    summary = site.run(max_clears=30)
+    assert (summary.exit_code, summary.statuses["applied"]) == (0, 30)
+    assert writes(site.pipedrive) == dict.fromkeys(LEADS, 1)
+    assert bodies(site.pipedrive) == dict.fromkeys(LEADS, LOST)
+    plans = {row["plan_id"] for row in site.outcomes()}
+    assert plans == {killed, summary.run_id}
