@@ -30,6 +30,7 @@ def admit(job: Job, plan_id: str) -> list[str]:
     _refuse_old(job, plan_id, maker)
     job.resumes, job.reverts = bool(released), maker["reverts"]
     job.command = "apply" if job.reverts is None else "revert"
+    job.whole_table, job.tally.desired_rows = maker["desired_table"], maker["desired_rows"]
     job.tally.unchanged = maker["unchanged"]
     return left
 

@@ -58,11 +58,11 @@ def judge(job: Job, fields: Mapping[str, Field], leads: Iterable[list[Patch]]) -
 
 def _empty_size(job: Job) -> PlanSize:
     compared = job.tally.planned + job.tally.unchanged
-    if job.lead or job.stored_plan:
+    if job.whole_table is None:
         return PlanSize(compared=compared)
     # From here on the run's row names its table: one that ends before is held against nothing,
     # and must not be what a later one is held against.
-    job.desired_table = job.settings.desired_table
+    job.desired_table = job.whole_table
     last = stored.last_desired_rows(job.warehouse, job.desired_table)
     return PlanSize(job.tally.desired_rows, last, compared)
 
@@ -72,9 +72,14 @@ def _let_pass(job: Job, size: PlanSize, trips: list[Trip]) -> list[Trip]:
     if not job.given.keys() & set(GUARDS):
         return []
     configured = {name: value for name, value in job.given.items() if name not in GUARDS}
-    stopping = {trip.guard for trip in trips}
+    stopping = {_pair(trip.guard) for trip in trips}
     by_config = tripped(size, load_settings(**configured).limits)
-    return [trip for trip in by_config if trip.guard not in stopping]
+    return [trip for trip in by_config if _pair(trip.guard) not in stopping]
+
+
+def _pair(guard: str) -> str:
+    """The two guards on clears are one: either may tell for both."""
+    return guard.removesuffix("_percent") if "clears" in guard else guard
 
 
 def _as_row(trip: Trip) -> Row:

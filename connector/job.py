@@ -74,7 +74,8 @@ class Job:
     Attributes:
         given: Settings that were given as arguments, and so win over config.
         unreadable: Leads that cannot be read, with the trouble.
-        desired_table: The desired table, once all of it is held against the guards.
+        whole_table: The desired table, where the plan is of all of it.
+        desired_table: The same, once it is held against the guards.
         stored_plan: The plan made by an earlier run that this one applies.
         resumes: Whether that plan was being sent when an earlier run was cut off.
         reverts: The run whose changes this one takes back.
@@ -95,6 +96,7 @@ class Job:
     message: str = ""
     tally: Tally = field(default_factory=Tally)
     unreadable: dict[str, str] = field(default_factory=dict)
+    whole_table: str | None = None
     desired_table: str | None = None
     stored_plan: str | None = None
     resumes: bool = False

@@ -52,6 +52,7 @@ def understand(job: Job) -> tuple[Columns, Mapping[str, Field]]:
     job.tally.desired_rows = job.warehouse.count_desired(job.lead)
     if job.lead and not job.tally.desired_rows:
         raise DesiredTableError(f"{job.settings.desired_table} has no row for lead {job.lead}")
+    job.whole_table = None if job.lead else job.settings.desired_table
     job.load(into("lead_fields", new_names(job.warehouse, fields.values())))
     log.info("%d desired rows, %d managed columns", job.tally.desired_rows, len(columns.managed))
     return columns, fields

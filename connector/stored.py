@@ -40,10 +40,10 @@ def interrupted_runs(warehouse: Warehouse) -> list[Row]:
 
 
 def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
-    """Returns how many rows a table had in the last run of all of it that no guard stopped."""
+    """Returns how many rows a table had when all of it was last sent; no guard stopped that."""
     found = _runs(
         warehouse,
-        "WHERE desired_table = %s AND command = 'run' AND state <> 'running' "
+        "WHERE desired_table = %s AND command IN ('run', 'apply') AND state <> 'running' "
         f"AND {NOT_GUARDED} ORDER BY started_at DESC LIMIT 1",
         desired_table,
     )
