@@ -16,7 +16,15 @@ from connector.diff import Status, shows
 from connector.fields import Field
 from connector.outcome import Outcome
 from connector.pipedrive.client import Pipedrive
-from connector.pipedrive.errors import InDoubt, LeadArchived, LeadNotFound, PipedriveError, Refused
+from connector.pipedrive.errors import (
+    BudgetSpent,
+    InDoubt,
+    Interrupted,
+    LeadArchived,
+    LeadNotFound,
+    PipedriveError,
+    Refused,
+)
 from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
 from connector.rows import Patch
@@ -102,12 +110,18 @@ class Attempt:
             raise InDoubt(f"{doubt}; the lead cannot be read: {error}", error.answer) from None
 
     def _send(self) -> dict[str, Any]:
-        self._sent_at = self._sent_at or pendulum.now("UTC")
-        self._sends += 1
+        if self._client.stop.is_set():
+            raise Interrupted("the run was asked to stop")
+        sends, sent_at = self._sends, self._sent_at
+        self._sends, self._sent_at = sends + 1, sent_at or pendulum.now("UTC")
         try:
             return self._client.patch_lead(self._patch.lead_id, self._body, self._usage)
         except InDoubt as error:
             self._doubt = self._unanswered = error
+            raise
+        except (Interrupted, BudgetSpent) as error:
+            if error.answer is None:  # it never left
+                self._sends, self._sent_at = sends, sent_at
             raise
 
     def _last_look(self, error: InDoubt) -> Outcome:

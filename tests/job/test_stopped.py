@@ -176,6 +176,16 @@ def run_on_a_spent_budget(site: Site, **settings: object) -> None:
     assert set(site.outcomes_of_patches()) == {1}
 
 
+def test_what_never_left_was_not_sent(used_site: Site, leads: list[str]) -> None:
+    summary = used_site.run(workers=1, token_budget=20 + 10 * 3 + 5)
+    left, kept = [], []
+    for row in used_site.outcomes(summary.run_id):
+        (kept if row["status"] == "deferred" else left).append(row)
+    assert len(left) == len(used_site.pipedrive.requests("PATCH")) == 3
+    assert kept
+    assert {(row["attempts"], row["sent_at"]) for row in kept} == {(0, None)}
+
+
 def test_a_spent_budget_stops_the_run_until_there_is_more(
     used_site: Site, leads: list[str]
 ) -> None:
