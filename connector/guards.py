@@ -191,10 +191,10 @@ def _clear_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
     if (most is None or size.cleared > most) and (
         share is None or _over(size.cleared, share, size.compared)
     ):
-        bounds = [f"{most}"] * (most is not None) + [f"{share:g} %"] * (share is not None)
+        bounds = ["" if most is None else f"{most}", "" if share is None else f"{share:g} %"]
         text = (
             f"{size.cleared} of {size.compared} leads would lose a value, "
-            f"more than {' and '.join(bounds)}"
+            f"more than {' and '.join(filter(None, bounds))}"
         )
         percent = 100 * size.cleared / max(size.compared, 1)
         if most is not None:
