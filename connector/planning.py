@@ -65,7 +65,14 @@ def show_plan(job: Job, settled: Iterable[Settled], fields: Iterable[Field], sho
         show(Entry(one.lead_id, "", settled=one))
 
 
-def settled_outcomes(job: Job, settled: Iterable[tuple[int, Settled]]) -> Iterator[Marked]:
+def record_settled(job: Job, settled: Sequence[Settled]) -> None:
+    """Counts and loads what was settled when the plan was made."""
+    for one in settled:
+        job.tally.statuses[one.status] += one.rows
+    job.load(_settled_outcomes(job, enumerate(settled, 1)))
+
+
+def _settled_outcomes(job: Job, settled: Iterable[tuple[int, Settled]]) -> Iterator[Marked]:
     """Yields the outcomes of leads that get no patch, or not all of it."""
     rows = [
         row for number, one in settled for row in settled_rows(job.run_id, job.plan_id, number, one)
@@ -84,7 +91,7 @@ def _load_plan(job: Job, decisions: Iterator[Decision], most_shown: int) -> list
             without.extend([one for _, one in settled][: most_shown - len(without)])
             yield from into("lead_patches", _planned_rows(job, batch))
             if job.command != "plan":
-                yield from settled_outcomes(job, settled)
+                yield from _settled_outcomes(job, settled)
 
     job.load(rows())
     log.info("%d leads to change, %d unchanged", job.tally.planned, job.tally.unchanged)
