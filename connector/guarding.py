@@ -43,8 +43,9 @@ def judge(job: Job, fields: Mapping[str, Field], leads: Iterable[list[Patch]]) -
     """Notes which guards a plan trips and which were overridden; returns them in words."""
     size = measure(leads, _empty_size(job))
     trips = tripped(size, job.settings.limits)
-    job.tripped = [_as_row(trip) for trip in trips]
-    job.overridden = [_as_row(trip) | _by_whom() for trip in _let_pass(job, size, trips)]
+    samples = [_sample(job, patch, fields) for patch in size.samples]
+    job.tripped = [_as_row(trip, samples) for trip in trips]
+    job.overridden = [_as_row(trip, samples) | _by_whom() for trip in _let_pass(job, size, trips)]
     for trip in job.overridden:
         log.warning("guard %s overridden by %s: %s", trip["guard"], trip["user"], trip["text"])
     return told(trips, size, lambda patch: _sample(job, patch, fields)) if trips else ""
@@ -68,9 +69,15 @@ def _let_pass(job: Job, size: PlanSize, trips: list[Trip]) -> list[Trip]:
     return [trip for trip in by_config if trip.guard not in stopping]
 
 
-def _as_row(trip: Trip) -> Row:
-    limits = {"limit": round(trip.limit, 3), "found": round(trip.found, 3)}
-    return {"guard": trip.guard, **limits, "text": trip.text}
+def _as_row(trip: Trip, samples: list[str]) -> Row:
+    return {
+        "guard": trip.guard,
+        "limit": round(trip.limit, 3),
+        "found": round(trip.found, 3),
+        "text": trip.text,
+        "accept": trip.accept,
+        "samples": samples if trip.of_clears else [],
+    }
 
 
 def _by_whom() -> Row:

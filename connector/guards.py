@@ -103,6 +103,11 @@ class Trip:
     text: str
     accept: str
 
+    @property
+    def of_clears(self) -> bool:
+        """Tells whether it is about values that would be lost."""
+        return self.guard in ("max_clears", "max_clears_percent")
+
 
 def cleared_keys(body: Mapping[str, Any]) -> list[str]:
     """Returns the fields that a body clears."""
@@ -145,13 +150,10 @@ def told(trips: Iterable[Trip], size: PlanSize, show: Callable[[Patch], str]) ->
     """Says on one line what stopped a plan, with samples, and the flags that accept it."""
     trips = list(trips)
     reasons = "; ".join(f"{trip.guard}: {trip.text}" for trip in trips)
-    samples = "".join(f"; such as {show(patch)}" for patch in size.samples if _of_clears(trips))
+    of_clears = any(trip.of_clears for trip in trips)
+    samples = "".join(f"; such as {show(patch)}" for patch in size.samples if of_clears)
     flags = " ".join(dict.fromkeys(trip.accept for trip in trips))
     return f"{reasons}{samples}; nothing was sent; accept it with {flags}"
-
-
-def _of_clears(trips: Iterable[Trip]) -> bool:
-    return any(trip.guard in ("max_clears", "max_clears_percent") for trip in trips)
 
 
 def _table_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
