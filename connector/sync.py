@@ -139,7 +139,7 @@ def plan_revert(
         with recorded(job):
             begin(job)
             keys = stored.sent_keys(job.warehouse, run_id)
-            known = understand_keys(job, keys)
+            known = understand_keys(job, keys, named=True)
             read_leads(job, sent)
             settled = plan_undo(job, run_id, known, only_keys(job, known))
             finish_plan(job, known, keys, settled, show)
