@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from connector import stored, tables
@@ -56,12 +56,12 @@ def plan_undo(
 
 
 def show_plan(job: Job, settled: Iterable[Settled], fields: Iterable[Field], show: Show) -> None:
-    """Passes on every patch of the plan with its fields, then the leads that get none."""
+    """Passes on every patch of the plan with its fields, then what gets none, by its status."""
     named = {field.key: field for field in fields}
     for patch, title in stored.planned(job.warehouse, job.plan_id):
         changed = [named.get(key) or unknown_field(key) for key in patch.body]
         show(Entry(patch.lead_id, title, patch=patch, fields=changed))
-    for one in settled:
+    for one in sorted(settled, key=lambda one: tables.STATUSES.index(one.status)):
         show(Entry(one.lead_id, "", settled=one))
 
 
