@@ -18,11 +18,12 @@ from connector.demo import play as play_demo
 from connector.destination import make_pipeline
 from connector.errors import LeadSyncError
 from connector.flags import Ended, guarded, reported
+from connector.history import print_run, print_runs
 from connector.job import Scope
 from connector.pipedrive.errors import PipedriveError
 from connector.printing import Output, confirmed, out, print_json, print_result, show_plan
 from connector.progress import progress_bar
-from connector.report import columns_document, print_columns, print_misses, print_runs
+from connector.report import columns_document, print_columns
 from connector.sandbox import DEFAULT_TOKEN, serve
 from connector.settings import load_warehouse_settings
 from connector.summary import EXIT_CHANGES, EXIT_DONE, EXIT_ERROR
@@ -145,7 +146,7 @@ def revert(
     log.configure(log_format.value)
     make = partial(plan_revert, run_id, lead=lead, fields=names_in(fields))
     made, document, settled = show_plan(make, output)
-    if not yes and made.planned and not confirmed(made):
+    if not yes and made.planned and not confirmed(made, output):
         return Ended(EXIT_DONE, made)
     with progress_bar() as progress:
         summary = apply_revert(made, settled, progress=progress, max_seconds=max_seconds)
@@ -173,9 +174,10 @@ def runs(
         raise LeadSyncError(f"no run {run_id}; `lead-sync runs` lists them")
     if output is Output.json:
         print_json({**found[0], "misses": misses} if run_id else found)
+    elif run_id:
+        print_run(out, found[0], misses)
     else:
         print_runs(out, found)
-        print_misses(out, misses)
     return Ended(EXIT_DONE)
 
 

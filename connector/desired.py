@@ -68,8 +68,9 @@ def lead_id_of(row: Row) -> str:
     """
     value = row[LEAD_ID]
     if value is None:
-        others = ", ".join(f"{key} {shown(row[key])}" for key in row if row[key] is not None)
-        raise RowRejected(f"lead_id is NULL in the row with {others[:200]}; give it its lead's id")
+        others = [f"{key} {shown(row[key])}" for key in row if row[key] is not None]
+        told = ", ".join(others[:3] + ["…"] * (len(others) > 3)) or "no other value"
+        raise RowRejected(f"lead_id is NULL in the row with {told}; give it its lead's id")
     try:
         return parse_uuid(value)
     except ValueError as error:

@@ -122,7 +122,7 @@ def decide(
         _keep_currency_with_amount(desired, change.body, current)
     except RowRejected as error:
         return Settled(lead_id, "rejected", str(error), error.rows)
-    decision = planned(lead_id, change, current, conflicts, unarchive=unarchive)
+    decision = planned(lead_id, change, current, conflicts, desired.fields, unarchive=unarchive)
     kept = desired.kept_nulls
     return decision if isinstance(decision, Settled) else replace(decision, kept_nulls=kept)
 
@@ -155,7 +155,8 @@ def planned(
     lead_id: str,
     change: Change,
     current: Lead,
-    conflicts: tuple[Conflict, ...] = (),
+    conflicts: tuple[Conflict, ...],
+    fields: Iterable[Field],
     *,
     unarchive: bool,
 ) -> Decision:
@@ -165,7 +166,7 @@ def planned(
     if not current.get("is_archived"):
         return Planned(lead_id, (change,), conflicts=conflicts)
     if ARCHIVED.key not in change.body:
-        return Settled(lead_id, "archived", _archived_reason(change))
+        return Settled(lead_id, "archived", _archived_reason(change, fields))
     if not unarchive:
         reason = "archived in Pipedrive; is_archived false needs `unarchive = true` in config"
         return Settled(lead_id, "archived", reason)
@@ -224,5 +225,6 @@ def _keep_currency_with_amount(desired: Desired, body: Mapping[str, Any], curren
             )
 
 
-def _archived_reason(change: Change) -> str:
-    return f"archived in Pipedrive, so it may not be edited; differs in {', '.join(change.body)}"
+def _archived_reason(change: Change, fields: Iterable[Field]) -> str:
+    names = ", ".join(field.name for field in fields if field.key in change.body)
+    return f"archived in Pipedrive, so it may not be edited; differs in {names}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter
@@ -62,33 +63,64 @@ def reported(command: Callable[..., Ended]) -> Command:
 
     @wraps(command)
     def reporting(*arguments: Any, run_results: Path | None = None, **given: Any) -> int:
-        began = pendulum.now("UTC")
-        result: dict[str, Any] = {"command": command.__name__, "started_at": began.isoformat()}
-        try:
-            ended = command(*arguments, **given)
-        except (LeadSyncError, PipedriveError) as error:
-            run = getattr(error, "run", None) or {}
-            result |= run | {"exit_code": EXIT_ERROR, "message": str(error)}
-            raise
-        else:
-            run = ended.summary.as_dict() if ended.summary else {"message": ""}
-            result |= run | {"exit_code": ended.code}
+        with _results(run_results, command.__name__) as write:
+            try:
+                ended = command(*arguments, **given)
+            except BaseException as error:
+                run = getattr(error, "run", None) or {}
+                with suppress(LeadSyncError):  # the first error is the one to tell
+                    write(run | {"message": _told(error)}, EXIT_ERROR)
+                raise
+            write(ended.summary.as_dict() if ended.summary else {"message": ""}, ended.code)
             return ended.code
-        finally:
-            took = (pendulum.now("UTC") - began).total_seconds()
-            _write(run_results, {"seconds": round(took, 2), **result})
 
     return _with_options(reporting, command, RUN_RESULTS)
 
 
-def _write(file: Path | None, result: Mapping[str, Any]) -> None:
-    if file is None:
+@contextmanager
+def _results(path: Path | None, command: str) -> Iterator[Callable[[Mapping[str, Any], int], None]]:
+    """Yields what writes the file, and opens it first: one that cannot be written stops all.
+
+    It is emptied at once, so that an older result never passes for this one's.
+
+    Raises:
+        LeadSyncError: It cannot be written.
+    """
+    if path is None:
+        yield lambda _run, _code: None
         return
-    document = {"format": 1, "version": package_version(), **result}
+    began = pendulum.now("UTC")
     try:
-        file.write_text(json.dumps(document, indent=2, default=str) + "\n")
+        file = path.open("w", encoding="utf-8")
     except OSError as error:
-        raise LeadSyncError(f"--run-results {file} cannot be written: {error.strerror}") from None
+        raise _unwritable(path, error) from None
+
+    def write(run: Mapping[str, Any], code: int) -> None:
+        named = {"format": 1, "version": package_version(), "command": command}
+        seconds = round((pendulum.now("UTC") - began).total_seconds(), 2)
+        times = {"started_at": began.isoformat(), "seconds": seconds}
+        document = {**named, **times, **run, "command": command, "exit_code": code}
+        try:
+            file.write(json.dumps(document, indent=2, default=str) + "\n")
+            file.flush()
+        except OSError as error:
+            raise _unwritable(path, error) from None
+
+    try:
+        yield write
+    finally:
+        with suppress(OSError):  # of what was told already when it was written
+            file.close()
+
+
+def _unwritable(path: Path, error: OSError) -> LeadSyncError:
+    return LeadSyncError(f"--run-results {path} cannot be written: {error.strerror}")
+
+
+def _told(error: BaseException) -> str:
+    """Says what ended a command; a bug or Ctrl-C has perhaps no words of its own."""
+    known = isinstance(error, LeadSyncError | PipedriveError)
+    return str(error) if known else f"{type(error).__name__} {error}".strip()
 
 
 def _with_options(command: Command, told_by: Command, options: Mapping[str, Any]) -> Command:

@@ -6,14 +6,14 @@ import getpass
 import logging
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 
 from connector import stored
 from connector.diff import unknown_field
 from connector.errors import GuardTripped
 from connector.fields import Field
-from connector.guards import GUARDS, PlanSize, Trip, cleared_keys, measure, told, tripped
+from connector.guards import GUARDS, PlanSize, Trip, cleared_keys, measure, tripped
 from connector.job import Job
 from connector.rows import Patch
 from connector.settings import load_settings
@@ -43,17 +43,31 @@ def judge(job: Job, fields: Mapping[str, Field], leads: Iterable[list[Patch]]) -
     """Notes which guards a plan trips and which were overridden; returns them in words."""
     size = measure(leads, _empty_size(job))
     trips = tripped(size, job.settings.limits)
-    job.tripped = [_as_row(trip) for trip in trips]
-    job.overridden = [_as_row(trip) | _by_whom() for trip in _let_pass(job, size, trips)]
-    for trip in job.overridden:
-        log.warning("guard %s overridden by %s: %s", trip["guard"], trip["user"], trip["text"])
-    if not trips:
-        return ""
 
     def name(key: str) -> str:
         return (fields.get(key) or unknown_field(key)).name
 
-    return told(trips, size, name, lambda patch: _sample(job, patch, fields))
+    lost = {
+        "fields": {name(key): leads for key, leads in size.clears.most_common()},
+        "samples": [_sample(job, patch, fields) for patch in size.samples],
+    }
+    job.tripped = [_as_row(trip, lost) for trip in trips]
+    job.overridden = [_as_row(trip, lost) | _by_whom() for trip in _let_pass(job, size, trips)]
+    for trip in job.overridden:
+        log.warning("guard %s overridden by %s: %s", trip["guard"], trip["user"], trip["text"])
+    return told(job.tripped) if trips else ""
+
+
+def told(tripped: Sequence[Row]) -> str:
+    """Says on one line what stopped a plan, with fields and leads, and what accepts it."""
+    reasons = "; ".join(f"{trip['guard']}: {trip['text']}{_losses(trip)}" for trip in tripped)
+    flags = " ".join(dict.fromkeys(trip["accept"] for trip in tripped))
+    return f"{reasons}; nothing was sent; accept it with {flags}"
+
+
+def _losses(trip: Row) -> str:
+    fields = ", ".join(f"{name} on {leads}" for name, leads in trip["fields"].items())
+    return f": {fields}; such as {'; '.join(trip['samples'])}" if fields else ""
 
 
 def _empty_size(job: Job) -> PlanSize:
@@ -82,9 +96,15 @@ def _pair(guard: str) -> str:
     return guard.removesuffix("_percent") if "clears" in guard else guard
 
 
-def _as_row(trip: Trip) -> Row:
-    limits = {"limit": round(trip.limit, 3), "found": round(trip.found, 3)}
-    return {"guard": trip.guard, **limits, "text": trip.text}
+def _as_row(trip: Trip, lost: Row) -> Row:
+    return {
+        "guard": trip.guard,
+        "limit": round(trip.limit, 3),
+        "found": round(trip.found, 3),
+        "text": trip.text,
+        "accept": trip.accept,
+        **(lost if trip.of_clears else {"fields": {}, "samples": []}),
+    }
 
 
 def _by_whom() -> Row:
@@ -99,4 +119,4 @@ def _sample(job: Job, patch: Patch, fields: Mapping[str, Field]) -> str:
     lead, _ = job.warehouse.mirrored(patch.lead_id) or ({}, None)
     shown = [fields.get(key) or unknown_field(key) for key in cleared_keys(patch.body)]
     losses = ", ".join(f"{one.name} {one.show(patch.before.get(one.key))}" for one in shown)
-    return f"{lead.get('title')} ({patch.lead_id}) would lose {losses}"
+    return f"{lead.get('title')} ({patch.lead_id}), which would lose {losses}"

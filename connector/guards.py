@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal, get_args
@@ -104,6 +104,11 @@ class Trip:
     text: str
     accept: str
 
+    @property
+    def of_clears(self) -> bool:
+        """Tells whether it is about values that would be lost."""
+        return self.guard in ("max_clears", "max_clears_percent")
+
 
 def cleared_keys(body: Mapping[str, Any]) -> list[str]:
     """Returns the fields that a body clears."""
@@ -140,33 +145,6 @@ def limits_of(given: Mapping[str, Any]) -> Limits:
 def tripped(size: PlanSize, limits: Limits) -> list[Trip]:
     """Returns the guards that a plan does not pass."""
     return [*_table_trips(size, limits), *_patch_trips(size, limits), *_clear_trips(size, limits)]
-
-
-def told(
-    trips: Sequence[Trip],
-    size: PlanSize,
-    name: Callable[[str], str],
-    show: Callable[[Patch], str],
-) -> str:
-    """Says what stopped a plan, with the fields and samples, and the flags that accept it.
-
-    Args:
-        trips: The guards that it does not pass, at least one.
-        size: What it comes to.
-        name: What people call the field of a key.
-        show: What a sample would lose.
-    """
-    reasons = "; ".join(f"{trip.guard}: {trip.text}" for trip in trips)
-    if _of_clears(trips):
-        fields = ", ".join(f"{name(key)} on {leads}" for key, leads in size.clears.most_common())
-        samples = "; ".join(show(patch) for patch in size.samples)
-        reasons = f"{reasons}: {fields}; such as {samples}"
-    flags = " ".join(dict.fromkeys(trip.accept for trip in trips))
-    return f"{reasons}; nothing was sent; accept it with {flags}"
-
-
-def _of_clears(trips: Iterable[Trip]) -> bool:
-    return any(trip.guard in ("max_clears", "max_clears_percent") for trip in trips)
 
 
 def _table_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
@@ -206,10 +184,10 @@ def _clear_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
     if (most is None or size.cleared > most) and (
         share is None or _over(size.cleared, share, size.compared)
     ):
-        bounds = ([] if most is None else [f"{most}"]) + ([] if share is None else [f"{share:g} %"])
+        bounds = ["" if most is None else f"{most}", "" if share is None else f"{share:g} %"]
         text = (
             f"{size.cleared} of {size.compared} leads would lose a value, "
-            f"more than {' and '.join(bounds)}"
+            f"more than {' and '.join(filter(None, bounds))}"
         )
         percent = 100 * size.cleared / max(size.compared, 1)
         if most is not None:

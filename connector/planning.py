@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from connector import stored, tables
@@ -56,16 +56,23 @@ def plan_undo(
 
 
 def show_plan(job: Job, settled: Iterable[Settled], fields: Iterable[Field], show: Show) -> None:
-    """Passes on every patch of the plan with its fields, then the leads that get none."""
+    """Passes on every patch of the plan with its fields, then what gets none, by its status."""
     named = {field.key: field for field in fields}
     for patch, title in stored.planned(job.warehouse, job.plan_id):
         changed = [named.get(key) or unknown_field(key) for key in patch.body]
         show(Entry(patch.lead_id, title, patch=patch, fields=changed))
-    for one in settled:
+    for one in sorted(settled, key=lambda one: tables.STATUSES.index(one.status)):
         show(Entry(one.lead_id, "", settled=one))
 
 
-def settled_outcomes(job: Job, settled: Iterable[tuple[int, Settled]]) -> Iterator[Marked]:
+def record_settled(job: Job, settled: Sequence[Settled]) -> None:
+    """Counts and loads what was settled when the plan was made."""
+    for one in settled:
+        job.tally.statuses[one.status] += one.rows
+    job.load(_settled_outcomes(job, enumerate(settled, 1)))
+
+
+def _settled_outcomes(job: Job, settled: Iterable[tuple[int, Settled]]) -> Iterator[Marked]:
     """Yields the outcomes of leads that get no patch, or not all of it."""
     rows = [
         row for number, one in settled for row in settled_rows(job.run_id, job.plan_id, number, one)
@@ -84,7 +91,7 @@ def _load_plan(job: Job, decisions: Iterator[Decision], most_shown: int) -> list
             without.extend([one for _, one in settled][: most_shown - len(without)])
             yield from into("lead_patches", _planned_rows(job, batch))
             if job.command != "plan":
-                yield from settled_outcomes(job, settled)
+                yield from _settled_outcomes(job, settled)
 
     job.load(rows())
     log.info("%d leads to change, %d unchanged", job.tally.planned, job.tally.unchanged)

@@ -15,10 +15,12 @@ from connector.diff import Settled
 from connector.errors import PlanError
 from connector.flags import Ended
 from connector.progress import progress_bar
-from connector.report import PlanReport, plan_document, print_summary
+from connector.report import PlanReport, counted, plan_document, print_summary
 from connector.summary import Entry, Summary, settled_of
 
-out = Console(highlight=False, soft_wrap=True)
+WIDE = 120
+"""For tables that go to no terminal, where no width must be kept."""
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 
 
 class Output(StrEnum):
@@ -43,16 +45,16 @@ def show_plan(
     return summary, {}, report.settled
 
 
-def confirmed(made: Summary) -> bool:
-    """Asks a person at a terminal whether to apply a plan.
+def confirmed(made: Summary, output: Output) -> bool:
+    """Asks a person at a terminal, who has read it, whether to apply a plan.
 
     Raises:
         PlanError: There is none to ask.
     """
     later = f"nothing was sent; `lead-sync apply {made.plan_id}` applies it"
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if output is Output.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise PlanError(f"not applied, as nobody is there to ask: give --yes; {later}")
-    if typer.confirm(f"Apply this to {made.planned} leads?"):
+    if typer.confirm(f"Apply this to {counted(made.planned, 'lead')}?"):
         return True
     out.print(later)
     return False

@@ -1,11 +1,12 @@
-"""What a person reads: a plan, a summary, the runs so far."""
+"""What a person reads: a plan, what a run did, what the columns mean."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,7 +17,7 @@ from connector.errors import LeadSyncError
 from connector.fields import Field
 from connector.rows import Patch
 from connector.summary import EXIT_ERROR, Entry, Summary, settled_of
-from connector.tables import STATUSES, Row
+from connector.tables import STATUSES
 
 NOTHING = "—"
 ChangeKind = Literal["set", "changed", "cleared"]
@@ -28,14 +29,15 @@ PASSED_OVER = {
 }
 
 
-def change_lines(entry: Entry) -> Iterator[str]:
-    """Yields a line for each field that a patch changes: `old → new`."""
-    width = max((len(field.name) for field in entry.fields), default=0)
-    for field in entry.fields:
-        patch = entry.patch
-        if patch is not None:
-            old = escape(field.show(patch.before.get(field.key)))
-            yield f"    {escape(field.name):<{width}}  {old} → {_new(field, patch)}"
+def change_lines(*entries: Entry) -> Iterator[str]:
+    """Yields a line for each field that a lead's patches change: `old → new`."""
+    width = max((len(field.name) for entry in entries for field in entry.fields), default=0)
+    for entry in entries:
+        for field in entry.fields:
+            patch = entry.patch
+            if patch is not None:
+                old = escape(field.show(patch.before.get(field.key)))
+                yield f"    {escape(f'{field.name:<{width}}')}  {old} → {_new(field, patch)}"
 
 
 def _new(field: Field, patch: Patch) -> str:
@@ -46,44 +48,59 @@ def _new(field: Field, patch: Patch) -> str:
 
 
 class PlanReport:
-    """Prints a plan entry by entry as it is told, and counts what it saw."""
+    """Prints a plan lead by lead as it is told, and counts what it saw."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._last_lead: str | None = None
+        self._lead: list[Entry] = []
         self.fields: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.settled: list[Settled] = []
 
     def show(self, entry: Entry) -> None:
-        """Prints one lead's patch, or why it gets none."""
+        """Takes one patch, or why a lead gets none; prints what is complete."""
         if entry.patch is not None:
-            if entry.lead_id != self._last_lead:
-                self._console.print(f"[bold]{escape(entry.title)}[/bold]  {entry.lead_id}")
-            self._last_lead = entry.lead_id
-            for line in change_lines(entry):
-                self._console.print(line)
+            if self._lead and entry.lead_id != self._lead[0].lead_id:
+                self._print_lead()
+            self._lead.append(entry)
             self.fields.update(field.name for field in entry.fields)
             self.kinds.update(kind_of(entry.patch, field) for field in entry.fields)
         elif entry.settled is not None:
+            self._print_lead()
+            if not self.settled and self.kinds:
+                self._console.print()
             self.settled.append(entry.settled)
-            status, reason = entry.settled.status, escape(entry.settled.reason)
-            line = f"[yellow]{status}[/yellow]  {escape(entry.lead_id or NOTHING)}  {reason}"
-            self._console.print(line)
+            self._console.print(settled_line(vars(entry.settled)))
 
     def finish(self, summary: Summary) -> None:
         """Prints the counts of the whole plan, and what applying it costs."""
+        self._print_lead()
         self._console.print(
-            f"\nPlan {summary.plan_id}: {summary.planned} leads to change, "
-            f"{summary.unchanged} unchanged{_statuses(summary.statuses)}."
+            f"\nPlan {summary.plan_id}: {counted(summary.planned, 'lead')} to change, "
+            f"{summary.unchanged} unchanged{statuses_told(summary.statuses)}."
         )
         if summary.patches:
             kinds = ", ".join(f"{self.kinds[kind]} {kind}" for kind in KINDS if self.kinds[kind])
-            most_first = sorted(self.fields.items(), key=lambda one: (-one[1], one[0]))
-            fields = ", ".join(f"{name} {count}" for name, count in most_first)
+            ranked = sorted(self.fields.items(), key=lambda one: (-one[1], one[0]))
+            fields = ", ".join(f"{name} {count}" for name, count in ranked)
             self._console.print(f"Values: {kinds}. Fields: {escape(fields)}.")
             self._console.print(f"Applying {_cost(summary)}.")
         _print_notes(self._console, summary)
+
+    def _print_lead(self) -> None:
+        """Prints a lead's patches under one heading."""
+        if self._lead:
+            first = self._lead[0]
+            self._console.print(f"[bold]{escape(first.title)}[/bold]  {first.lead_id}")
+            for line in change_lines(*self._lead):
+                self._console.print(line)
+        self._lead = []
+
+
+def settled_line(settled: Mapping[str, Any]) -> str:
+    """Tells why a lead was not brought to what is wanted."""
+    lead, reason = settled["lead_id"] or NOTHING, settled["reason"] or ""
+    return f"[yellow]{settled['status']:<9}[/yellow]  {escape(f'{lead:<36}')}  {escape(reason)}"
 
 
 def kind_of(patch: Patch, field: Field) -> ChangeKind:
@@ -95,13 +112,20 @@ def kind_of(patch: Patch, field: Field) -> ChangeKind:
 
 def _cost(summary: Summary) -> str:
     left = "" if summary.day_left is None else f" of {summary.day_left} left today"
-    least = summary.least_seconds
-    pace = f" and at least {_duration(least)}" if least is not None else ""
-    return f"takes {summary.cost} tokens{left}{pace}"
+    least = summary.least_seconds or 0
+    pace = f" and at least {_duration(least)}" if least >= 1 else ""
+    return f"takes {counted(summary.cost, 'token')}{left}{pace}"
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+    if seconds < 90:
+        return counted(round(seconds), "second")
+    return counted(round(seconds / 60), "minute")
+
+
+def counted(count: int, noun: str) -> str:
+    """Returns a count with its noun in the right number, such as "1 lead"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def plan_document(summary: Summary, entries: Iterable[Entry]) -> dict[str, Any]:
@@ -140,25 +164,49 @@ def _named(field: Field, values: Mapping[str, Any]) -> str | None:
 
 def print_summary(console: Console, summary: Summary) -> None:
     """Prints what a run did, in three lines."""
-    about = f"{summary.planned} leads to change, {summary.unchanged} unchanged"
+    about = f"{counted(summary.planned, 'lead')} to change"
     if summary.plan_id != summary.run_id:
-        about = f"plan {summary.plan_id}, {summary.planned} leads to change"
-    elif not summary.reverts:
-        about = f"{summary.desired_rows} desired rows, {about}"
+        about = f"plan {summary.plan_id}, {about}"
+    else:
+        rows = counted(summary.desired_rows, "desired row")
+        about = f"{rows}, {about}, {summary.unchanged} unchanged"
     console.print(f"Run {summary.run_id} {summary.state} in {summary.seconds:.1f} s: {about}.")
-    console.print(f"Outcomes: {_statuses(summary.statuses).removeprefix(', ') or 'none'}.")
-    console.print(
-        f"Spent: {summary.tokens} tokens in {summary.requests} requests, {summary.retries} retried."
-    )
+    console.print(f"Outcomes: {statuses_told(summary.statuses).removeprefix(', ') or 'none'}.")
+    tokens, requests = counted(summary.tokens, "token"), counted(summary.requests, "request")
+    console.print(f"Spent: {tokens} in {requests}, {summary.retries} retried.")
     _print_notes(console, summary)
 
 
 def _print_notes(console: Console, summary: Summary) -> None:
     if summary.kept_nulls:
-        console.print(f"Left alone: {summary.kept_nulls} NULLs, by `on_null` or for good.")
-    if summary.message:
-        colour = "red" if summary.tripped else "yellow"
-        console.print(f"[{colour}]{summary.state}: {escape(summary.message)}[/{colour}]")
+        nulls = counted(summary.kept_nulls, "NULL")
+        console.print(f"Left alone: {nulls}, by `on_null` or for good.")
+    for trip in summary.overridden:
+        console.print(overridden_line(trip))
+    if summary.tripped:
+        print_guards(console, summary.state, summary.tripped)
+    elif summary.message:
+        console.print(f"[yellow]{summary.state}: {escape(summary.message)}[/yellow]")
+
+
+def print_guards(console: Console, state: str, tripped: Sequence[Mapping[str, Any]]) -> None:
+    """Prints what a plan does not pass: each guard, leads to look at, and what accepts it."""
+    effect = "Stopped, nothing was sent" if state == "stopped" else "A run would stop here"
+    console.print(f"[red]{effect}: {counted(len(tripped), 'guard')} tripped[/red]")
+    for trip in tripped:
+        console.print(f"    [red]{trip['guard']}[/red]: {escape(trip['text'])}")
+        if fields := trip.get("fields"):
+            lost = ", ".join(f"{name} on {leads}" for name, leads in fields.items())
+            console.print(f"        {escape(lost)}")
+        for sample in trip.get("samples", ()):
+            console.print(f"        such as {escape(sample)}")
+    console.print(f"    accept it with {' '.join(trip.get('accept', '') for trip in tripped)}")
+
+
+def overridden_line(trip: Mapping[str, Any]) -> str:
+    """Tells which guard was let pass, and by whom."""
+    who = escape(f"{trip['user']} on {trip['host']}")
+    return f"[yellow]Guard {trip['guard']} let pass by {who}: {escape(trip['text'])}[/yellow]"
 
 
 def exit_code_of(job: Callable[[], Summary]) -> int:
@@ -174,7 +222,10 @@ def exit_code_of(job: Callable[[], Summary]) -> int:
 
 def print_columns(console: Console, columns: Columns, passed_over: Iterable[str]) -> None:
     """Prints what each column of the desired table manages, and what NULL does to it."""
-    table = Table("column", "field", "type", "values", "NULL")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("column", no_wrap=True)  # a name that is cut short cannot be copied
+    for title in ("field", "type", "NULL", "values"):
+        table.add_column(title, overflow="fold")
     for column in columns.managed:
         field = column.field
         part = f" ({column.part})" if column.part else ""
@@ -183,10 +234,10 @@ def print_columns(console: Console, columns: Columns, passed_over: Iterable[str]
         names = list(field.options.names.values())
         values = ", ".join(names[:3] + ["…"] * (len(names) > 3))
         table.add_row(
-            column.name, escape(field.name) + part, field.type, escape(values), null + blank
+            column.name, escape(field.name) + part, field.type, null + blank, escape(values)
         )
     for name in passed_over:
-        table.add_row(name, "—", "", PASSED_OVER.get(name, "dlt's own"), "")
+        table.add_row(name, NOTHING, "", "", PASSED_OVER.get(name, "dlt's own"))
     console.print(table, soft_wrap=False)
 
 
@@ -208,24 +259,11 @@ def columns_document(columns: Columns, passed_over: Iterable[str]) -> list[dict[
     return managed + [{"column": name, "passed_over": True} for name in passed_over]
 
 
-def print_runs(console: Console, runs: Iterable[Row]) -> None:
-    """Prints a line a run, newest first."""
-    for run in runs:
-        counts = _statuses(run).removeprefix(", ") or "no outcomes"
-        told = escape(run["message"] or "")
-        console.print(
-            f"{run['run_id']}  {run['command']} {run['state']}: {run['desired_rows']} rows, "
-            f"{counts}, {run['tokens']} tokens  {told}".rstrip()
-        )
+def statuses_told(counts: Mapping[str, Any]) -> str:
+    """Returns how many outcomes there are of each status, each with a comma before it."""
+    found = [(status, counts[status]) for status in STATUSES if counts.get(status)]
+    return "".join(f", {_outcomes(status, count)}" for status, count in found)
 
 
-def print_misses(console: Console, outcomes: Iterable[Row]) -> None:
-    """Prints a line for each lead that a run did not bring to the desired state."""
-    for outcome in outcomes:
-        lead, reason = escape(outcome["lead_id"] or NOTHING), escape(outcome["reason"] or "")
-        console.print(f"[yellow]{outcome['status']}[/yellow]  {lead}  {reason}")
-
-
-def _statuses(counts: Mapping[str, Any]) -> str:
-    counted = [(status, counts[status]) for status in STATUSES if counts.get(status)]
-    return "".join(f", {count} {status.replace('_', ' ')}" for status, count in counted)
+def _outcomes(status: str, count: int) -> str:
+    return counted(count, status) if status == "conflict" else f"{count} {status.replace('_', ' ')}"

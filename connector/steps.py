@@ -58,9 +58,17 @@ def understand(job: Job) -> tuple[Columns, Mapping[str, Field]]:
     return columns, fields
 
 
-def understand_keys(job: Job, keys: set[str]) -> Mapping[str, Field]:
-    """Returns the fields of keys that were planned or sent earlier."""
-    return {field.key: field for field in read_fields(job.client, dict.fromkeys(keys, "JSON"))}
+def understand_keys(job: Job, keys: set[str], *, named: bool = False) -> Mapping[str, Field]:
+    """Returns the fields of keys that were planned or sent earlier.
+
+    Args:
+        job: The job.
+        keys: The keys.
+        named: Whether people will read their values, so that owners and labels need names.
+    """
+    fields = read_fields(job.client, dict.fromkeys(keys, "JSON"))
+    fields = read_names(job.client, fields, keys) if named else fields
+    return {field.key: field for field in fields}
 
 
 def refresh(job: Job) -> None:

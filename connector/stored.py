@@ -24,9 +24,21 @@ def planned(warehouse: Warehouse, plan_id: str) -> Iterator[tuple[Patch, str]]:
 
 
 def runs(warehouse: Warehouse, run_id: str | None = None, limit: int = 20) -> list[Row]:
-    """Returns the latest runs, newest first, or one run."""
+    """Returns the latest runs, newest first, or one run; each with the leads of its plan."""
     where, args = ("WHERE run_id = %s", [run_id]) if run_id else ("", [])
-    return _runs(warehouse, f"{where} ORDER BY started_at DESC LIMIT {limit}", *args)
+    found = _runs(warehouse, f"{where} ORDER BY started_at DESC LIMIT {limit}", *args)
+    planned = _planned_leads(warehouse, [row["plan_id"] for row in found]) if found else {}
+    return [{**row, "planned": planned.get(row["plan_id"], 0)} for row in found]
+
+
+def _planned_leads(warehouse: Warehouse, plan_ids: list[str]) -> dict[str, int]:
+    """Returns how many leads each plan changes."""
+    marks = ", ".join(["%s"] * len(plan_ids))
+    sql = (
+        f"SELECT plan_id, count(DISTINCT lead_id) AS n FROM {warehouse.table('lead_patches')} "
+        f"WHERE plan_id IN ({marks}) GROUP BY plan_id"
+    )
+    return {row["plan_id"]: int(row["n"]) for row in warehouse.query(sql, *plan_ids)}
 
 
 def runs_of_plan(warehouse: Warehouse, plan_id: str) -> list[Row]:

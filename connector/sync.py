@@ -10,7 +10,7 @@ from connector.admission import admit, admit_revert
 from connector.diff import Settled
 from connector.guarding import guard
 from connector.job import Progress, Scope, open_job, recorded, silent
-from connector.planning import Show, plan_changes, plan_undo, settled_outcomes
+from connector.planning import Show, plan_changes, plan_undo, record_settled
 from connector.refresh import read_leads
 from connector.sending import apply_changes
 from connector.steps import (
@@ -146,7 +146,7 @@ def plan_revert(
         with recorded(job):
             begin(job)
             keys = stored.sent_keys(job.warehouse, run_id)
-            known = understand_keys(job, keys)
+            known = understand_keys(job, keys, named=True)
             read_leads(job, sent)
             settled = plan_undo(job, run_id, known, only_keys(job, known))
             finish_plan(job, known, keys, settled, show)
@@ -202,7 +202,7 @@ def _apply(
             known = understand_keys(job, stored.planned_keys(job.warehouse, plan_id))
             read_leads(job, left)
             release(job, plan_id)
-            job.load(settled_outcomes(job, enumerate(settled, 1)))
+            record_settled(job, settled)
             hold_against_leads(job, known)
             if job.reverts is None:
                 guard(job, known)

@@ -53,7 +53,7 @@ def undo(
         keep_person_or_organization(change.body, current)
     except RowRejected as error:
         return Settled(lead_id, "rejected", str(error))
-    return planned(lead_id, change, current, conflicts, unarchive=True)
+    return planned(lead_id, change, current, conflicts, restored, unarchive=True)
 
 
 def _written(found: Comparison) -> tuple[dict[str, Any], dict[str, Any]]:

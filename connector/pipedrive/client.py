@@ -229,7 +229,9 @@ class Pipedrive:
                 body = _bounded_body(response, 4 * self._timeout[1])
         except requests.RequestException as error:
             # Only the kind of error is passed on: its request carries the token.
-            raise InDoubt(f"no answer from Pipedrive ({type(error).__name__})") from None
+            host = urlsplit(self._root).hostname
+            text = f"no answer from Pipedrive at {host} ({type(error).__name__})"
+            raise InDoubt(text) from None
         except ValueError as error:
             raise AccountError(f"the request cannot be made ({type(error).__name__})") from None
         headers = {name.lower(): value for name, value in response.headers.items()}

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.errors import ConfigError
+from connector.guarding import told
 from connector.guards import (
     GUARDS,
     SAMPLES,
@@ -22,7 +23,6 @@ from connector.guards import (
     cleared_keys,
     limits_of,
     measure,
-    told,
     tripped,
 )
 from connector.rows import Patch
@@ -430,23 +430,22 @@ def test_a_plan_is_measured_lead_by_lead(bodies: list[dict[str, Any]]) -> None:
     )
 
 
-def words_for(size: PlanSize, **settings: Any) -> str:
-    return told(tripped(size, limits(**settings)), size, lambda one: f"<{one.lead_id}>")
-
-
 def test_words_name_each_guard_its_samples_and_every_flag() -> None:
-    size = measure(([patch(f"{one}", {"value": None})] for one in range(30)), PlanSize(compared=30))
-    message = words_for(size, max_patches=10)
+    changed: dict[str, Any] = {"guard": "max_patches", "text": "30 leads would change"}
+    cleared: dict[str, Any] = {"guard": "max_clears", "text": "30 leads would lose a value"}
+    message = told(
+        [
+            {**changed, "accept": "--max-patches 30", "fields": {}, "samples": []},
+            {
+                **cleared,
+                "accept": "--max-clears 30",
+                "fields": {"Value": 30, "Tier": 2},
+                "samples": ["A", "B"],
+            },
+        ]
+    )
     assert message == (
-        "max_patches: 30 leads would change, more than 10; "
-        "max_clears: 30 of 30 leads would lose a value, more than 20 and 10 %; "
-        "such as <0>; such as <1>; such as <2>; "
+        "max_patches: 30 leads would change; "
+        "max_clears: 30 leads would lose a value: Value on 30, Tier on 2; such as A; B; "
         "nothing was sent; accept it with --max-patches 30 --max-clears 30"
     )
-
-
-def test_words_show_no_lead_where_another_guard_trips() -> None:
-    size = measure([[patch("a", {"value": None})]], PlanSize(compared=1))
-    message = words_for(size, max_patches=0)
-    assert "<a>" not in message
-    assert message.endswith("nothing was sent; accept it with --max-patches 1")

@@ -178,7 +178,7 @@ def test_an_archived_lead_is_not_edited(cells: Row) -> None:
     decision = decided(cells, ARCHIVED)
     assert isinstance(decision, Settled)
     assert decision.status == "archived"
-    assert "title" in decision.reason
+    assert "differs in Title" in decision.reason
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,9 @@ def test_a_run_that_has_not_ended_took_no_time() -> None:
     assert summary_of(finished_at=None).seconds == 0
 
 
-def entry_of(before: Row, body: Row, title: str = "Pilot") -> Entry:
-    patch = Patch("p-1", "P", LEAD_ID, body, before)
-    return Entry(LEAD_ID, title, patch, fields=[BY_KEY[key] for key in body])
+def entry_of(before: Row, body: Row, title: str = "Pilot", lead_id: str = LEAD_ID) -> Entry:
+    patch = Patch("p-1", "P", lead_id, body, before)
+    return Entry(lead_id, title, patch, fields=[BY_KEY[key] for key in body])
 
 
 def plain(entry: Entry) -> list[str]:
@@ -132,7 +132,7 @@ def test_a_plan_is_told_lead_by_lead_with_its_counts() -> None:
         entry_of(
             {"title": "Old", "channel": 5}, {"title": "New", "channel": None}, title="[x] Old"
         ),
-        entry_of({"channel": 5}, {"channel": 6}, title="[x] Old"),
+        entry_of({"channel": 5}, {"channel": 6}, title="Other", lead_id="x"),
         Entry(None, "", settled=Settled(None, "rejected", "lead_id is NULL [a]")),
         planned=2,
         patches=2,
@@ -145,7 +145,7 @@ def test_a_plan_is_told_lead_by_lead_with_its_counts() -> None:
     assert "rejected — lead_id is NULL [a]" in text
     assert "Plan P: 2 leads to change, 7 unchanged, 1 rejected." in text
     assert "Values: 2 changed, 1 cleared. Fields: Channel 2, Title 1." in text
-    assert "Applying takes 20 tokens of 900 left today and at least 0 seconds." in text
+    assert "Applying takes 20 tokens of 900 left today." in text
 
 
 def test_a_plan_as_a_document() -> None:
@@ -177,3 +177,17 @@ def test_a_summary_is_told() -> None:
         "why [x]",
     ):
         assert part in text
+
+
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    entry = entry_of({"title": "Old"}, {"title": "New"})
+    text = report(entry, planned=1, patches=1, burst=2, kept_nulls=1, statuses={"conflict": 1})
+    assert "Plan P: 1 lead to change, 0 unchanged, 1 conflict." in text
+    assert "Applying takes 10 tokens and at least 1 second." in text
+    assert "Left alone: 1 NULL, by" in text
+
+
+def test_the_patches_of_one_lead_stand_under_one_heading() -> None:
+    first = entry_of({"is_archived": True}, {"is_archived": False}, title="Pilot")
+    text = report(first, entry_of({"title": "Old"}, {"title": "New"}), planned=1, patches=2)
+    assert f"Pilot {LEAD_ID} Archived true → false Title Old → New Plan P" in text

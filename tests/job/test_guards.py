@@ -165,7 +165,7 @@ def test_a_stopped_run_says_why_and_what_would_be_lost(seen: Seen) -> None:
     assert len(samples) == 3
     for lead in samples:
         value = f"Value {100 + LEADS.index(lead)} EUR"
-        lost = f"{NAMES[lead]} ({lead}) would lose "
+        lost = f"{NAMES[lead]} ({lead}), which would lose "
         losses = message.partition(lost)[2].partition(";")[0]
         assert set(losses.split(", ")) == {f"Labels {HOT_NAME}", value, "Lead score 7.5"}
     assert SCORE not in message
