@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from connector import stored, tables
@@ -63,6 +63,13 @@ def show_plan(job: Job, settled: Iterable[Settled], fields: Iterable[Field], sho
         show(Entry(patch.lead_id, title, patch=patch, fields=changed))
     for one in settled:
         show(Entry(one.lead_id, "", settled=one))
+
+
+def record_settled(job: Job, settled: Sequence[Settled]) -> None:
+    """Counts and records the leads of a stored plan that get no patch, or not all of it."""
+    for one in settled:
+        job.tally.statuses[one.status] += one.rows
+    job.load(settled_outcomes(job, enumerate(settled, 1)))
 
 
 def settled_outcomes(job: Job, settled: Iterable[tuple[int, Settled]]) -> Iterator[Marked]:

@@ -10,7 +10,7 @@ from connector.admission import admit, admit_revert
 from connector.diff import Settled
 from connector.guarding import guard
 from connector.job import Progress, Scope, open_job, recorded, silent
-from connector.planning import Show, plan_changes, plan_undo, settled_outcomes
+from connector.planning import Show, plan_changes, plan_undo, record_settled
 from connector.refresh import read_leads
 from connector.sending import apply_changes
 from connector.steps import (
@@ -194,7 +194,7 @@ def _apply(
             begin(job)
             known = understand_keys(job, stored.planned_keys(job.warehouse, plan_id))
             read_leads(job, stored.planned_lead_ids(job.warehouse, plan_id))
-            job.load(settled_outcomes(job, enumerate(settled, 1)))
+            record_settled(job, settled)
             hold_against_leads(job, known)
             if job.reverts is None:
                 guard(job, known)
