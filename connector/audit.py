@@ -24,7 +24,9 @@ def make_view(warehouse: Warehouse) -> None:
         f"nullif(json_extract_string(c.body, {key}), '[]') AS new, c.status, c.key, c.patch_id "
         "FROM (SELECT o.*, unnest(json_keys(o.body)) AS key "
         f"FROM {warehouse.table('lead_outcomes')} o "
-        "WHERE o.patch_id IS NOT NULL AND o.status IN ('applied', 'confirmed')) c "
+        "WHERE o.patch_id IS NOT NULL AND o.status IN ('applied', 'confirmed') "
+        # What somebody else had made so already may be spelled otherwise than it was planned.
+        "AND CAST(o.before AS VARCHAR) IS DISTINCT FROM CAST(o.after AS VARCHAR)) c "
         f"LEFT JOIN {warehouse.table('lead_fields')} f ON f.key = c.key "
         "WHERE old IS DISTINCT FROM new"
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from connector.columns import Columns
 from connector.conflicts import Conflict, Edits, conflicts_of, stops_lead
 from connector.desired import Desired, Row, RowRejected, desired_of, lead_id_of, newest
-from connector.fields import STANDARD_FIELDS, Field
+from connector.fields import STANDARD_FIELDS, Field, companions_of_cleared
 from connector.kinds import KINDS, Normal
 
 Status = Literal[
@@ -30,7 +30,11 @@ ARCHIVED = next(field for field in STANDARD_FIELDS if field.key == "is_archived"
 
 @dataclass(frozen=True)
 class Change:
-    """One PATCH: its body, and the same keys as they were."""
+    """One PATCH: its body, and the same keys as they were.
+
+    Attributes:
+        before: Has as well what goes when the body clears a value, such as its currency.
+    """
 
     body: dict[str, Any]
     before: dict[str, Any]
@@ -164,15 +168,21 @@ def planned(
     if not change.body:
         return Unchanged(lead_id)
     if not current.get("is_archived"):
-        return Planned(lead_id, (change,), conflicts=conflicts)
+        return Planned(lead_id, (_with_companions(change, current),), conflicts=conflicts)
     if ARCHIVED.key not in change.body:
         return Settled(lead_id, "archived", _archived_reason(change, fields))
     if not unarchive:
         reason = "archived in Pipedrive; is_archived false needs `unarchive = true` in config"
         return Settled(lead_id, "archived", reason)
     first = Change({ARCHIVED.key: False}, {ARCHIVED.key: True})
-    rest = change.without([ARCHIVED.key])
+    rest = _with_companions(change.without([ARCHIVED.key]), current)
     return Planned(lead_id, (first, rest) if rest.body else (first,), conflicts=conflicts)
+
+
+def _with_companions(change: Change, current: Lead) -> Change:
+    going = companions_of_cleared(change.body)
+    also = {key: current[key] for key in going if current.get(key) is not None}
+    return Change(change.body, {**change.before, **also})
 
 
 def conflicting(lead_id: str, conflicts: tuple[Conflict, ...]) -> Settled:

@@ -108,6 +108,13 @@ def base_key(key: str) -> str:
     return key[:40] if is_custom_key(key) else key
 
 
+def companions_of_cleared(body: Mapping[str, Json]) -> list[str]:
+    """Returns the second keys that go when a body clears their first, such as a currency."""
+    cleared = [key for key, value in body.items() if value is None and is_custom_key(key)]
+    second = (f"{key}_{suffix}" for key in cleared for suffix, *_ in COMPANIONS.values())
+    return [key for key in dict.fromkeys(second) if key not in body]
+
+
 def custom_fields(
     definitions: Iterable[Mapping[str, Any]], users: Options = NO_OPTIONS
 ) -> list[Field]:

@@ -14,6 +14,7 @@ import orjson
 
 from connector.desired import Row
 from connector.diff import Lead
+from connector.fields import companions_of_cleared
 from connector.values import from_json
 
 MARK = "lead_sync__"
@@ -110,8 +111,12 @@ def by_lead(rows: Iterator[dict[str, Any]]) -> Iterator[Comparison]:
 
 def _written(bodies: str | None) -> dict[str, Any]:
     """Folds all bodies that were written to a lead, oldest first, a line each."""
-    lines = bodies.split("\n") if bodies else ()
-    return {key: value for line in lines for key, value in orjson.loads(line).items()}
+    written: dict[str, Any] = {}
+    for line in bodies.split("\n") if bodies else ():
+        body = orjson.loads(line)
+        gone = companions_of_cleared(body)
+        written = {key: value for key, value in written.items() if key not in gone} | body
+    return written
 
 
 def _same_patch(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

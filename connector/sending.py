@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from connector.apply import Sender, send_in_chunks
 from connector.breaker import Breaker
 from connector.fields import Field
 from connector.guarding import by_lead
@@ -15,6 +14,7 @@ from connector.outcome import Outcome
 from connector.pipedrive.errors import Interrupted
 from connector.records import outcome_row
 from connector.refresh import mirror_row
+from connector.sender import Sender, send_in_chunks
 from connector.source import Marked, into
 
 DEFERRED_CHUNK = 20_000

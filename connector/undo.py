@@ -61,7 +61,8 @@ def _written(found: Comparison) -> tuple[dict[str, Any], dict[str, Any]]:
     wrote: dict[str, Any] = {}
     before: dict[str, Any] = {}
     for patch in found.patches:
-        wrote = {**wrote, **patch.body}
+        # What was there and was not written went with a value that was cleared.
+        wrote = {**wrote, **dict.fromkeys(patch.before), **patch.body}
         before = {**patch.before, **before}
     return wrote, before
 
@@ -93,7 +94,8 @@ def _as_it_was(field: Field, value: Json) -> Json:
     """Returns the value itself where it can be sent, so that labels keep their order."""
     normal = field.read({field.key: value})
     written = field.write(normal)
-    if normal is None or not isinstance(value, type(written)):
+    are_numbers = {type(value), type(written)} == {int, float}
+    if normal is None or not (are_numbers or isinstance(value, type(written))):
         return written
     same_keys = not isinstance(value, dict) or value.keys() == written.keys()
     return value if same_keys else written

@@ -96,7 +96,11 @@ class Site:
 
     def last_run(self) -> Row:
         """Return the newest row of `sync_runs`."""
-        return self.query("SELECT * FROM pipedrive_leads.sync_runs ORDER BY run_id DESC LIMIT 1")[0]
+        return self.runs()[-1]
+
+    def runs(self) -> list[Row]:
+        """Return the rows of `sync_runs`, oldest first."""
+        return self.query("SELECT * FROM pipedrive_leads.sync_runs ORDER BY started_at")
 
     def mirror(self) -> dict[str, Row]:
         """Return the mirror by lead, `record` and `custom_fields` as parsed JSON."""
@@ -112,8 +116,8 @@ class Site:
         rows = self.query(
             "SELECT count(o.outcome_id) AS n FROM pipedrive_leads.lead_patches p "
             "LEFT JOIN pipedrive_leads.lead_outcomes o USING (patch_id) "
-            "WHERE p.plan_id NOT IN "
-            "(SELECT plan_id FROM pipedrive_leads.sync_runs WHERE command = 'plan') "
+            "WHERE p.plan_id IN "
+            "(SELECT plan_id FROM pipedrive_leads.sync_runs WHERE command <> 'plan') "
             "GROUP BY p.patch_id"
         )
         return [row["n"] for row in rows]
@@ -151,6 +155,21 @@ class Site:
 
     def run(self, **given: Any) -> Summary:
         """Run the job within this process, as an orchestrator does."""
+        return self._call("run", **given)
+
+    def plan(self, **given: Any) -> Summary:
+        """Make a plan within this process."""
+        return self._call("plan", **given)
+
+    def apply(self, plan_id: str, **given: Any) -> Summary:
+        """Apply a stored plan within this process."""
+        return self._call("apply", plan_id, **given)
+
+    def revert(self, run_id: str, **given: Any) -> Summary:
+        """Take a run back within this process."""
+        return self._call("revert", run_id, **given)
+
+    def _call(self, job: str, *arguments: str, **given: Any) -> Summary:
         with pytest.MonkeyPatch.context() as environment:
             for name, value in self._places().items():
                 environment.setenv(name, value)
@@ -159,7 +178,8 @@ class Site:
                 "api_token": self.pipedrive.api_token,
                 "desired_table": DESIRED,
             }
-            return connector.run(**{**account, **given})
+            summary: Summary = getattr(connector, job)(*arguments, **{**account, **given})
+            return summary
 
     def _places(self) -> dict[str, str]:
         return {

@@ -13,6 +13,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from connector.diff import Change, Planned, Settled, Unchanged, decide, shows
+from connector.fields import companions_of_cleared
 from connector.records import patch_rows
 from tests.core.account import BARE, BY_KEY, LEAD_ID, Lead, Row, columns_of, decided, key_of
 from tests.core.strategies import (
@@ -88,9 +89,11 @@ def test_a_body_has_only_what_the_row_manages(case: Case) -> None:
 
 
 @given(cases())
-def test_before_holds_the_same_keys_as_they_were(case: Case) -> None:
+def test_before_holds_the_same_keys_as_they_were_and_what_goes_with_them(case: Case) -> None:
+    lead = case.lead or {}
     for change in planned(case).changes:
-        were = {key: (case.lead or {}).get(key) for key in change.body}
+        going = [key for key in companions_of_cleared(change.body) if lead.get(key) is not None]
+        were = {key: lead.get(key) for key in [*change.body, *going]}
         assert json.dumps(change.before) == json.dumps(were)
 
 

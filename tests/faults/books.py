@@ -25,7 +25,7 @@ _PATCHES = """
            o.status, o.reason, o.body AS sent
     FROM pipedrive_leads.lead_patches p
     LEFT JOIN pipedrive_leads.lead_outcomes o USING (patch_id)
-    WHERE p.plan_id NOT IN (SELECT plan_id FROM pipedrive_leads.sync_runs WHERE command = 'plan')
+    WHERE p.plan_id IN (SELECT plan_id FROM pipedrive_leads.sync_runs WHERE command <> 'plan')
     ORDER BY planned, p.patch_id
 """
 
