@@ -15,7 +15,7 @@ test: $(VENV)/ready  ## Run the tests
 	$(BIN)/python -m pytest
 
 test-live: $(VENV)/ready  ## Run the contract tests against a real account
-	$(BIN)/python -m pytest -rs tests/contract/test_api.py
+	$(BIN)/python -m pytest -n 0 -rs tests/contract/test_api.py
 
 lint: $(VENV)/ready  ## Check style, format and types
 	$(BIN)/ruff check .

@@ -1,4 +1,8 @@
-"""One local Pipedrive for all tests of the job, started over for each."""
+"""One local Pipedrive for all tests of a worker, started over for each.
+
+Tests that look at what one run has left share an `xdist_group`, so that they run on one worker, in
+their order, and the run is made once.
+"""
 
 from __future__ import annotations
 

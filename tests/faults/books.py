@@ -165,6 +165,7 @@ def _told(entry: Entry, books: Books, edited: frozenset[str]) -> str | None:
         "applied": entry.writes == 0 and not gone,
         "confirmed": entry.writes == 0 and not theirs,
         "failed": entry.writes > 0 and MAYBE not in entry.reason,
+        "ignored": entry.writes > 0 and MAYBE not in entry.reason,
         "not_found": entry.writes > 0 and not gone,
         "archived": entry.writes > 0 and not theirs,
         "rejected": bool(entry.sends),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.harness import Ended, Site, ended_at_last, wait_until
+from tests.harness import Ended, Row, Site, ended_at_last, wait_until
 
 PATIENCE_SECONDS = 60.0
 
@@ -108,6 +110,8 @@ PHASES: Mapping[str, Seen] = {
     "refresh load": lambda run: run.logged("desired rows") and run.packed("leads"),
     "reconcile": lambda run: run.logged('"read '),
     "plan load": lambda run: run.logged('"read ') and run.packed("lead_patches"),
+    "plan package": lambda run: run.packed("lead_patches", "load/normalized"),
+    "sent": lambda run: run.called("PATCH", "123456789abc") > 0,
     "sending": lambda run: run.called("PATCH", "123456789abc") > 5,
     "chunk load": lambda run: (
         run.logged("leads to change") and run.packed("lead_outcomes", "load/normalized")
@@ -125,6 +129,36 @@ def wait_for(run: Watched, phase: str) -> None:
     seen = PHASES[phase]
     wait_until(lambda: seen(run) or run.process.poll() is not None, f"never in phase {phase}")
     assert run.process.poll() is None, f"ended before {phase}: {run.ended()}"
+
+
+def stand_still_in(run: Watched, phase: str) -> None:
+    """Let a run stand still in a phase, until SIGCONT or its end.
+
+    A phase may be over by the time that it was seen, so it is looked at again in a run that stands.
+    """
+    while True:
+        wait_for(run, phase)
+        run.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, run.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        if PHASES[phase](run):
+            return
+        run.process.send_signal(signal.SIGCONT)
+
+
+def let_arrive(site: Site) -> None:
+    """Wait until the PATCHes that a run left on their way have an answer.
+
+    A run that reads before they are written sends them again, which no client could avoid. A
+    request that was reset never gets an answer.
+    """
+
+    def arrived(row: Row) -> bool:
+        return row["status"] is not None or str(row["fault"]).startswith("reset")
+
+    wait_until(
+        lambda: all(arrived(row) for row in site.pipedrive.requests("PATCH")),
+        "a PATCH is still on its way",
+    )
 
 
 def messages(ended: Ended) -> list[str]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from connector.sandbox import LocalPipedrive
 from tests.faults.books import Books, assert_books
-from tests.faults.scene import new_leads, wait_for, watched
+from tests.faults.scene import let_arrive, new_leads, wait_for, watched
 from tests.harness import Ended, Row, Site
 
 LEADS, EDITED_A_ROUND, FAULTS_A_ROUND = 300, 260, 140
@@ -63,6 +63,7 @@ SELDOM: tuple[Fault, ...] = (
     {"kind": "status", "status": 429, "retry_after": 1},
     {"kind": "ignore"},
     {"kind": "hang", "seconds": 2.0, "write": "before"},
+    {"kind": "hang", "seconds": 2.0, "write": "after"},
 )
 ENDINGS: tuple[Fault, ...] = (
     {"kind": "status", "status": 401},
@@ -136,6 +137,7 @@ class Soak:
                 self.counts[what] += 1
                 run.process.send_signal(getattr(signal, what) if what != "kill" else signal.SIGKILL)
             self._ended(run.ended())
+        let_arrive(self.site)
 
     def _clean_run(self) -> None:
         ended = self.site.command("run", "--log-format", "json", **SETTINGS)

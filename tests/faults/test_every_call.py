@@ -12,8 +12,8 @@ from connector import LeadSyncError
 from connector.summary import Summary
 from tests.conftest import NewSite
 from tests.faults.books import assert_books
-from tests.faults.scene import new_leads
-from tests.harness import Row, Site, wait_until
+from tests.faults.scene import let_arrive, new_leads
+from tests.harness import Row, Site
 
 LIVE, ARCHIVED = 6, 24
 READS = ("leadFields", "users", "leadLabels", "leads", "leads/archived")
@@ -234,7 +234,24 @@ LIES: Mapping[str, tuple[Fault, ...]] = {
         {"kind": "hang", "seconds": 5.0, "write": "after", "method": "PATCH"},
         {"kind": "status", "status": 502, "method": "PATCH", "times": 20},
     ),
+    "written only after the silence, then refused": (
+        {"kind": "hang", "seconds": 5.0, "write": "after", "method": "PATCH"},
+        {"kind": "status", "status": 400, "method": "PATCH"},
+    ),
+    "400 but written, then 403 to the look": (
+        {"kind": "status", "status": 400, "write": True, "method": "PATCH"},
+        {"kind": "status", "status": 403, "method": "GET"},
+    ),
+    "written only after the silence, then ignored": (
+        {"kind": "hang", "seconds": 5.0, "write": "after", "method": "PATCH"},
+        {"kind": "ignore", "method": "PATCH"},
+    ),
 }
+DENIED: Mapping[str, str] = {
+    "400 but written, then 403 to the look": "failed does not say that it may be in effect",
+    "written only after the silence, then ignored": "ignored does not say that it may be in effect",
+}
+"""What is not held yet, and why."""
 
 
 @pytest.fixture(scope="module")
@@ -247,15 +264,21 @@ def lied_to(new_site: NewSite) -> tuple[Site, dict[str, str]]:
             site.pipedrive.fault(**fault, lead_id=lead)
     site.desire_titles({lead: name for name, lead in leads.items() if "401" not in name})
     site.run(**SETTINGS)
-    late = leads["written only after the silence"]
-    wait_until(lambda: site.pipedrive.lead(late)["title"] != "As it is", "not written")
+    let_arrive(site)
     site.desire_titles({lead: name for name, lead in leads.items() if "401" in name})
     with pytest.raises(LeadSyncError, match="401"):
         site.run(**SETTINGS)
     return site, leads
 
 
-@pytest.mark.parametrize("name", LIES)
+@pytest.mark.xdist_group("lies")
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(reason=DENIED[name])) if name in DENIED else name
+        for name in LIES
+    ],
+)
 def test_a_write_that_took_effect_is_never_denied(
     lied_to: tuple[Site, dict[str, str]], name: str
 ) -> None:
@@ -263,3 +286,14 @@ def test_a_write_that_took_effect_is_never_denied(
     books = assert_books(site, only=[leads[name]])
     [entry] = [entry for entry in books.entries if entry.lead_id == leads[name]]
     assert entry.writes == 1
+
+
+@pytest.mark.xfail(reason="deferred, though a send had no answer")
+def test_a_write_after_the_silence_is_not_denied_by_a_spent_budget(site: Site) -> None:
+    [lead] = new_leads(site, 1)
+    site.desire_titles({lead: "New"})
+    site.pipedrive.fault("hang", seconds=5.0, write="after", method="PATCH")
+    reading, sending, looking = 20, 10, 2
+    assert site.run(**SETTINGS, token_budget=reading + sending + looking).exit_code != 0
+    let_arrive(site)
+    assert_books(site)

@@ -77,7 +77,7 @@ def test_a_lock_left_by_a_killed_run_blocks_nobody(site: Site) -> None:
         wait_for(run, "sending")
         run.process.kill()
         run.ended()
-    assert site.command("run").code == 0
+    assert site.run().exit_code == 0
     assert_books(site)
     assert_titles(site, titles)
 
@@ -106,14 +106,13 @@ def run_with_full_disk(site: Site, size: int) -> Ended:
 @pytest.mark.parametrize("kib", [24, 300, 700])
 def test_a_full_disk_is_said_and_repaired_by_the_next_run(site: Site, kib: int) -> None:
     site.desire_titles({})
-    assert site.command("run").code == 0
+    assert site.run().exit_code == 0
     titles = desire(site, new_leads(site, 4 * LEADS))
     full = run_with_full_disk(site, kib * 1024)
     assert full.code == 1, full.told
     assert "Traceback" not in full.told
     assert len(full.stderr.splitlines()[-1]) < 400
-    ended = site.command("run")
-    assert ended.code == 0, ended.told
+    assert site.run().exit_code == 0
     assert_books(site)
     assert_titles(site, titles)
 
@@ -126,14 +125,14 @@ def test_a_clock_set_back_changes_no_decision(site: Site) -> None:
         run.ended()
     set_tables_ahead(site)
     site.pipedrive.settings(latency_ms=0)
-    assert site.command("run").code == 0
+    assert site.run().exit_code == 0
     assert writes(site.pipedrive) == dict.fromkeys(titles, 1)
     assert set(site.outcomes_of_patches()) == {1}
     set_tables_ahead(site)
-    again = site.command("run")
-    assert (again.code, writes(site.pipedrive).total()) == (0, LEADS), again.told
+    assert site.run().exit_code == 0
+    assert writes(site.pipedrive).total() == LEADS
     titles = desire(site, list(titles), "Newer")
-    assert site.command("run").code == 0
+    assert site.run().exit_code == 0
     assert_titles(site, titles)
     assert set(site.outcomes_of_patches()) == {1}
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -15,7 +14,9 @@ import pytest
 from connector import LeadSyncError
 from connector.attempt import MAYBE_LATER
 from tests.conftest import NewSite
-from tests.harness import Ended, Row, Site, ended_at_last, finish, wait_until, writes
+from tests.harness import Ended, Row, Site, ended_at_last, finish, serving, wait_until, writes
+
+pytestmark = pytest.mark.xdist_group("stopped")
 
 WRONG_ROUTE = {"success": False, "error": "Unknown method ."}
 SCOPE = {"success": False, "error": "Scope and URL mismatch"}
@@ -147,10 +148,8 @@ def listener(heard: list[str]) -> Iterator[str]:
         def log_message(self, format: str, *values: Any) -> None:  # noqa: A002
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Listen) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/api/v1/leads"
-        server.shutdown()
+    with serving(Listen) as url:
+        yield f"{url}/api/v1/leads"
 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 302), ("PATCH", 307)])

@@ -14,6 +14,8 @@ from connector.pipedrive.errors import Interrupted
 from connector.pipedrive.limits import FIRST_BURST, WINDOW_SECONDS, Limiter, number
 
 PATIENCE_SECONDS = 20.0
+SHORTLY = 1.0
+"""Seconds in which turns that are free have been taken, and none that are not."""
 BURST = 4
 
 
@@ -51,7 +53,7 @@ def test_never_more_than_the_burst_within_a_window() -> None:
 
 @pytest.mark.parametrize(("fixed", "told"), [(BURST, 100), (100, BURST), (BURST, None)])
 def test_the_smaller_of_what_is_set_and_what_is_told(fixed: int, told: int | None) -> None:
-    with stopped_in_time(0.2) as stop, ExitStack() as open_turns:
+    with stopped_in_time(SHORTLY) as stop, ExitStack() as open_turns:
         limiter = Limiter(stop, fixed)
         limiter.observe({"x-ratelimit-limit": str(told)} if told else {})
         for _ in range(BURST):
@@ -76,7 +78,7 @@ def test_without_a_told_limit_there_is_none() -> None:
 
 
 def test_before_the_first_answer_the_smallest_plan_counts() -> None:
-    with stopped_in_time(0.2) as stop, ExitStack() as open_turns:
+    with stopped_in_time(SHORTLY) as stop, ExitStack() as open_turns:
         limiter = Limiter(stop)
         for _ in range(FIRST_BURST):
             open_turns.enter_context(limiter.turn())
@@ -85,7 +87,7 @@ def test_before_the_first_answer_the_smallest_plan_counts() -> None:
 
 
 def test_an_answer_without_the_header_does_not_lift_a_limit_once_told() -> None:
-    with stopped_in_time(0.2) as stop, ExitStack() as open_turns:
+    with stopped_in_time(SHORTLY) as stop, ExitStack() as open_turns:
         limiter = Limiter(stop)
         limiter.observe({"x-ratelimit-limit": "1"})
         limiter.observe({})
@@ -124,13 +126,13 @@ def test_a_shorter_pause_does_not_cut_a_longer_one_short() -> None:
 def test_the_wait_is_told_to_the_caller() -> None:
     with stopped_in_time() as stop:
         limiter = Limiter(stop, 100)
-        limiter.pause(0.2)
+        limiter.pause(1.0)
         with limiter.turn() as waited:
             assert waited >= 0.1
 
 
 def test_a_stop_ends_a_long_pause_for_all() -> None:
-    with stopped_in_time(0.2) as stop:
+    with stopped_in_time(SHORTLY) as stop:
         limiter = Limiter(stop, 100)
         limiter.pause(600)
         with ThreadPoolExecutor(4) as pool:
@@ -153,7 +155,7 @@ def test_use_by_others_pauses_until_the_window_resets() -> None:
 
 
 def test_use_by_others_without_a_reset_pauses_for_a_window() -> None:
-    with stopped_in_time(0.3) as stop:
+    with stopped_in_time(SHORTLY) as stop:
         limiter = Limiter(stop)
         limiter.observe({"x-ratelimit-limit": "40", "x-ratelimit-remaining": "0"})
         with pytest.raises(Interrupted):
