@@ -30,7 +30,8 @@ def normal(text: str) -> str:
     """Return the walk with what differs from one time to the next replaced by words."""
     names: dict[str, str] = {}
     text = RUN_ID.sub(lambda found: names.setdefault(found[0], f"id{len(names)}"), text)
-    text = re.sub(r"in \d+\.\d s", "in N s", text)
+    text = re.sub(r"(in|took) \d+\.\d s", "in N s", text)
+    text = re.sub(r"\d+ left today", "N left today", text)
     return re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?", "TIME", text)
 
 
