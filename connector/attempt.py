@@ -98,7 +98,9 @@ class Attempt:
         lead = self._send()
         if shows(self._patch.body, lead, self._fields):
             return self._outcome("applied", lead=lead)
-        return self._outcome("ignored", _ignored(self._patch, lead, self._fields), lead=lead)
+        later = MAYBE_LATER if self._unanswered else ""
+        reason = f"{_ignored(self._patch, lead, self._fields)}{later}"
+        return self._outcome("ignored", reason, lead=lead)
 
     def _read_back(self, doubt: InDoubt) -> dict[str, Any]:
         try:
@@ -140,7 +142,8 @@ class Attempt:
         try:
             lead = self._client.lead(self._patch.lead_id, self._usage)
         except PipedriveError:
-            return self.failed(error)
+            reason = f"{error}; the lead cannot be read, so it may be in effect"
+            return self._outcome("failed", reason, error=error)
         if shows(self._patch.body, lead, self._fields):
             return self._outcome("confirmed", f"in effect, though refused: {error}", lead=lead)
         if lead.get("is_archived") is True:

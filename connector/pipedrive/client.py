@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ import orjson
 import requests
 from requests.auth import AuthBase
 
+from connector.pipedrive.bounded import BoundedAdapter
 from connector.pipedrive.budget import Budget
 from connector.pipedrive.errors import (
     AccountError,
@@ -35,6 +35,8 @@ Found = TypeVar("Found")
 
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 CONNECT_SECONDS = 10.0
+LONGEST_ANSWER = 4
+"""So many times the longest silence an answer may take to be there whole."""
 READING = {"Accept": "application/json"}
 WRITING = READING | {"Content-Type": "application/json"}
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -226,7 +228,7 @@ class Pipedrive:
             )
             sending = {"timeout": self._timeout, "allow_redirects": False, **self._environment}
             with self._session().send(request.prepare(), **sending) as response:
-                body = _bounded_body(response, 4 * self._timeout[1])
+                body = _bounded_body(response)
         except requests.RequestException as error:
             # Only the kind of error is passed on: its request carries the token.
             host = urlsplit(self._root).hostname
@@ -242,6 +244,9 @@ class Pipedrive:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
+            adapter = BoundedAdapter(LONGEST_ANSWER * self._timeout[1])
+            session.mount("https://", adapter)
+            session.mount("http://", adapter)
         return session
 
 
@@ -254,13 +259,13 @@ def _environment(url: str) -> dict[str, Any]:
     return {**found, "proxies": {}} if urlsplit(url).hostname in LOOPBACK else {**found}
 
 
-def _bounded_body(response: requests.Response, seconds: float) -> bytes:
+def _bounded_body(response: requests.Response) -> bytes:
     parts: list[bytes] = []
-    size, until = 0, time.monotonic() + seconds
+    size = 0
     for part in response.iter_content(1024 * 1024):
         size += len(part)
-        if size > LARGEST_ANSWER_BYTES or time.monotonic() > until:
-            raise InDoubt(f"an answer of more than {LARGEST_ANSWER_BYTES >> 20} MiB or {seconds} s")
+        if size > LARGEST_ANSWER_BYTES:
+            raise InDoubt(f"an answer of more than {LARGEST_ANSWER_BYTES >> 20} MiB")
         parts.append(part)
     return b"".join(parts)
 

@@ -15,14 +15,7 @@ from tests.harness import Site, wait_until
 
 LEADS = 6
 SETTINGS = {"timeout_seconds": 0.5, "workers": 4}
-BOUNDED = ("small chunks",)
-FORM = pytest.mark.parametrize(
-    "form",
-    [
-        form if form in BOUNDED else pytest.param(form, marks=pytest.mark.xfail(reason="unbounded"))
-        for form in FORMS
-    ],
-)
+FORM = pytest.mark.parametrize("form", FORMS)
 NO_LEAD = Raw(b'{"success": true, "data": null}')
 
 

@@ -247,11 +247,6 @@ LIES: Mapping[str, tuple[Fault, ...]] = {
         {"kind": "ignore", "method": "PATCH"},
     ),
 }
-DENIED: Mapping[str, str] = {
-    "400 but written, then 403 to the look": "failed does not say that it may be in effect",
-    "written only after the silence, then ignored": "ignored does not say that it may be in effect",
-}
-"""What is not held yet, and why."""
 
 
 @pytest.fixture(scope="module")
@@ -272,13 +267,7 @@ def lied_to(new_site: NewSite) -> tuple[Site, dict[str, str]]:
 
 
 @pytest.mark.xdist_group("lies")
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=DENIED[name])) if name in DENIED else name
-        for name in LIES
-    ],
-)
+@pytest.mark.parametrize("name", LIES)
 def test_a_write_that_took_effect_is_never_denied(
     lied_to: tuple[Site, dict[str, str]], name: str
 ) -> None:
@@ -288,7 +277,6 @@ def test_a_write_that_took_effect_is_never_denied(
     assert entry.writes == 1
 
 
-@pytest.mark.xfail(reason="deferred, though a send had no answer")
 def test_a_write_after_the_silence_is_not_denied_by_a_spent_budget(site: Site) -> None:
     [lead] = new_leads(site, 1)
     site.desire_titles({lead: "New"})
