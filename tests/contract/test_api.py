@@ -21,9 +21,6 @@ from tests.contract.account import Account, Body, Lead, set_keys
 from tests.contract.conftest import Shown
 from tests.contract.probes import PROBES, Probe, first_of, some_id, some_options
 
-pytestmark = pytest.mark.xdist_group("account")
-"""A real account has one lead for all tests, so no two may use it at once."""
-
 TEXT = ("Contract test – “ümläut” 1",)
 SAMPLES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("varchar", "varchar_auto", "text"), TEXT),

@@ -32,12 +32,9 @@ from tests.contract.everything import CASES, COLUMNS, DIFFERENT, SAME, put_leads
 from tests.contract.exchanges import recorded
 from tests.harness import lead_id
 
-pytestmark = [
-    pytest.mark.skipif(
-        not DESCRIPTION.exists(), reason=f"{DESCRIPTION.name} is not beside the checkout"
-    ),
-    pytest.mark.xdist_group("openapi"),
-]
+pytestmark = pytest.mark.skipif(
+    not DESCRIPTION.exists(), reason=f"{DESCRIPTION.name} is not beside the checkout"
+)
 
 GONE = lead_id("deleted")
 ARCHIVED = lead_id("archived")

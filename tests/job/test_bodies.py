@@ -30,8 +30,6 @@ from tests.job.leads import (
     put_leads,
 )
 
-pytestmark = pytest.mark.xdist_group("bodies")
-
 COLUMNS = {
     "lead_id": "UUID",
     "title": "VARCHAR",

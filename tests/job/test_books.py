@@ -16,8 +16,6 @@ from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site
 from tests.job.leads import SCORE
 
-pytestmark = pytest.mark.xdist_group("books")
-
 
 @dataclass(frozen=True)
 class Seen:

@@ -15,8 +15,6 @@ from tests.conftest import NewSite
 from tests.harness import Site, bodies, wire
 from tests.job.leads import COLD, FULL_LEAD, HOT, NOTES, SCORE, WARM, Case, put_leads
 
-pytestmark = pytest.mark.xdist_group("columns")
-
 
 @dataclass(frozen=True)
 class Seen:

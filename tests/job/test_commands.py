@@ -10,8 +10,6 @@ import pytest
 from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site, bodies, lead_id, writes
 
-pytestmark = pytest.mark.xdist_group("commands")
-
 BEFORE: Row = {"title": "Old title", "value": {"amount": 7, "currency": "EUR"}, "was_seen": True}
 COLUMNS = {
     "lead_id": "VARCHAR",

@@ -12,8 +12,6 @@ from connector.summary import Summary
 from tests.conftest import NewSite
 from tests.harness import Row, Site, lead_id, writes
 
-pytestmark = pytest.mark.xdist_group("retries")
-
 BURST = {"x-ratelimit-limit": "40", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"}
 ATTEMPTS = 3
 TIMEOUT_SECONDS = 3.0

@@ -16,8 +16,6 @@ from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site, bodies, lead_id, wait_until, wire
 from tests.job.leads import SCORE
 
-pytestmark = pytest.mark.xdist_group("statuses")
-
 COLUMNS = {
     "lead_id": "VARCHAR",
     "title": "VARCHAR",

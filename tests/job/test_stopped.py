@@ -16,8 +16,6 @@ from connector.attempt import MAYBE_LATER
 from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site, ended_at_last, finish, serving, wait_until, writes
 
-pytestmark = pytest.mark.xdist_group("stopped")
-
 WRONG_ROUTE = {"success": False, "error": "Unknown method ."}
 SCOPE = {"success": False, "error": "Scope and URL mismatch"}
 ENDINGS: dict[str, Mapping[str, Any]] = {
