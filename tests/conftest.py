@@ -23,13 +23,20 @@ TOGETHER = (
     "tests/contract/test_api.py",  # a real account has one lead for all of them
     "tests/contract/test_openapi.py",
     "tests/faults/test_every_call.py::test_a_write_that_took_effect_is_never_denied",
+    "tests/job/test_apply.py",
+    "tests/job/test_audit.py",
     "tests/job/test_bodies.py",
     "tests/job/test_books.py",
     "tests/job/test_columns.py",
     "tests/job/test_commands.py",
+    "tests/job/test_conflicts.py",
+    "tests/job/test_guards.py",
     "tests/job/test_retries.py",
+    "tests/job/test_revert.py",
+    "tests/job/test_run_results.py",
     "tests/job/test_statuses.py",
     "tests/job/test_stopped.py",
+    "tests/snapshots",
 )
 """How the ids of tests begin that share a run."""
 

@@ -266,7 +266,6 @@ def lied_to(new_site: NewSite) -> tuple[Site, dict[str, str]]:
     return site, leads
 
 
-@pytest.mark.xdist_group("lies")
 @pytest.mark.parametrize("name", LIES)
 def test_a_write_that_took_effect_is_never_denied(
     lied_to: tuple[Site, dict[str, str]], name: str
