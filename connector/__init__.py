@@ -1,8 +1,8 @@
 """lead-sync: make Pipedrive's leads say what the warehouse says.
 
-`run` is the job, `plan` the same without sending; `apply` sends a stored plan, `revert` takes a
-run back; `pipedrive_leads` is the dlt source for reading alone. They are loaded on first use, so
-that the local Pipedrive starts without dlt.
+`run` is the job, `plan` the same without sending; `apply` sends a stored plan; `revert` takes a
+run back, `plan_revert` only plans that; `pipedrive_leads` is the dlt source for reading alone. They
+are loaded on first use, so that the local Pipedrive starts without dlt.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from connector.values import parse_age
 
 
 def admit(job: Job, plan_id: str) -> list[str]:
-    """Sees to it that a stored plan may be applied; returns the leads that are left to do.
+    """Makes a stored plan the one that the job applies; returns the leads that are left to do.
 
     Raises:
         PlanError: It must not be applied, and why.

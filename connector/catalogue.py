@@ -28,11 +28,7 @@ def columns_for(
         ConfigError: A rule in config names no field.
     """
     columns = warehouse.columns()
-    if columns.get(CHANGES, "").startswith("STRUCT"):
-        raise DesiredTableError(
-            "the column changes is a STRUCT, in which every row has every key, so that each would "
-            "be cleared; make it JSON"
-        )
+    _refuse_struct(columns)
     renamed = settings.columns
     names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
     if CHANGES in columns:
@@ -49,6 +45,14 @@ def columns_for(
         only=only,
     )
     return mapped, {field.key: field for field in fields}
+
+
+def _refuse_struct(columns: Mapping[str, str]) -> None:
+    if columns.get(CHANGES, "").startswith("STRUCT"):
+        raise DesiredTableError(
+            "the column changes is a STRUCT, in which every row has every key, so that each would "
+            "be cleared; make it JSON"
+        )
 
 
 def read_fields(client: Pipedrive, names: Mapping[str, str]) -> list[Field]:

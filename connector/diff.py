@@ -121,9 +121,7 @@ def decide(
         conflicts = tuple(conflicts_of(change.body, desired.fields, columns, edits))
         if conflicts and (stops_lead(conflicts, columns) or len(conflicts) == len(change.body)):
             return conflicting(lead_id, conflicts)
-        change = change.without(one.field.key for one in conflicts)
-        keep_person_or_organization(change.body, current)
-        _keep_currency_with_amount(desired, change.body, current)
+        change = _less_kept(change, conflicts, desired, current)
     except RowRejected as error:
         return Settled(lead_id, "rejected", str(error), error.rows)
     decision = planned(lead_id, change, current, conflicts, desired.fields, unarchive=unarchive)
@@ -164,7 +162,7 @@ def planned(
     *,
     unarchive: bool,
 ) -> Decision:
-    """Returns what a change comes to: nothing, one PATCH, or two where it un-archives."""
+    """Returns what a change comes to: nothing, one PATCH, two where it un-archives, or why none."""
     if not change.body:
         return Unchanged(lead_id)
     if not current.get("is_archived"):
@@ -216,6 +214,15 @@ def keep_person_or_organization(body: Mapping[str, Any], current: Lead) -> None:
 def unknown_field(key: str) -> Field:
     """A field of an earlier plan that the account's definitions no longer hold."""
     return Field(key, key, KINDS["text"])
+
+
+def _less_kept(
+    change: Change, conflicts: Iterable[Conflict], desired: Desired, current: Lead
+) -> Change:
+    left = change.without(one.field.key for one in conflicts)
+    keep_person_or_organization(left.body, current)
+    _keep_currency_with_amount(desired, left.body, current)
+    return left
 
 
 def _complete(field: Field, wanted: Normal, have: Normal, desired: Desired) -> Normal:

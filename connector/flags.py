@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""What several commands share: an option for each guard, and `--run-results`."""
 
 from __future__ import annotations
 
@@ -96,10 +96,7 @@ def _results(path: Path | None, command: str) -> Iterator[Callable[[Mapping[str,
         raise _unwritable(path, error) from None
 
     def write(run: Mapping[str, Any], code: int) -> None:
-        named = {"format": 1, "version": package_version(), "command": command}
-        seconds = round((pendulum.now("UTC") - began).total_seconds(), 2)
-        times = {"started_at": began.isoformat(), "seconds": seconds}
-        document = {**named, **times, **run, "command": command, "exit_code": code}
+        document = _document(command, began, run, code)
         try:
             file.write(json.dumps(document, indent=2, default=str) + "\n")
             file.flush()
@@ -111,6 +108,16 @@ def _results(path: Path | None, command: str) -> Iterator[Callable[[Mapping[str,
     finally:
         with suppress(OSError):  # of what was told already when it was written
             file.close()
+
+
+def _document(
+    command: str, began: pendulum.DateTime, run: Mapping[str, Any], code: int
+) -> dict[str, Any]:
+    """Returns the results as JSON types; what the run tells of itself wins."""
+    named = {"format": 1, "version": package_version(), "command": command}
+    seconds = round((pendulum.now("UTC") - began).total_seconds(), 2)
+    times = {"started_at": began.isoformat(), "seconds": seconds}
+    return {**named, **times, **run, "command": command, "exit_code": code}
 
 
 def _unwritable(path: Path, error: OSError) -> LeadSyncError:

@@ -6,8 +6,8 @@ import getpass
 import logging
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from connector import stored
 from connector.diff import unknown_field
@@ -15,16 +15,11 @@ from connector.errors import GuardTripped
 from connector.fields import Field
 from connector.guards import GUARDS, PlanSize, Trip, cleared_keys, measure, tripped
 from connector.job import Job
-from connector.rows import Patch
+from connector.rows import Patch, patches_by_lead
 from connector.settings import load_settings
 from connector.tables import Row
 
 log = logging.getLogger(__name__)
-
-
-def by_lead(patches: Iterable[Patch]) -> Iterator[list[Patch]]:
-    """Groups patches that come in the order of sending."""
-    return (list(group) for _, group in groupby(patches, lambda patch: patch.lead_id))
 
 
 def guard(job: Job, fields: Mapping[str, Field]) -> None:
@@ -33,8 +28,8 @@ def guard(job: Job, fields: Mapping[str, Field]) -> None:
     Raises:
         GuardTripped: It does not; the message has each guard and the flag that accepts it.
     """
-    unfinished = job.warehouse.unfinished(job.lead, job.stored_plan)
-    message = judge(job, fields, islice(by_lead(unfinished), job.limit))
+    unfinished = stored.unfinished(job.warehouse, job.lead, job.stored_plan)
+    message = judge(job, fields, islice(patches_by_lead(unfinished), job.limit))
     if message:
         raise GuardTripped(message)
 
@@ -116,7 +111,7 @@ def _by_whom() -> Row:
 
 
 def _sample(job: Job, patch: Patch, fields: Mapping[str, Field]) -> str:
-    lead, _ = job.warehouse.mirrored(patch.lead_id) or ({}, None)
+    lead, _ = stored.mirrored(job.warehouse, patch.lead_id) or ({}, None)
     shown = [fields.get(key) or unknown_field(key) for key in cleared_keys(patch.body)]
     losses = ", ".join(f"{one.name} {one.show(patch.before.get(one.key))}" for one in shown)
     return f"{lead.get('title')} ({patch.lead_id}), which would lose {losses}"

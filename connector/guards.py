@@ -189,17 +189,18 @@ def _clear_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
             f"{size.cleared} of {size.compared} leads would lose a value, "
             f"more than {' and '.join(filter(None, bounds))}"
         )
-        percent = 100 * size.cleared / max(size.compared, 1)
-        if most is not None:
-            flag = f"--max-clears {size.cleared}"
-            yield Trip("max_clears", size.cleared, most, text, flag)
-        elif share is not None:
-            flag = f"--max-clears-percent {_accepting(percent)}"
-            if flag.endswith(
-                OFF
-            ):  # then the usual count would stand alone, and stop the plan again
-                flag = f"--max-clears {size.cleared}"
-            yield Trip("max_clears_percent", percent, share, text, flag)
+        yield _clear_trip(size, most, share, text)
+
+
+def _clear_trip(size: PlanSize, most: int | None, share: float | None, text: str) -> Trip:
+    accept = f"--max-clears {size.cleared}"
+    if most is not None:
+        return Trip("max_clears", size.cleared, most, text, accept)
+    percent = 100 * size.cleared / max(size.compared, 1)
+    accepted = _accepting(percent)
+    # Were the share off, the usual count would stand alone, and stop the plan again.
+    accept = accept if accepted == OFF else f"--max-clears-percent {accepted}"
+    return Trip("max_clears_percent", percent, share or 0, text, accept)
 
 
 def _over(count: int, percent: float, of: int) -> bool:

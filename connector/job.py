@@ -1,4 +1,4 @@
-"""What the steps of one run share: its locks, its connections, its counts and its record."""
+"""What the steps of one run share: its locks, its connections and its counts."""
 
 from __future__ import annotations
 
@@ -16,27 +16,15 @@ from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from connector.destination import make_pipeline, sweep, working_folder
-from connector.errors import (
-    AccountError,
-    ConfigError,
-    GuardTripped,
-    LeadSyncError,
-    WarehouseError,
-)
+from connector.errors import ConfigError, LeadSyncError, WarehouseError
 from connector.known import Known
 from connector.lock import hold, stop_after, stop_on_signal
 from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import Pipedrive
-from connector.pipedrive.errors import (
-    BudgetSpent,
-    Interrupted,
-    PipedriveError,
-    RateLimited,
-    TooManyFailures,
-)
-from connector.records import new_id, run_row
+from connector.pipedrive.errors import PipedriveError
+from connector.records import new_id
 from connector.settings import Settings, load_settings
-from connector.source import Marked, batches, into
+from connector.source import Marked, batches
 from connector.summary import State, Summary, Tally, every_status
 from connector.tables import Row
 from connector.values import parse_uuid
@@ -239,52 +227,6 @@ def make_client(settings: Settings) -> Pipedrive:
         burst=settings.burst_limit or None,
         budget=Budget(settings.token_budget or None, settings.token_reserve),
     )
-
-
-@contextmanager
-def recorded(job: Job) -> Iterator[None]:
-    """Writes to `sync_runs` how the run ended, however it ends.
-
-    A guard, a spent budget or a request to stop ends a run early, which is no error.
-
-    Raises:
-        AccountError: Pipedrive cannot be used.
-        LeadSyncError: Anything else that stopped the run.
-    """
-    try:
-        yield
-        _end(job, "done", job.message)
-    except (BudgetSpent, RateLimited, Interrupted, TooManyFailures, GuardTripped) as error:
-        _end(job, "stopped", str(error))
-    except PipedriveError as error:
-        _end(job, "failed", str(error))
-        failed = AccountError(_told(job, error))
-        failed.run = job.summary().as_dict()
-        raise failed from None
-    except BaseException as error:
-        job.client.stop.set()
-        _end_if_possible(job, str(error) if isinstance(error, LeadSyncError) else repr(error))
-        if isinstance(error, LeadSyncError):
-            error.run = job.summary().as_dict()
-        raise
-
-
-def _end(job: Job, state: State, message: str) -> None:
-    job.state, job.message, job.finished_at = state, message, pendulum.now("UTC")
-    job.load(into("sync_runs", [run_row(job.summary(), job.desired_table)]))
-
-
-def _end_if_possible(job: Job, message: str) -> None:
-    """After a failed load the next one may fail as well; the first error is the one to tell."""
-    try:
-        _end(job, "failed", message)
-    except LeadSyncError:
-        return
-
-
-def _told(job: Job, error: PipedriveError) -> str:
-    counted = ", ".join(f"{count} {status}" for status, count in job.tally.statuses.items())
-    return f"{error}; {counted}: see lead_outcomes of run {job.run_id}" if counted else str(error)
 
 
 def _raise_cause(error: PipelineStepFailed) -> NoReturn:

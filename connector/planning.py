@@ -55,7 +55,7 @@ def plan_undo(
     return _load_plan(job, decisions, sys.maxsize)
 
 
-def show_plan(job: Job, settled: Iterable[Settled], fields: Iterable[Field], show: Show) -> None:
+def tell_plan(job: Job, settled: Iterable[Settled], fields: Iterable[Field], show: Show) -> None:
     """Passes on every patch of the plan with its fields, then what gets none, by its status."""
     named = {field.key: field for field in fields}
     for patch, title in stored.planned(job.warehouse, job.plan_id):

@@ -57,7 +57,7 @@ def _looked_up_row(job: Job, found: Found) -> tables.Row | None:
 
 
 def _gone_row(job: Job, lead_id: str) -> tables.Row:
-    record, gone_at = job.warehouse.mirrored(lead_id) or ({"id": lead_id}, None)
+    record, gone_at = stored.mirrored(job.warehouse, lead_id) or ({"id": lead_id}, None)
     return tables.gone_row(record, pendulum.now("UTC"), job.run_id, gone_at)
 
 

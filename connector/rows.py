@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, groupby
 from typing import Any
@@ -107,6 +107,11 @@ def by_lead(rows: Iterator[dict[str, Any]]) -> Iterator[Comparison]:
             [_marked_patch(row) for row in marked.values()],
             _written(first.get(f"{MARK}written")),
         )
+
+
+def patches_by_lead(patches: Iterable[Patch]) -> Iterator[list[Patch]]:
+    """Groups patches that come in the order of sending."""
+    return (list(group) for _, group in groupby(patches, lambda patch: patch.lead_id))
 
 
 def _written(bodies: str | None) -> dict[str, Any]:

@@ -6,14 +6,15 @@ import logging
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
+from connector import stored
 from connector.breaker import Breaker
 from connector.fields import Field
-from connector.guarding import by_lead
 from connector.job import Job
 from connector.outcome import Outcome
 from connector.pipedrive.errors import Interrupted
 from connector.records import outcome_row
 from connector.refresh import mirror_row
+from connector.rows import patches_by_lead
 from connector.sender import Sender, send_in_chunks
 from connector.source import Marked, into
 
@@ -31,7 +32,7 @@ def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
     settings = job.settings
     breaker = Breaker(settings.breaker_failures, settings.breaker_percent)
     sender = Sender(job.client, fields, breaker)
-    leads = by_lead(job.warehouse.unfinished(job.lead, job.stored_plan))
+    leads = patches_by_lead(stored.unfinished(job.warehouse, job.lead, job.stored_plan))
     chunks = send_in_chunks(
         islice(leads, job.limit),
         sender.send_lead,
@@ -41,7 +42,7 @@ def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
     sent = 0
     job.progress("apply", sent, job.tally.planned)
     for outcomes in chunks:
-        job.load(counted(job, outcomes))
+        job.load(tallied(job, outcomes))
         sent += len(outcomes)
         job.progress("apply", sent, job.tally.planned)
         log.info("%d patches done", sent)
@@ -51,8 +52,8 @@ def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
         raise Interrupted("asked to stop, by a signal or by max_seconds")
 
 
-def counted(job: Job, outcomes: list[Outcome]) -> Iterator[Marked]:
-    """Counts outcomes and yields their rows, and the mirror's rows of their leads."""
+def tallied(job: Job, outcomes: list[Outcome]) -> Iterator[Marked]:
+    """Tallies outcomes and yields their rows, and the mirror's rows of their leads."""
     job.tally.statuses.update(outcome.status for outcome in outcomes)
     yield from into("lead_outcomes", [outcome_row(job.run_id, one) for one in outcomes])
     leads = {one.patch.lead_id: row for one in outcomes if (row := mirror_row(job, one))}

@@ -12,13 +12,14 @@ from connector.columns import Columns, field_key, names_of
 from connector.diff import Settled
 from connector.errors import DesiredTableError
 from connector.fields import Field, base_key
-from connector.guarding import by_lead, judge
+from connector.guarding import judge
 from connector.job import Job
-from connector.planning import Show, show_plan
+from connector.planning import Show, tell_plan
 from connector.reconcile import settle_interrupted, settle_planned, unreadable
 from connector.records import run_row
 from connector.refresh import listed_leads, looked_up_leads
-from connector.sending import counted
+from connector.rows import patches_by_lead
+from connector.sending import tallied
 from connector.source import Marked, empty_tables, into
 
 log = logging.getLogger(__name__)
@@ -89,13 +90,13 @@ def reconcile(job: Job, columns: Columns, fields: Mapping[str, Field]) -> None:
             trouble = job.unreadable.get(one.lead_id or "")
             if trouble:
                 why = f"interrupted, and the lead cannot be read, so it may be in effect: {trouble}"
-                yield from counted(job, unreadable(one, why))
+                yield from tallied(job, unreadable(one, why))
             else:
                 outcomes = settle_interrupted(one, columns, fields, unarchive=unarchive)
-                yield from counted(job, outcomes)
+                yield from tallied(job, outcomes)
 
     job.load(settled())
-    job.tally.planned = job.warehouse.count_unfinished(job.lead)
+    job.tally.planned = stored.count_unfinished(job.warehouse, job.lead)
     if job.limit is not None:
         job.tally.planned = min(job.tally.planned, job.limit)
 
@@ -112,16 +113,15 @@ def hold_against_leads(job: Job, fields: Mapping[str, Field]) -> None:
     def settled() -> Iterator[Marked]:
         for found in stored.planned_leads(job.warehouse, job.plan_id, job.run_id):
             trouble = job.unreadable.get(found.lead_id or "")
-            why = f"not sent by this run, as the lead cannot be read: {trouble}"
-            yield from counted(
-                job,
-                unreadable(found, why)
-                if trouble
-                else settle_planned(found, fields, interrupted=job.resumes),
-            )
+            if trouble:
+                why = f"not sent by this run, as the lead cannot be read: {trouble}"
+                yield from tallied(job, unreadable(found, why))
+            else:
+                outcomes = settle_planned(found, fields, interrupted=job.resumes)
+                yield from tallied(job, outcomes)
 
     job.load(settled())
-    job.tally.planned = job.warehouse.count_unfinished(None, job.plan_id)
+    job.tally.planned = stored.count_unfinished(job.warehouse, None, job.plan_id)
 
 
 def finish_plan(
@@ -134,10 +134,10 @@ def finish_plan(
     """Judges a plan that is not sent now, and shows it with the names that people know."""
     if job.reverts is None:
         patches = (patch for patch, _ in stored.planned(job.warehouse, job.plan_id))
-        verdict = judge(job, fields, by_lead(patches))
+        verdict = judge(job, fields, patches_by_lead(patches))
         job.message = f"a run would stop here: {verdict}" if verdict else ""
     if show:
-        show_plan(job, settled, read_names(job.client, fields.values(), shown), show)
+        tell_plan(job, settled, read_names(job.client, fields.values(), shown), show)
 
 
 def only_keys(job: Job, fields: Mapping[str, Field]) -> set[str]:

@@ -1,13 +1,14 @@
-"""What earlier runs stored: their plans, what they sent, and how they ended."""
+"""What runs have stored: leads, plans, what was sent, and how each run ended."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from connector.rows import MARK, Comparison, Patch, document_of, patch_of
 from connector.tables import SYNC_RUNS, Row
-from connector.warehouse import Warehouse
+from connector.warehouse import FETCH, Warehouse, matching
 
 NOT_GUARDED = "(tripped IS NULL OR CAST(tripped AS VARCHAR) = '[]')"
 
@@ -27,8 +28,8 @@ def runs(warehouse: Warehouse, run_id: str | None = None, limit: int = 20) -> li
     """Returns the latest runs, newest first, or one run; each with the leads of its plan."""
     where, args = ("WHERE run_id = %s", [run_id]) if run_id else ("", [])
     found = _runs(warehouse, f"{where} ORDER BY started_at DESC LIMIT {limit}", *args)
-    planned = _planned_leads(warehouse, [row["plan_id"] for row in found]) if found else {}
-    return [{**row, "planned": planned.get(row["plan_id"], 0)} for row in found]
+    leads = _planned_leads(warehouse, [row["plan_id"] for row in found]) if found else {}
+    return [{**row, "planned": leads.get(row["plan_id"], 0)} for row in found]
 
 
 def _planned_leads(warehouse: Warehouse, plan_ids: list[str]) -> dict[str, int]:
@@ -87,6 +88,43 @@ def read_by(warehouse: Warehouse, run_id: str) -> Iterator[str]:
     return (row["id"] for row in warehouse.query(sql, run_id))
 
 
+def mirrored(warehouse: Warehouse, lead_id: str) -> tuple[dict[str, Any], datetime | None] | None:
+    """Returns a lead as it was last read, in any run, and since when it is known as gone."""
+    sql = f"SELECT record, gone_at FROM {warehouse.table('leads')} WHERE id = %s"
+    rows = warehouse.query(sql, lead_id)
+    return next(((document_of(row["record"]), row["gone_at"]) for row in rows), None)
+
+
+def unfinished(
+    warehouse: Warehouse, lead: str | None, plan_id: str | None = None
+) -> Iterator[Patch]:
+    """Yields released patches without an outcome, in the order in which to send them.
+
+    Args:
+        warehouse: Where they are.
+        lead: Only those of this lead.
+        plan_id: Only those of this plan.
+    """
+    which, args = matching("u", lead_id=lead, plan_id=plan_id)
+    last: str | None = ""
+    while last is not None:
+        sql = (
+            f"SELECT * FROM (SELECT * FROM {warehouse.unfinished_patches} u {which}) p "
+            f"WHERE p.patch_id > %s ORDER BY p.patch_id LIMIT {FETCH}"
+        )
+        page = [patch_of(row) for row in warehouse.query(sql, *args, last)]
+        yield from page
+        last = page[-1].patch_id if len(page) == FETCH else None
+
+
+def count_unfinished(warehouse: Warehouse, lead: str | None, plan_id: str | None = None) -> int:
+    """Returns how many leads have released patches without an outcome."""
+    which, args = matching("u", lead_id=lead, plan_id=plan_id)
+    sql = f"SELECT count(DISTINCT u.lead_id) AS n FROM {warehouse.unfinished_patches} u {which}"
+    [row] = warehouse.query(sql, *args)
+    return int(row["n"])
+
+
 def planned_leads(warehouse: Warehouse, plan_id: str, run_id: str) -> Iterator[Comparison]:
     """Yields the leads of a plan's unfinished patches, as this run has read them."""
     return warehouse.compare(
@@ -105,25 +143,24 @@ def sent_leads(
     warehouse: Warehouse, sent_by: str, run_id: str, lead: str | None
 ) -> Iterator[Comparison]:
     """Yields the leads that an earlier run has sent something to, as this run has read them."""
-    only, args = ("AND o.lead_id = %s", [lead]) if lead else ("", [])
+    which, args = matching("o", run_id=sent_by, lead_id=lead)
     return warehouse.compare(
         f"SELECT o.lead_id AS {MARK}lead, NULL AS lead_id, m.record AS {MARK}record, "
         f"o.patch_id AS {MARK}patch_id, o.plan_id AS {MARK}plan_id, o.body AS {MARK}body, "
         f"o.before AS {MARK}before, NULL AS {MARK}digest "
         f"FROM {_sent(warehouse)} o LEFT JOIN {warehouse.table('leads')} m "
         "ON m.id = o.lead_id AND m.read_by = %s AND m.gone_at IS NULL "
-        f"WHERE o.run_id = %s {only} ORDER BY o.lead_id, o.patch_id",
+        f"{which} ORDER BY o.lead_id, o.patch_id",
         run_id,
-        sent_by,
         *args,
     )
 
 
 def sent_lead_ids(warehouse: Warehouse, sent_by: str, lead: str | None) -> list[str]:
     """Returns the leads that an earlier run has sent something to."""
-    only, args = ("AND o.lead_id = %s", [lead]) if lead else ("", [])
-    sql = f"SELECT DISTINCT o.lead_id FROM {_sent(warehouse)} o WHERE o.run_id = %s {only}"
-    return [row["lead_id"] for row in warehouse.query(sql, sent_by, *args)]
+    which, args = matching("o", run_id=sent_by, lead_id=lead)
+    sql = f"SELECT DISTINCT o.lead_id FROM {_sent(warehouse)} o {which}"
+    return [row["lead_id"] for row in warehouse.query(sql, *args)]
 
 
 def sent_keys(warehouse: Warehouse, sent_by: str) -> set[str]:

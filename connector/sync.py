@@ -8,8 +8,9 @@ from typing import Any
 from connector import stored
 from connector.admission import admit, admit_revert
 from connector.diff import Settled
+from connector.ending import recorded
 from connector.guarding import guard
-from connector.job import Progress, Scope, open_job, recorded, silent
+from connector.job import Progress, Scope, open_job, silent
 from connector.planning import Show, plan_changes, plan_undo, record_settled
 from connector.refresh import read_leads
 from connector.sending import apply_changes
@@ -184,6 +185,12 @@ def apply_revert(
     made: Summary, settled: Sequence[Settled], *, progress: Progress = silent, **settings: Any
 ) -> Summary:
     """Applies what `plan_revert` has made, and records what stays as it is.
+
+    Args:
+        made: The plan.
+        settled: The leads, or their fields, that it leaves alone, as it has shown them.
+        progress: Told how far it is.
+        **settings: Settings that win over dlt's configuration.
 
     Raises:
         LeadSyncError: The run could not go on.

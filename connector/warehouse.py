@@ -1,4 +1,4 @@
-"""What a run reads from the warehouse: plain SQL over dlt's client, row by row.
+"""What a run compares, out of the warehouse: plain SQL over dlt's client, row by row.
 
 The connection stays open for the whole run. On DuckDB it is the lock that keeps every other
 program out, and the proof that outcomes can be written; dlt loads beside it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 import dlt
@@ -27,10 +26,8 @@ from connector.known import Known
 from connector.rows import (
     MARK,
     Comparison,
-    Patch,
     by_lead,
     document_of,
-    patch_of,
     read_row,
     readers_for,
 )
@@ -63,8 +60,8 @@ def open_warehouse(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Itera
         client.close_connection()
 
 
-def _which(table: str, **wanted: str | None) -> tuple[str, list[str]]:
-    """Returns a WHERE for the columns that are to have a value, and the values."""
+def matching(table: str, **wanted: str | None) -> tuple[str, list[str]]:
+    """Returns a WHERE for the columns that are to have a value, and the values; None is any."""
     given = {name: value for name, value in wanted.items() if value is not None}
     conditions = " AND ".join(f"{table}.{name} = %s" for name in given)
     return f"WHERE {conditions}" if given else "", list(given.values())
@@ -145,7 +142,7 @@ class Warehouse:
         One with a patch that an interrupted run left is known when this run has read it.
         """
         where, args = self._only(lead)
-        which, _ = _which("u", lead_id=lead)
+        which, _ = matching("u", lead_id=lead)
         is_known, known_args = known.condition()
         rows = self.query(
             "SELECT DISTINCT w.lead_id FROM ("
@@ -162,17 +159,11 @@ class Warehouse:
         )
         return (row["lead_id"] for row in rows)
 
-    def mirrored(self, lead_id: str) -> tuple[dict[str, Any], datetime | None] | None:
-        """Returns a lead as it was last read, in any run, and since when it is known as gone."""
-        sql = f"SELECT record, gone_at FROM {self.leads_table} WHERE id = %s"
-        rows = self.query(sql, lead_id)
-        return next(((document_of(row["record"]), row["gone_at"]) for row in rows), None)
-
     def interrupted(
         self, run_id: str, lead: str | None, *, with_written: bool = False
     ) -> Iterator[Comparison]:
         """Yields the leads that an earlier run planned and left without an outcome."""
-        which, args = _which("u", lead_id=lead)
+        which, args = matching("u", lead_id=lead)
         written, join = self._written("u.lead_id", with_written)
         return self.compare(
             f"SELECT d.*, u.lead_id AS {MARK}lead, m.record AS {MARK}record, {written} "
@@ -238,31 +229,6 @@ class Warehouse:
             "WHERE status IN ('applied', 'confirmed') GROUP BY lead_id) w "
             f"ON w.lead_id = {lead_id}",
         )
-
-    def unfinished(self, lead: str | None, plan_id: str | None = None) -> Iterator[Patch]:
-        """Yields released patches without an outcome, in the order in which to send them.
-
-        Args:
-            lead: Only those of this lead.
-            plan_id: Only those of this plan.
-        """
-        which, args = _which("u", lead_id=lead, plan_id=plan_id)
-        last: str | None = ""
-        while last is not None:
-            sql = (
-                f"SELECT * FROM (SELECT * FROM {self.unfinished_patches} u {which}) p "
-                f"WHERE p.patch_id > %s ORDER BY p.patch_id LIMIT {FETCH}"
-            )
-            page = [patch_of(row) for row in self.query(sql, *args, last)]
-            yield from page
-            last = page[-1].patch_id if len(page) == FETCH else None
-
-    def count_unfinished(self, lead: str | None, plan_id: str | None = None) -> int:
-        """Returns how many leads have released patches without an outcome."""
-        which, args = _which("u", lead_id=lead, plan_id=plan_id)
-        sql = f"SELECT count(DISTINCT u.lead_id) AS n FROM {self.unfinished_patches} u {which}"
-        [row] = self.query(sql, *args)
-        return int(row["n"])
 
     def _only(self, lead: str | None) -> tuple[str, list[str]]:
         return (f"WHERE {self._lead_id} = %s", [lead]) if lead else ("", [])

@@ -152,7 +152,7 @@ def test_a_body_that_was_tampered_with_is_told_from_an_intact_one(site: Site) ->
     )
     with site.opened() as warehouse:
         planned = [patch.intact for patch, _ in stored.planned(warehouse, PLAN)]
-        unfinished = [patch.intact for patch in warehouse.unfinished(None)]
+        unfinished = [patch.intact for patch in stored.unfinished(warehouse, None)]
     assert planned == unfinished == [False] * len(TAMPERINGS) + [True]
 
 

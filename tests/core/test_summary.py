@@ -141,7 +141,7 @@ def test_a_plan_is_told_lead_by_lead_with_its_counts() -> None:
         unchanged=7,
         statuses={"rejected": 1},
     )
-    assert f"[x] Old {LEAD_ID} Title Old → New Channel 5 → clear Channel 5 → 6" in text
+    assert f"[x] Old {LEAD_ID} Title Old → New Channel 5 → clear Other x Channel 5 → 6" in text
     assert "rejected — lead_id is NULL [a]" in text
     assert "Plan P: 2 leads to change, 7 unchanged, 1 rejected." in text
     assert "Values: 2 changed, 1 cleared. Fields: Channel 2, Title 1." in text

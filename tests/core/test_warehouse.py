@@ -56,8 +56,8 @@ def test_before_the_first_run_there_are_no_tables(empty_site: Site) -> None:
 def test_empty_tables_have_every_column_and_no_row(site: Site) -> None:
     with site.opened() as warehouse:
         assert warehouse.missing_tables() == []
-        assert list(warehouse.unfinished(None)) == []
-        assert warehouse.count_unfinished(None) == 0
+        assert list(stored.unfinished(warehouse, None)) == []
+        assert stored.count_unfinished(warehouse, None) == 0
     with site.pipeline.sql_client() as client:
         for name, columns in COLUMNS_WRITTEN.items():
             with client.execute_query(f"SELECT * FROM pipedrive_leads.{name}") as cursor:
@@ -72,8 +72,8 @@ def test_unfinished_patches_come_in_order_beyond_one_page(site: Site) -> None:
     site.load("sync_runs", [a_run()])
     site.load("lead_patches", rows[::-1])
     with site.opened() as warehouse:
-        found = [patch.patch_id for patch in warehouse.unfinished(None)]
-        assert warehouse.count_unfinished(None) == 1
+        found = [patch.patch_id for patch in stored.unfinished(warehouse, None)]
+        assert stored.count_unfinished(warehouse, None) == 1
     assert found == sorted(found) == [row["patch_id"] for row in rows]
 
 
@@ -93,7 +93,7 @@ def test_only_what_a_run_released_is_unfinished(site: Site) -> None:
     site.load("sync_runs", runs)
     site.load("lead_patches", [patch_row(1, {}, plan_id=run["plan_id"]) for run in runs])
     with site.opened() as warehouse:
-        found = {patch.plan_id for patch in warehouse.unfinished(None)}
+        found = {patch.plan_id for patch in stored.unfinished(warehouse, None)}
     assert found == {"-".join(key) for key, released in RELEASED.items() if released}
 
 
@@ -103,9 +103,12 @@ def test_a_patch_with_an_outcome_is_finished(site: Site) -> None:
     site.load("lead_patches", rows)
     site.load("lead_outcomes", [outcome(rows[1], "failed")])
     with site.opened() as warehouse:
-        assert [one.lead_id for one in warehouse.unfinished(None)] == [lead_id(0), lead_id(2)]
-        assert [one.lead_id for one in warehouse.unfinished(lead_id(2))] == [lead_id(2)]
-        assert warehouse.count_unfinished(None) == 2
+        assert [one.lead_id for one in stored.unfinished(warehouse, None)] == [
+            lead_id(0),
+            lead_id(2),
+        ]
+        assert [one.lead_id for one in stored.unfinished(warehouse, lead_id(2))] == [lead_id(2)]
+        assert stored.count_unfinished(warehouse, None) == 2
 
 
 def test_every_row_without_a_lead_id_is_compared_alone(site: Site) -> None:
@@ -143,9 +146,9 @@ def test_a_lead_is_compared_as_this_run_has_read_it(site: Site) -> None:
         found = {one.lead_id: one.current for one in warehouse.compared(READ, None)}
         assert set(warehouse.unknown(READ, None)) == {ids[1], ids[3]}
         assert set(warehouse.unknown(READ, ids[3])) == {ids[3]}
-        assert warehouse.mirrored(ids[0]) == ({"id": ids[0]}, None)
-        assert warehouse.mirrored(ids[2]) == ({"id": ids[2]}, NOW)
-        assert warehouse.mirrored(ids[3]) is None
+        assert stored.mirrored(warehouse, ids[0]) == ({"id": ids[0]}, None)
+        assert stored.mirrored(warehouse, ids[2]) == ({"id": ids[2]}, NOW)
+        assert stored.mirrored(warehouse, ids[3]) is None
     assert found == {ids[0]: {"id": ids[0]}, ids[1]: None, ids[2]: None, ids[3]: None}
 
 
@@ -241,7 +244,7 @@ def test_what_was_interrupted_comes_with_its_rows_and_its_lead(site: Site) -> No
 
 
 def record_of(warehouse: Warehouse, number: int) -> Any:
-    found = warehouse.mirrored(lead_id(number))
+    found = stored.mirrored(warehouse, lead_id(number))
     return found and found[0]
 
 
