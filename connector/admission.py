@@ -20,7 +20,8 @@ def admit(job: Job, plan_id: str) -> list[str]:
     runs = stored.runs_of_plan(job.warehouse, plan_id)
     maker = next((row for row in runs if row["run_id"] == plan_id), None)
     if maker is None:
-        raise PlanError(f"no plan {plan_id}; make one, or look at `lead-sync runs`")
+        known = "`lead-sync plan` makes one, `lead-sync runs` lists them"
+        raise PlanError(f"no plan {plan_id}; {known}")
     left = stored.open_lead_ids(job.warehouse, plan_id)
     released = [row for row in runs if _has_released(row)]
     if released and not left:

@@ -146,16 +146,18 @@ def test_a_broken_join_sends_nothing(seen: Seen) -> None:
 def test_a_stopped_run_is_on_record(seen: Seen) -> None:
     row = seen.stopped_run
     assert (row["state"], row["command"], row["desired_table"]) == ("stopped", "run", DESIRED)
-    assert row["tripped"] == [
-        {
-            "guard": "max_clears",
-            "limit": 20,
-            "found": 40,
-            "text": "40 of 40 leads would lose a value, more than 20 and 10 %",
-        }
-    ]
+    [trip] = row["tripped"]
+    samples = trip["samples"]
+    assert {name: trip[name] for name in trip if name != "samples"} == {
+        "guard": "max_clears",
+        "limit": 20,
+        "found": 40,
+        "text": "40 of 40 leads would lose a value, more than 20 and 10 %",
+        "accept": "--max-clears 40",
+        "fields": {"Labels": 40, "Value": 40, "Lead score": 40},
+    }
     assert row["overridden"] is None
-    assert row["message"] in seen.stopped.told
+    assert [one for one in (*samples, "Lead score on 40") if one not in seen.stopped.told] == []
 
 
 def test_a_stopped_run_says_why_and_what_would_be_lost(seen: Seen) -> None:
@@ -180,7 +182,8 @@ def test_what_a_stopped_run_planned_is_stored(seen: Seen) -> None:
 
 def test_a_plan_shows_that_a_run_would_stop(seen: Seen) -> None:
     assert seen.plan.code == 0
-    assert f"a run would stop here: {seen.stopped_run['message']}" in seen.plan.told
+    assert "A run would stop here: 1 guard tripped" in seen.plan.told
+    assert "40 of 40 leads would lose a value" in seen.plan.told
     assert (seen.plan_run["state"], seen.stored_patches) == ("done", len(LEADS))
     assert seen.plan_run["tripped"] == seen.stopped_run["tripped"]
 
@@ -406,8 +409,8 @@ def test_config_stops_from_a_file_with_numbers(used_site: Site, tmp_path: Path) 
     (tmp_path / ".dlt" / "config.toml").write_text(text)
     ended = used_site.command("run", cwd=tmp_path)
     assert (ended.code, sent(used_site)) == (4, 0), ended.told
-    assert "max_patches: 4 leads would change, more than 3;" in ended.told
-    assert "max_changed_percent: 4 of 4 leads would change, more than 99.5 %;" in ended.told
+    assert "max_patches: 4 leads would change, more than 3" in ended.told
+    assert "max_changed_percent: 4 of 4 leads would change, more than 99.5 %" in ended.told
     assert "accept it with --max-patches 4 --max-changed-percent off" in ended.told
 
 

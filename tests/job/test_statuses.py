@@ -106,7 +106,7 @@ BAD_ROWS = [
 ]
 LEADS_IN_TROUBLE = [
     Trouble("gone before", NEW, "not_found", ("deleted, converted or merged",)),
-    Trouble("archived before", NEW, "archived", ("may not be edited", "title")),
+    Trouble("archived before", NEW, "archived", ("may not be edited", "Title")),
     Trouble("gone since", NEW, "not_found", (), refused(404, GONE), 404),
     Trouble("archived since", NEW, "archived", (), refused(422, ARCHIVED), 422),
     Trouble("ignored", NEW, "ignored", ("did not take title",), {"kind": "ignore"}, 200),
