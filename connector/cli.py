@@ -146,6 +146,10 @@ def revert(
     log.configure(log_format.value)
     make = partial(plan_revert, run_id, lead=lead, fields=names_in(fields))
     made, document, settled = show_plan(make, output)
+    if made.state != "done":
+        if output is Output.json:
+            print_json({"plan": document, "run": None})
+        return Ended(made.exit_code, made)
     if not yes and made.planned and not confirmed(made, output):
         return Ended(EXIT_DONE, made)
     with progress_bar() as progress:
