@@ -142,3 +142,18 @@ def test_a_limit_is_the_next_runs_beginning(site: Site) -> None:
         assert site.run(limit=3).exit_code == 0
         assert sorted(bodies(site.pipedrive)) == leads[:done]
     assert set(writes(site.pipedrive).values()) == {1}
+
+
+@pytest.mark.parametrize("table", ["lead_patches", "lead_outcomes"])
+def test_a_table_that_somebody_dropped_is_told_in_a_line(site: Site, table: str) -> None:
+    lead = next(iter(site.pipedrive.leads()))
+    site.desire_titles({lead: "New"})
+    ran = site.run()
+    site.desire_titles({lead: "Newer"})
+    planned = site.plan()
+    site.query("DROP VIEW pipedrive_leads.lead_field_changes")
+    site.query(f"DROP TABLE pipedrive_leads.{table}")
+    for arguments in (("apply", planned.plan_id), ("revert", ran.run_id), ("runs", ran.run_id)):
+        ended = site.command(*arguments)
+        assert (ended.code, len(ended.stderr.splitlines())) == (1, 1), ended.told
+        assert f"the warehouse cannot be read: Catalog Error: Table with name {table}" in ended.told
