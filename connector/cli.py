@@ -16,7 +16,7 @@ from connector.check import check as check_everything
 from connector.check import explain_columns
 from connector.demo import play as play_demo
 from connector.destination import make_pipeline
-from connector.errors import LeadSyncError
+from connector.errors import ConfigError, LeadSyncError
 from connector.flags import Ended, guarded, reported
 from connector.history import print_run, print_runs
 from connector.job import Scope
@@ -244,8 +244,15 @@ def demo() -> int:
 
 
 def names_in(text: str | None) -> tuple[str, ...]:
-    """Returns the names of a list with commas."""
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    """Returns the names of a list with commas; none where no list is given.
+
+    Raises:
+        ConfigError: It names nothing, as from a variable that is empty: that is not all fields.
+    """
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if text is not None and not names:
+        raise ConfigError(f"--fields {text!r} names no field; leave it out for all of them")
+    return names
 
 
 def main() -> None:

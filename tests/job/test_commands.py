@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from connector.cli import names_in
+from connector.errors import ConfigError
 from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site, bodies, lead_id, writes
 
@@ -142,6 +144,14 @@ def test_a_limit_is_the_next_runs_beginning(site: Site) -> None:
         assert site.run(limit=3).exit_code == 0
         assert sorted(bodies(site.pipedrive)) == leads[:done]
     assert set(writes(site.pipedrive).values()) == {1}
+
+
+@pytest.mark.parametrize("text", ["", " ", ",,"])
+def test_a_list_of_fields_that_names_none_is_not_all_fields(text: str) -> None:
+    with pytest.raises(ConfigError, match="names no field; leave it out for all of them"):
+        names_in(text)
+    assert names_in(None) == ()
+    assert names_in(" title, Lead score ,") == ("title", "Lead score")
 
 
 @pytest.mark.parametrize("table", ["lead_patches", "lead_outcomes"])
