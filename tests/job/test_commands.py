@@ -146,6 +146,11 @@ def test_a_limit_is_the_next_runs_beginning(site: Site) -> None:
     assert set(writes(site.pipedrive).values()) == {1}
 
 
+def test_a_limit_past_all_bounds_is_refused(site: Site) -> None:
+    with pytest.raises(ConfigError, match="limit 1000000000000000000000 must be at most"):
+        site.run(limit=10**21)
+
+
 @pytest.mark.parametrize("text", ["", " ", ",,"])
 def test_a_list_of_fields_that_names_none_is_not_all_fields(text: str) -> None:
     with pytest.raises(ConfigError, match="names no field; leave it out for all of them"):
