@@ -26,7 +26,7 @@ def admit(job: Job, plan_id: str) -> list[str]:
     released = [row for row in runs if _has_released(row)]
     if released and not left:
         raise PlanError(f"plan {plan_id} was applied before, by {_told(released[0])}")
-    if maker["state"] not in ("done", "stopped"):
+    if maker["state"] != "done" and not _is_guarded(maker):
         raise PlanError(f"plan {plan_id} never came to its end; make a new one")
     _refuse_old(job, plan_id, maker)
     job.resumes, job.reverts = bool(released), maker["reverts"]
@@ -52,8 +52,12 @@ def admit_revert(job: Job, run_id: str) -> list[str]:
 
 
 def _has_released(run: Row) -> bool:
-    stopped_by_guard = run["state"] == "stopped" and run["tripped"]
-    return run["command"] != "plan" and not stopped_by_guard
+    return run["command"] != "plan" and not _is_guarded(run)
+
+
+def _is_guarded(run: Row) -> bool:
+    """Tells whether a guard stopped it, with its plan whole and nothing of it sent."""
+    return run["state"] == "stopped" and bool(run["tripped"])
 
 
 def _told(run: Row) -> str:

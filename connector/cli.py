@@ -16,7 +16,7 @@ from connector.check import check as check_everything
 from connector.check import explain_columns
 from connector.demo import play as play_demo
 from connector.destination import make_pipeline
-from connector.errors import LeadSyncError
+from connector.errors import ConfigError, LeadSyncError
 from connector.flags import Ended, guarded, reported
 from connector.history import print_run, print_runs
 from connector.job import Scope
@@ -146,6 +146,10 @@ def revert(
     log.configure(log_format.value)
     make = partial(plan_revert, run_id, lead=lead, fields=names_in(fields))
     made, document, settled = show_plan(make, output)
+    if made.state != "done":
+        if output is Output.json:
+            print_json({"plan": document, "run": None})
+        return Ended(made.exit_code, made)
     if not yes and made.planned and not confirmed(made, output):
         return Ended(EXIT_DONE, made)
     with progress_bar() as progress:
@@ -240,8 +244,15 @@ def demo() -> int:
 
 
 def names_in(text: str | None) -> tuple[str, ...]:
-    """Returns the names of a list with commas."""
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    """Returns the names of a list with commas; none where no list is given.
+
+    Raises:
+        ConfigError: It names nothing, as from a variable that is empty: that is not all fields.
+    """
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if text is not None and not names:
+        raise ConfigError(f"--fields {text!r} names no field; leave it out for all of them")
+    return names
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -187,8 +188,9 @@ def open_job(
         LockedError: Another run or program holds the working folder or the warehouse.
         WarehouseError: The warehouse cannot be opened.
     """
-    if scope.limit is not None and scope.limit < 1:
-        raise ConfigError(f"limit {scope.limit} must be more than 0")
+    if scope.limit is not None and not 1 <= scope.limit <= sys.maxsize:
+        bound = "more than 0" if scope.limit < 1 else f"at most {sys.maxsize}"
+        raise ConfigError(f"limit {scope.limit} must be {bound}")
     settings = load_settings(**given)
     client = make_client(settings)
     folder = working_folder(settings)

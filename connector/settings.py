@@ -23,6 +23,7 @@ from connector.values import from_json, parse_age
 SECTION: Final = ("sources", "pipedrive_leads")
 DESTINATION: Final = "warehouse"
 HOURS_OF_A_YEAR: Final = 8760
+SECONDS_OF_A_YEAR: Final = 3600 * HOURS_OF_A_YEAR
 AnySettings = TypeVar("AnySettings", bound="WarehouseSettings")
 
 
@@ -190,6 +191,8 @@ def _number_problems(settings: Settings) -> Iterator[str]:
     for name in ("burst_limit", "token_budget", "token_reserve", "max_seconds"):
         if getattr(settings, name) < 0:
             yield f"{name} {getattr(settings, name)} must not be negative"
+    if not settings.max_seconds <= SECONDS_OF_A_YEAR:  # nor is nan any time
+        yield f"max_seconds {settings.max_seconds} must be 0 to {SECONDS_OF_A_YEAR}, a year"
     if not 0 <= settings.breaker_percent <= 99:
         yield f"breaker_percent {settings.breaker_percent} must be 1 to 99, or 0 for off"
     if not 0 <= settings.recheck_hours <= HOURS_OF_A_YEAR:

@@ -171,6 +171,9 @@ def revert(
         progress: Told how far it is.
         **settings: Settings that win over dlt's configuration.
 
+    Returns:
+        What was done; what the plan came to, where that was stopped before it was made.
+
     Raises:
         PlanError: There is no such run, or it has sent nothing.
         LeadSyncError: The run could not go on.
@@ -178,6 +181,8 @@ def revert(
     entries: list[Entry] = []
     show = entries.append
     made = plan_revert(run_id, lead=lead, fields=fields, progress=progress, show=show, **settings)
+    if made.state != "done":
+        return made
     return apply_revert(made, settled_of(entries), progress=progress, **settings)
 
 

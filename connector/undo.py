@@ -23,6 +23,7 @@ from connector.rows import Comparison
 
 SINCE = "changed in Pipedrive since the run"
 LASTING = "Pipedrive cannot clear it"
+DELETED = "the field was deleted in Pipedrive since the run"
 
 
 def undo(
@@ -43,7 +44,7 @@ def undo(
     wrote, before = _written(found)
     sent = [fields.get(key) or unknown_field(key) for key in wrote]
     chosen = [field for field in sent if not only or base_key(field.key) in only]
-    conflicts = tuple(_conflicts(chosen, wrote, before, current))
+    conflicts = tuple(_conflicts(chosen, fields, wrote, before, current))
     kept = {base_key(one.field.key) for one in conflicts}
     restored = [field for field in chosen if base_key(field.key) not in kept]
     change = _change(restored, before, current)
@@ -68,14 +69,21 @@ def _written(found: Comparison) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _conflicts(
-    fields: list[Field], wrote: Mapping[str, Any], before: Mapping[str, Any], current: Lead
+    chosen: list[Field],
+    fields: Mapping[str, Field],
+    wrote: Mapping[str, Any],
+    before: Mapping[str, Any],
+    current: Lead,
 ) -> Iterator[Conflict]:
-    for field in fields:
+    for field in chosen:
         have, was = field.read(current), field.read(before)
         values = wrote[field.key], current.get(field.key), before.get(field.key)
         if have == was:
             continue
-        if have != field.read(wrote):
+        # Neither the account nor the lead shows it: sent, it would cost the lead its other fields.
+        if field.key not in fields and current.get(field.key) is None:
+            yield Conflict(field, *values, DELETED)
+        elif have != field.read(wrote):
             yield Conflict(field, *values, SINCE)
         elif was is None and not field.clearable and field.amount_key is None:
             yield Conflict(field, *values, LASTING)

@@ -67,6 +67,19 @@ def matching(table: str, **wanted: str | None) -> tuple[str, list[str]]:
     return f"WHERE {conditions}" if given else "", list(given.values())
 
 
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Says on one line why a query has no answer; a generator's reader raises nothing into it."""
+    try:
+        yield
+    except DatabaseException as error:
+        raise WarehouseError(f"the warehouse cannot be read: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), repr(error))
+
+
 def _opening_error(error: Exception) -> WarehouseError | LockedError:
     reason = str(error).partition("The actual reason given is: ")[2] or str(error)
     if "Could not set lock" in reason:
@@ -235,11 +248,12 @@ class Warehouse:
 
     def exists(self, name: str) -> bool:
         """Tells whether a table that a run writes is there."""
+        sql = f"SELECT 1 AS n FROM {self.table(name)} WHERE 1 = 0"
         try:
-            list(self.query(f"SELECT 1 AS n FROM {self.table(name)} WHERE 1 = 0"))
+            with self._client.execute_query(sql):
+                return True
         except DatabaseUndefinedRelation:
             return False
-        return True
 
     @property
     def is_duckdb(self) -> bool:
@@ -251,15 +265,23 @@ class Warehouse:
         self._client.execute_sql(sql)
 
     def query(self, sql: str, *args: Any) -> Iterator[dict[str, Any]]:
-        """Yields the rows of a query by the names of their columns, in lower case."""
-        with self._client.execute_query(sql, *args) as cursor:
+        """Yields the rows of a query by the names of their columns, in lower case.
+
+        Raises:
+            WarehouseError: It cannot be answered, such as when somebody has dropped a table.
+        """
+        with _answered(), self._client.execute_query(sql, *args) as cursor:
             names = [column[0].lower() for column in cursor.description or ()]
             for rows in cursor.iter_fetch(FETCH):
                 yield from (dict(zip(names, row, strict=True)) for row in rows)
 
     def compare(self, sql: str, *args: Any) -> Iterator[Comparison]:
-        """Yields what a query of desired and marked columns finds, ordered by lead."""
-        with self._client.execute_query(sql, *args) as cursor:
+        """Yields what a query of desired and marked columns finds, ordered by lead.
+
+        Raises:
+            WarehouseError: It cannot be answered.
+        """
+        with _answered(), self._client.execute_query(sql, *args) as cursor:
             readers = readers_for(cursor.description or ())
             rows = (row for rows in iter(lambda: cursor.fetchmany(FETCH), []) for row in rows)
             yield from by_lead(read_row(row, readers) for row in rows)

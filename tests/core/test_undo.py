@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from connector.diff import Planned, Settled, Unchanged
 from connector.fields import base_key
 from connector.rows import Comparison, Patch
-from connector.undo import LASTING, SINCE, undo
+from connector.undo import DELETED, LASTING, SINCE, undo
 from tests.core.account import (
     BARE,
     BY_KEY,
@@ -247,3 +247,15 @@ def test_what_differs_from_what_was_written_is_never_touched(case: Case) -> None
         kept = {base_key(one.field.key) for one in back.conflicts}
         assert not kept & {base_key(key) for body in bodies(back) for key in body}
         assert "title" not in bodies(back)[0]
+
+
+def test_a_field_that_was_deleted_since_costs_the_lead_nothing_else() -> None:
+    decision = a_run({"title": "New", SCORE: None})
+    left = {key: field for key, field in BY_KEY.items() if key != SCORE}
+    found = Comparison(LEAD_ID, [], after(decision, LEAD), sent(decision))
+    back = undo(found, left)
+    assert bodies(back) == [{"title": "Pilot"}]
+    assert isinstance(back, Planned)
+    assert [(one.field.key, one.why) for one in back.conflicts] == [(SCORE, DELETED)]
+    assert isinstance(alone := undo(found, left, {SCORE}), Settled)
+    assert alone.status == "conflict"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from connector.cli import names_in
+from connector.errors import ConfigError
 from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site, bodies, lead_id, writes
 
@@ -140,3 +142,31 @@ def test_a_limit_is_the_next_runs_beginning(site: Site) -> None:
         assert site.run(limit=3).exit_code == 0
         assert sorted(bodies(site.pipedrive)) == leads[:done]
     assert set(writes(site.pipedrive).values()) == {1}
+
+
+def test_a_limit_past_all_bounds_is_refused(site: Site) -> None:
+    with pytest.raises(ConfigError, match="limit 1000000000000000000000 must be at most"):
+        site.run(limit=10**21)
+
+
+@pytest.mark.parametrize("text", ["", " ", ",,"])
+def test_a_list_of_fields_that_names_none_is_not_all_fields(text: str) -> None:
+    with pytest.raises(ConfigError, match="names no field; leave it out for all of them"):
+        names_in(text)
+    assert names_in(None) == ()
+    assert names_in(" title, Lead score ,") == ("title", "Lead score")
+
+
+@pytest.mark.parametrize("table", ["lead_patches", "lead_outcomes"])
+def test_a_table_that_somebody_dropped_is_told_in_a_line(site: Site, table: str) -> None:
+    lead = next(iter(site.pipedrive.leads()))
+    site.desire_titles({lead: "New"})
+    ran = site.run()
+    site.desire_titles({lead: "Newer"})
+    planned = site.plan()
+    site.query("DROP VIEW pipedrive_leads.lead_field_changes")
+    site.query(f"DROP TABLE pipedrive_leads.{table}")
+    for arguments in (("apply", planned.plan_id), ("revert", ran.run_id), ("runs", ran.run_id)):
+        ended = site.command(*arguments)
+        assert (ended.code, len(ended.stderr.splitlines())) == (1, 1), ended.told
+        assert f"the warehouse cannot be read: Catalog Error: Table with name {table}" in ended.told

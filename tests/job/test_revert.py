@@ -348,6 +348,19 @@ def test_runs_that_cannot_be_taken_back_are_refused(ran: Ran) -> None:
     assert ran.pipedrive.requests("PATCH") == []
 
 
+def test_a_revert_that_is_stopped_while_it_is_planned_says_so(ran: Ran) -> None:
+    stopped = ran.site.revert(ran.run_id, token_budget=1)
+    assert (stopped.exit_code, stopped.command, stopped.state) == (5, "plan", "stopped")
+    ended = ran.site.command("revert", ran.run_id, "--yes", "--output", "json", token_budget=1)
+    assert ended.code == 5, ended.told
+    document = json.loads(ended.stdout)
+    assert (document["plan"]["summary"]["state"], document["run"]) == ("stopped", None)
+    for plan_id in (stopped.plan_id, document["plan"]["summary"]["plan_id"]):
+        with pytest.raises(LeadSyncError, match="never came to its end"):
+            ran.site.apply(plan_id)
+    assert ran.leads() == {A: WANTED, B: WANTED, C: WANTED}
+
+
 def test_only_what_is_in_effect_is_taken_back(site: Site) -> None:
     titles = desire(site, new_leads(site, 6))
     fine, failed, later, ignored, confirmed, archived = titles
