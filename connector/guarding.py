@@ -6,10 +6,11 @@ import getpass
 import logging
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
 from connector import stored
+from connector.catalogue import read_names
 from connector.diff import unknown_field
 from connector.errors import GuardTripped
 from connector.fields import Field
@@ -38,16 +39,10 @@ def judge(job: Job, fields: Mapping[str, Field], leads: Iterable[list[Patch]]) -
     """Notes which guards a plan trips and which were overridden; returns them in words."""
     size = measure(leads, _empty_size(job))
     trips = tripped(size, job.settings.limits)
-
-    def name(key: str) -> str:
-        return (fields.get(key) or unknown_field(key)).name
-
-    lost = {
-        "fields": {name(key): leads for key, leads in size.clears.most_common()},
-        "samples": [_sample(job, patch, fields) for patch in size.samples],
-    }
+    let_pass = _let_pass(job, size, trips)
+    lost = _lost(job, size, fields) if trips or let_pass else {}
     job.tripped = [_as_row(trip, lost) for trip in trips]
-    job.overridden = [_as_row(trip, lost) | _by_whom() for trip in _let_pass(job, size, trips)]
+    job.overridden = [_as_row(trip, lost) | _by_whom() for trip in let_pass]
     for trip in job.overridden:
         log.warning("guard %s overridden by %s: %s", trip["guard"], trip["user"], trip["text"])
     return told(job.tripped) if trips else ""
@@ -58,6 +53,18 @@ def told(tripped: Sequence[Row]) -> str:
     reasons = "; ".join(f"{trip['guard']}: {trip['text']}{_losses(trip)}" for trip in tripped)
     flags = " ".join(dict.fromkeys(trip["accept"] for trip in tripped))
     return f"{reasons}; nothing was sent; accept it with {flags}"
+
+
+def _lost(job: Job, size: PlanSize, fields: Mapping[str, Field]) -> Row:
+    """Names the fields that would be cleared and what some leads would lose."""
+    named = {one.key: one for one in read_names(job.client, fields.values(), size.clears)}
+
+    def field(key: str) -> Field:
+        return named.get(key) or unknown_field(key)
+
+    samples = [_sample(job, patch, field) for patch in size.samples]
+    fields_lost = {field(key).name: leads for key, leads in size.clears.most_common()}
+    return {"fields": fields_lost, "samples": samples}
 
 
 def _losses(trip: Row) -> str:
@@ -110,8 +117,8 @@ def _by_whom() -> Row:
     return {"user": user, "host": socket.gethostname()}
 
 
-def _sample(job: Job, patch: Patch, fields: Mapping[str, Field]) -> str:
+def _sample(job: Job, patch: Patch, field: Callable[[str], Field]) -> str:
     lead, _ = stored.mirrored(job.warehouse, patch.lead_id) or ({}, None)
-    shown = [fields.get(key) or unknown_field(key) for key in cleared_keys(patch.body)]
+    shown = map(field, cleared_keys(patch.body))
     losses = ", ".join(f"{one.name} {one.show(patch.before.get(one.key))}" for one in shown)
     return f"{lead.get('title')} ({patch.lead_id}), which would lose {losses}"

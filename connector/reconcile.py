@@ -30,10 +30,25 @@ def settle_interrupted(
     in_effect = [patch for patch in found.patches if shows(patch.body, current, fields)]
     outcomes = [_confirmed(patch, found) for patch in in_effect]
     rest = [patch for patch in found.patches if patch not in in_effect]
-    if not _still_wanted(rest, found, columns, unarchive=unarchive):
+    edited = "; ".join(str(one) for patch in rest for one in _edited(patch, found, columns, fields))
+    if edited:
+        lead = dict(current)
+        outcomes += [Outcome(patch, "conflict", edited, lead=lead) for patch in rest]
+    elif not _still_wanted(rest, found, columns, unarchive=unarchive):
         reason = "interrupted before it took effect, and no longer what is wanted"
         outcomes += [Outcome(patch, "deferred", reason) for patch in rest]
     return outcomes
+
+
+def _edited(
+    patch: Patch, found: Comparison, columns: Columns, fields: Mapping[str, Field]
+) -> Iterator[Conflict]:
+    """Yields what was edited in the CRM since it was planned, where such an edit is to be kept."""
+    current = found.current or {}
+    for one in _changed_since(patch, current, fields):
+        is_ours = one.field.read(current) == one.field.read(patch.body)
+        if columns.conflict_rule(one.field) in ("crm", "fail") and not is_ours:
+            yield one
 
 
 def settle_planned(

@@ -110,8 +110,16 @@ def pipedrive_leads(
         plan_id = new_id()
         with open_warehouse(dlt.current.pipeline(), settings) as warehouse:
             columns, _ = columns_for(warehouse, client, settings)
-            for number, found in enumerate(warehouse.compared(Known(None), None)):
-                decision = decide(found.rows, found.current, columns, unarchive=settings.unarchive)
+            minds = columns.minds_edits
+            compared = warehouse.compared(Known(None), None, with_written=minds)
+            for number, found in enumerate(compared):
+                decision = decide(
+                    found.rows,
+                    found.current,
+                    columns,
+                    unarchive=settings.unarchive,
+                    written=found.written,
+                )
                 if isinstance(decision, Planned):
                     yield from patch_rows(plan_id, number, decision)
 

@@ -206,13 +206,16 @@ class Warehouse:
     def compared_anew(
         self, known: Known, lead: str | None, *, with_written: bool = False
     ) -> Iterator[Comparison]:
-        """Yields the same, but for the leads with a patch that is still to be sent."""
-        unfinished = f"SELECT u.lead_id FROM {self.unfinished_patches} u"
-        is_new = f"({self._lead_id} IS NULL OR {self._lead_id} NOT IN ({unfinished}))"
-        return self._compared(known, lead, is_new, with_written)
+        """Yields the same, but for leads with a patch still to be sent, or kept from an edit."""
+        settled = (
+            f"SELECT u.lead_id FROM {self.unfinished_patches} u UNION ALL "
+            f"SELECT lead_id FROM {self.outcomes_table} WHERE run_id = %s AND status = 'conflict'"
+        )
+        is_new = f"({self._lead_id} IS NULL OR {self._lead_id} NOT IN ({settled}))"
+        return self._compared(known, lead, is_new, with_written, known.run_id)
 
     def _compared(
-        self, known: Known, lead: str | None, which: str, with_written: bool
+        self, known: Known, lead: str | None, which: str, with_written: bool, *of_which: str | None
     ) -> Iterator[Comparison]:
         where, args = self._only(lead)
         written, join = self._written(self._lead_id, with_written)
@@ -228,19 +231,23 @@ class Warehouse:
             f"ORDER BY CASE WHEN f.lead_id IS NULL THEN 0 ELSE 1 END, {self._lead_id}",
             *args,
             *known_args,
+            *of_which,
         )
 
     def _written(self, lead_id: str, wanted: bool) -> tuple[str, str]:
-        """Returns a column with all bodies written to a lead, oldest first, and its join."""
+        """Returns a column with all bodies written to a lead, oldest first, and its join.
+
+        A planned patch that met an edit was not written: its lead had `before` until then.
+        """
         if not wanted:
             return "", ""
         return (
             f"w.written AS {MARK}written,",
-            "LEFT JOIN (SELECT lead_id, "
-            "string_agg(CAST(body AS VARCHAR), chr(10) ORDER BY finished_at, outcome_id) "
-            f"AS written FROM {self.outcomes_table} "
-            "WHERE status IN ('applied', 'confirmed') GROUP BY lead_id) w "
-            f"ON w.lead_id = {lead_id}",
+            "LEFT JOIN (SELECT lead_id, string_agg("
+            "CAST(CASE WHEN status = 'conflict' THEN before ELSE body END AS VARCHAR), chr(10) "
+            f"ORDER BY finished_at, outcome_id) AS written FROM {self.outcomes_table} "
+            "WHERE patch_id IS NOT NULL AND status IN ('applied', 'confirmed', 'conflict') "
+            f"GROUP BY lead_id) w ON w.lead_id = {lead_id}",
         )
 
     def _only(self, lead: str | None) -> tuple[str, list[str]]:

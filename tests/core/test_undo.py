@@ -216,7 +216,7 @@ def test_a_field_that_the_account_lost_is_brought_back_as_it_was() -> None:
 
 
 def written_twice(case: Case) -> tuple[Planned, Lead]:
-    """A run on a lead that is there, and whose currency has an amount; others are of no interest."""
+    """A run on a lead that is there, whose currency has an amount."""
     lead = {**(case.lead or {})}
     assume(lead.get(COST) is not None or lead.get(CURRENCY) is None)
     lead["is_archived"] = bool(lead.get("is_archived"))

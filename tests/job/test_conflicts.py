@@ -317,3 +317,21 @@ def test_what_an_interrupted_run_left_is_not_sent_over_an_edit(site: Site) -> No
     assert {lead for lead in leads if shown[lead]["title"] == "Theirs"} == {*edited}
     assert sum(row["title"].startswith("Second") for row in shown.values()) == 38
     assert set(site.outcomes_of_patches()) == {1}
+
+
+@pytest.mark.parametrize("rule", ["crm", "fail"])
+def test_an_edit_of_what_an_interrupted_first_run_wrote_is_kept(site: Site, rule: str) -> None:
+    """Nothing was recorded as written: the plan alone tells what was there."""
+    leads = new_leads(site, 20)
+    desire(site, leads, "First title")
+    site.pipedrive.settings(latency_ms=30)
+    with ended_at_last(site.start("run", workers=2, chunk_size=20)) as process:
+        wait_until(lambda: len(site.pipedrive.requests("PATCH")) >= 6, "no PATCH was sent")
+        process.kill()
+        process.communicate()
+    site.pipedrive.settings(latency_ms=0)
+    site.pipedrive.set_lead(leads[0], title="Theirs")
+    for _ in range(2):
+        assert site.run(on_conflict=rule).statuses["conflict"] == 1
+        assert site.pipedrive.leads()[leads[0]]["title"] == "Theirs"
+    assert set(site.outcomes_of_patches()) == {1}
