@@ -515,12 +515,12 @@ def test_an_empty_table_is_no_matter_of_its_last_size(big_site: Site) -> None:
 
 
 def test_a_plan_that_is_applied_is_held_against_the_last_table_too(big_site: Site) -> None:
-    def plan_and_apply(*flags: str) -> int:
-        big_site.command("plan", desired_table=table)
-        return big_site.command("apply", big_site.last_run()["plan_id"], *flags).code
+    def plan_and_apply(**flags: Any) -> int:
+        made = big_site.plan(desired_table=table)
+        return big_site.apply(made.plan_id, **flags).exit_code
 
     table = have_rows(big_site, 100, "crm.planned")
     assert plan_and_apply() == 0
     have_rows(big_site, 49, table)
     assert plan_and_apply() == plan_and_apply() == 4
-    assert plan_and_apply("--min-desired-percent-of-last", "49") == plan_and_apply() == 0
+    assert plan_and_apply(min_desired_percent_of_last=49) == plan_and_apply() == 0

@@ -129,7 +129,7 @@ def test_what_is_gone_or_archived_is_not_asked_for_again(unlisted: Unlisted) -> 
     assert reads(unlisted.site) == ["leads"]
     assert list(bodies(unlisted.site.pipedrive)) == [unlisted.listed]
     reasons = {row["lead_id"]: row["reason"] for row in unlisted.site.outcomes()}
-    assert "differs in title" in reasons[unlisted.archived]
+    assert "differs in Title" in reasons[unlisted.archived]
     unlisted.want(str(unlisted.site.pipedrive.lead(unlisted.archived)["title"]))
     assert unlisted.site.run().unchanged == 1
 
