@@ -30,6 +30,7 @@ SETTINGS: Mapping[str, Any] = {
     "chunk_size": 40,
     "max_attempts": 3,
     "timeout_seconds": 1.5,
+    "max_clears": "off",
 }
 COLUMNS = {
     "lead_id": "VARCHAR",
