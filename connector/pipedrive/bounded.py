@@ -1,14 +1,17 @@
 """Answers that must be there in time, however slowly they come.
 
 A timeout of a socket is for the silence between two bytes, so a server that sends one now and
-then would hold a call for ever, be it in its headers or in its body.
+then would hold a call for ever, be it in its headers or in its body. Once the run is asked to
+stop, an answer has a few seconds left: what it would have told is read from the lead later.
 """
 
 from __future__ import annotations
 
 import io
 import socket
+import threading
 import time
+from contextlib import suppress
 from functools import partial
 from http.client import HTTPResponse
 from typing import Any
@@ -17,16 +20,21 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+STOPPING_SECONDS = 3.0
+LOOK_SECONDS = 0.5
+"""How long a wait for bytes lasts before the request to stop is looked at again."""
+
 
 class BoundedAdapter(HTTPAdapter):
     """Gives an answer so many seconds to be there whole, from when its request has left.
 
     Args:
         seconds: How long one may take.
+        stop: Set when the run is asked to stop.
     """
 
-    def __init__(self, seconds: float) -> None:
-        answer = partial(_BoundedResponse, seconds=seconds)
+    def __init__(self, seconds: float, stop: threading.Event) -> None:
+        answer = partial(_BoundedResponse, seconds=seconds, stop=stop)
         self._pools = {
             "http": _pool(HTTPConnectionPool, HTTPConnection, answer),
             "https": _pool(HTTPSConnectionPool, HTTPSConnection, answer),
@@ -46,28 +54,45 @@ class BoundedAdapter(HTTPAdapter):
 
 
 class _BoundedResponse(HTTPResponse):
-    def __init__(self, sock: socket.socket, *arguments: Any, seconds: float, **given: Any) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        *arguments: Any,
+        seconds: float,
+        stop: threading.Event,
+        **given: Any,
+    ) -> None:
         super().__init__(sock, *arguments, **given)
-        self.fp = io.BufferedReader(_UntilThen(self.fp.detach(), sock, seconds))
+        self.fp = io.BufferedReader(_UntilThen(self.fp.detach(), sock, seconds, stop))
 
 
 class _UntilThen(io.RawIOBase):
     """Reads a socket until a moment, and never waits beyond it."""
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, seconds: float) -> None:
-        self._raw, self._sock = raw, sock
-        self._silence = sock.gettimeout()
+    def __init__(
+        self, raw: io.RawIOBase, sock: socket.socket, seconds: float, stop: threading.Event
+    ) -> None:
+        self._raw, self._sock, self._stop = raw, sock, stop
+        self._silence = sock.gettimeout() or seconds
         self._until = time.monotonic() + seconds
+        self._stopping = False
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> Any:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer took too long")
-        self._sock.settimeout(left if self._silence is None else min(left, self._silence))
-        return self._raw.readinto(buffer)
+    def readinto(self, buffer: Any) -> int:
+        silent_until = time.monotonic() + self._silence
+        while (left := min(silent_until, self._end()) - time.monotonic()) > 0:
+            self._sock.settimeout(min(left, LOOK_SECONDS))
+            with suppress(TimeoutError):
+                return self._sock.recv_into(buffer)
+        raise TimeoutError("the answer took too long")
+
+    def _end(self) -> float:
+        if self._stop.is_set() and not self._stopping:
+            self._stopping = True
+            self._until = min(self._until, time.monotonic() + STOPPING_SECONDS)
+        return self._until
 
     def close(self) -> None:
         self._raw.close()

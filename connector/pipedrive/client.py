@@ -244,7 +244,7 @@ class Pipedrive:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
-            adapter = BoundedAdapter(LONGEST_ANSWER * self._timeout[1])
+            adapter = BoundedAdapter(LONGEST_ANSWER * self._timeout[1], self.stop)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
         return session

@@ -6,10 +6,11 @@ import signal
 import time
 from collections.abc import Iterator
 from itertools import cycle
+from typing import Any
 
 import pytest
 
-from tests.faults.books import assert_books
+from tests.faults.books import MAYBE, assert_books
 from tests.faults.scene import (
     assert_titles,
     desire,
@@ -115,3 +116,21 @@ def test_a_second_signal_ends_it_at_once(site: Site) -> None:
             time.sleep(0.1)
         assert run.ended().code == -second  # it did not wait for what is in flight
     assert_the_next_run_finishes(site, titles)
+
+
+def test_a_call_that_hangs_does_not_hold_up_the_end(site: Site) -> None:
+    """Were its answer waited for, the run would outlast all patience."""
+    titles = desire(site, new_leads(site, 10))
+    hanging = min(titles)
+    forever: dict[str, Any] = {"seconds": 600.0, "write": "none"}
+    for method in ("PATCH", "GET"):
+        site.pipedrive.fault("hang", method=method, lead_id=hanging, **forever)
+    with watched(site, timeout_seconds=500, workers=2) as run:
+        wait_until(lambda: len(site.pipedrive.requests("PATCH")) >= 9, "the others are not sent")
+        time.sleep(0.5)
+        run.process.send_signal(signal.SIGTERM)
+        assert run.ended().code == 5
+    [outcome] = [row for row in site.outcomes() if row["lead_id"] == hanging]
+    assert outcome["status"] == "failed"
+    assert MAYBE in outcome["reason"]
+    assert site.statuses()["applied"] == 9
