@@ -191,8 +191,7 @@ def conflicting(lead_id: str, conflicts: tuple[Conflict, ...]) -> Settled:
 def shows(body: Mapping[str, Any], lead: Lead, fields: Mapping[str, Field]) -> bool:
     """Tells whether a lead has everything that a body asked for."""
     return all(
-        field.read(body) == field.read(lead)
-        for field in (fields.get(key) or unknown_field(key) for key in body)
+        field.read(body) == field.read(lead) for field in (field_of(key, fields) for key in body)
     )
 
 
@@ -211,9 +210,9 @@ def keep_person_or_organization(body: Mapping[str, Any], current: Lead) -> None:
         )
 
 
-def unknown_field(key: str) -> Field:
-    """A field of an earlier plan that the account's definitions no longer hold."""
-    return Field(key, key, KINDS["text"])
+def field_of(key: str, fields: Mapping[str, Field]) -> Field:
+    """Returns a key's field, or a text for one that the account's definitions no longer hold."""
+    return fields.get(key) or Field(key, key, KINDS["text"])
 
 
 def _less_kept(

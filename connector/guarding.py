@@ -11,7 +11,7 @@ from itertools import islice
 
 from connector import stored
 from connector.catalogue import read_names
-from connector.diff import unknown_field
+from connector.diff import field_of
 from connector.errors import GuardTripped
 from connector.fields import Field
 from connector.guards import GUARDS, PlanSize, Trip, cleared_keys, measure, tripped
@@ -60,7 +60,7 @@ def _lost(job: Job, size: PlanSize, fields: Mapping[str, Field]) -> Row:
     named = {one.key: one for one in read_names(job.client, fields.values(), size.clears)}
 
     def field(key: str) -> Field:
-        return named.get(key) or unknown_field(key)
+        return field_of(key, named)
 
     samples = [_sample(job, patch, field) for patch in size.samples]
     fields_lost = {field(key).name: leads for key, leads in size.clears.most_common()}

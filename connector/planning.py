@@ -16,7 +16,7 @@ from connector.diff import (
     Unchanged,
     conflicting,
     decide,
-    unknown_field,
+    field_of,
 )
 from connector.fields import Field
 from connector.job import Job
@@ -59,7 +59,7 @@ def tell_plan(job: Job, settled: Iterable[Settled], fields: Iterable[Field], sho
     """Passes on every patch of the plan with its fields, then what gets none, by its status."""
     named = {field.key: field for field in fields}
     for patch, title in stored.planned(job.warehouse, job.plan_id):
-        changed = [named.get(key) or unknown_field(key) for key in patch.body]
+        changed = [field_of(key, named) for key in patch.body]
         show(Entry(patch.lead_id, title, patch=patch, fields=changed))
     for one in sorted(settled, key=lambda one: tables.STATUSES.index(one.status)):
         show(Entry(one.lead_id, "", settled=one))

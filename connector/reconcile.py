@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from connector.columns import Columns
 from connector.conflicts import Conflict
-from connector.diff import Lead, Planned, decide, shows, unknown_field
+from connector.diff import Lead, Planned, decide, field_of, shows
 from connector.fields import Field
 from connector.outcome import DAMAGED, Outcome
 from connector.rows import Comparison, Patch
@@ -107,7 +107,7 @@ def _already_so(patch: Patch, found: Comparison) -> Outcome:
 
 def _changed_since(patch: Patch, current: Lead, fields: Mapping[str, Field]) -> Iterator[Conflict]:
     for key, planned in patch.before.items():
-        field = fields.get(key) or unknown_field(key)
+        field = field_of(key, fields)
         if field.read(current) != field.read(patch.before):
             why = "changed in Pipedrive since it was planned"
             yield Conflict(field, planned, current.get(key), patch.body.get(key), why)

@@ -41,10 +41,9 @@ def change_lines(*entries: Entry) -> Iterator[str]:
 
 
 def _new(field: Field, patch: Patch) -> str:
-    value = patch.body[field.key]
-    if value is None or value == []:
+    if kind_of(patch, field) == "cleared":
         return "[red]clear[/red]"
-    return f"[green]{escape(field.show(value))}[/green]"
+    return f"[green]{escape(field.show(patch.body[field.key]))}[/green]"
 
 
 class PlanReport:

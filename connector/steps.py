@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from connector import stored
 from connector.audit import make_view, new_names
@@ -14,11 +14,12 @@ from connector.errors import DesiredTableError
 from connector.fields import Field, base_key
 from connector.guarding import judge
 from connector.job import Job
+from connector.outcome import Outcome
 from connector.planning import Show, tell_plan
 from connector.reconcile import settle_interrupted, settle_planned, unreadable
 from connector.records import run_row
 from connector.refresh import listed_leads, looked_up_leads
-from connector.rows import patches_by_lead
+from connector.rows import Comparison, patches_by_lead
 from connector.sending import tallied
 from connector.source import Marked, empty_tables, into
 
@@ -85,17 +86,11 @@ def reconcile(job: Job, columns: Columns, fields: Mapping[str, Field]) -> None:
     unarchive, minds = job.settings.unarchive, columns.minds_edits
     found = job.warehouse.interrupted(job.run_id, job.lead, with_written=minds)
 
-    def settled() -> Iterator[Marked]:
-        for one in found:
-            trouble = job.unreadable.get(one.lead_id or "")
-            if trouble:
-                why = f"interrupted, and the lead cannot be read, so it may be in effect: {trouble}"
-                yield from tallied(job, unreadable(one, why))
-            else:
-                outcomes = settle_interrupted(one, columns, fields, unarchive=unarchive)
-                yield from tallied(job, outcomes)
+    def settle(one: Comparison) -> list[Outcome]:
+        return settle_interrupted(one, columns, fields, unarchive=unarchive)
 
-    job.load(settled())
+    unread = "interrupted, and the lead cannot be read, so it may be in effect"
+    job.load(_settled(job, found, settle, unread))
     job.tally.planned = stored.count_unfinished(job.warehouse, job.lead)
     if job.limit is not None:
         job.tally.planned = min(job.tally.planned, job.limit)
@@ -109,18 +104,13 @@ def release(job: Job, plan_id: str) -> None:
 
 def hold_against_leads(job: Job, fields: Mapping[str, Field]) -> None:
     """Settles what of a stored plan must not be sent: its leads are no longer as planned."""
+    found = stored.planned_leads(job.warehouse, job.plan_id, job.run_id)
 
-    def settled() -> Iterator[Marked]:
-        for found in stored.planned_leads(job.warehouse, job.plan_id, job.run_id):
-            trouble = job.unreadable.get(found.lead_id or "")
-            if trouble:
-                why = f"not sent by this run, as the lead cannot be read: {trouble}"
-                yield from tallied(job, unreadable(found, why))
-            else:
-                outcomes = settle_planned(found, fields, interrupted=job.resumes)
-                yield from tallied(job, outcomes)
+    def settle(one: Comparison) -> list[Outcome]:
+        return settle_planned(one, fields, interrupted=job.resumes)
 
-    job.load(settled())
+    unread = "not sent by this run, as the lead cannot be read"
+    job.load(_settled(job, found, settle, unread))
     job.tally.planned = stored.count_unfinished(job.warehouse, None, job.plan_id)
 
 
@@ -148,6 +138,18 @@ def only_keys(job: Job, fields: Mapping[str, Field]) -> set[str]:
     """
     by_name = names_of(fields.values())
     return {base_key(field_key(name, "fields", by_name)) for name in job.scope.fields}
+
+
+def _settled(
+    job: Job,
+    found: Iterator[Comparison],
+    settle: Callable[[Comparison], list[Outcome]],
+    unread: str,
+) -> Iterator[Marked]:
+    """Yields what becomes of patches planned earlier; `unread` tells of leads not readable."""
+    for one in found:
+        trouble = job.unreadable.get(one.lead_id or "")
+        yield from tallied(job, unreadable(one, f"{unread}: {trouble}") if trouble else settle(one))
 
 
 def _begun(job: Job) -> Iterator[Marked]:

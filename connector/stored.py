@@ -127,33 +127,14 @@ def count_unfinished(warehouse: Warehouse, lead: str | None, plan_id: str | None
 
 def planned_leads(warehouse: Warehouse, plan_id: str, run_id: str) -> Iterator[Comparison]:
     """Yields the leads of a plan's unfinished patches, as this run has read them."""
-    return warehouse.compare(
-        f"SELECT u.lead_id AS {MARK}lead, NULL AS lead_id, m.record AS {MARK}record, "
-        f"u.patch_id AS {MARK}patch_id, u.plan_id AS {MARK}plan_id, u.body AS {MARK}body, "
-        f"u.before AS {MARK}before, u.digest AS {MARK}digest "
-        f"FROM {warehouse.unfinished_patches} u LEFT JOIN {warehouse.table('leads')} m "
-        "ON m.id = u.lead_id AND m.read_by = %s AND m.gone_at IS NULL "
-        "WHERE u.plan_id = %s ORDER BY u.lead_id, u.patch_id",
-        run_id,
-        plan_id,
-    )
+    return _beside_leads(warehouse, warehouse.unfinished_patches, run_id, plan_id=plan_id)
 
 
 def sent_leads(
     warehouse: Warehouse, sent_by: str, run_id: str, lead: str | None
 ) -> Iterator[Comparison]:
     """Yields the leads that an earlier run has sent something to, as this run has read them."""
-    which, args = matching("o", run_id=sent_by, lead_id=lead)
-    return warehouse.compare(
-        f"SELECT o.lead_id AS {MARK}lead, NULL AS lead_id, m.record AS {MARK}record, "
-        f"o.patch_id AS {MARK}patch_id, o.plan_id AS {MARK}plan_id, o.body AS {MARK}body, "
-        f"o.before AS {MARK}before, NULL AS {MARK}digest "
-        f"FROM {_sent(warehouse)} o LEFT JOIN {warehouse.table('leads')} m "
-        "ON m.id = o.lead_id AND m.read_by = %s AND m.gone_at IS NULL "
-        f"{which} ORDER BY o.lead_id, o.patch_id",
-        run_id,
-        *args,
-    )
+    return _beside_leads(warehouse, _sent(warehouse), run_id, run_id=sent_by, lead_id=lead)
 
 
 def sent_lead_ids(warehouse: Warehouse, sent_by: str, lead: str | None) -> list[str]:
@@ -184,11 +165,28 @@ def planned_keys(warehouse: Warehouse, plan_id: str) -> set[str]:
     return {key for patch, _ in planned(warehouse, plan_id) for key in patch.body}
 
 
+def _beside_leads(
+    warehouse: Warehouse, patches: str, reader: str, **wanted: str | None
+) -> Iterator[Comparison]:
+    """Yields patches by lead, with the leads as the reading run has them and no desired rows."""
+    which, args = matching("u", **wanted)
+    return warehouse.compare(
+        f"SELECT u.lead_id AS {MARK}lead, NULL AS lead_id, m.record AS {MARK}record, "
+        f"u.patch_id AS {MARK}patch_id, u.plan_id AS {MARK}plan_id, u.body AS {MARK}body, "
+        f"u.before AS {MARK}before, u.digest AS {MARK}digest "
+        f"FROM {patches} u LEFT JOIN {warehouse.table('leads')} m "
+        "ON m.id = u.lead_id AND m.read_by = %s AND m.gone_at IS NULL "
+        f"{which} ORDER BY u.lead_id, u.patch_id",
+        reader,
+        *args,
+    )
+
+
 def _sent(warehouse: Warehouse) -> str:
     """What may be in effect: also a send that the API refused or did not answer."""
     return (
-        f"(SELECT * FROM {warehouse.table('lead_outcomes')} WHERE patch_id IS NOT NULL "
-        "AND (status IN ('applied', 'confirmed', 'ignored') "
+        f"(SELECT *, NULL AS digest FROM {warehouse.table('lead_outcomes')} "
+        "WHERE patch_id IS NOT NULL AND (status IN ('applied', 'confirmed', 'ignored') "
         "OR (status = 'failed' AND sent_at IS NOT NULL)))"
     )
 

@@ -13,9 +13,9 @@ from connector.diff import (
     Lead,
     Settled,
     conflicting,
+    field_of,
     keep_person_or_organization,
     planned,
-    unknown_field,
 )
 from connector.fields import Field, base_key
 from connector.kinds import Json
@@ -42,7 +42,7 @@ def undo(
     if current is None:
         return Settled(lead_id, "not_found", "no such lead any more; nothing to bring back")
     wrote, before = _written(found)
-    sent = [fields.get(key) or unknown_field(key) for key in wrote]
+    sent = [field_of(key, fields) for key in wrote]
     chosen = [field for field in sent if not only or base_key(field.key) in only]
     conflicts = tuple(_conflicts(chosen, fields, wrote, before, current))
     kept = {base_key(one.field.key) for one in conflicts}

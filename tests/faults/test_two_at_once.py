@@ -60,6 +60,14 @@ def test_of_two_runs_with_folders_of_their_own_one_works(site: Site) -> None:
     assert "PID" in loser.stderr
 
 
+def kill_in(site: Site, phase: str) -> None:
+    """Kill a run once it is in a phase of it."""
+    with watched(site, **SETTINGS) as run:
+        wait_for(run, phase)
+        run.process.kill()
+        run.ended()
+
+
 def test_nobody_can_take_the_file_while_a_run_works(site: Site) -> None:
     titles = desire(site, new_leads(site, LEADS, latency_ms=50))
     with watched(site, **SETTINGS) as run:
@@ -73,10 +81,7 @@ def test_nobody_can_take_the_file_while_a_run_works(site: Site) -> None:
 
 def test_a_lock_left_by_a_killed_run_blocks_nobody(site: Site) -> None:
     titles = desire(site, new_leads(site, LEADS, latency_ms=50))
-    with watched(site, **SETTINGS) as run:
-        wait_for(run, "sending")
-        run.process.kill()
-        run.ended()
+    kill_in(site, "sending")
     assert site.run().exit_code == 0
     assert_books(site)
     assert_titles(site, titles)
@@ -119,10 +124,7 @@ def test_a_full_disk_is_said_and_repaired_by_the_next_run(site: Site, kib: int) 
 
 def test_a_clock_set_back_changes_no_decision(site: Site) -> None:
     titles = desire(site, new_leads(site, LEADS, latency_ms=30))
-    with watched(site, **SETTINGS) as run:
-        wait_for(run, "chunk load")
-        run.process.kill()
-        run.ended()
+    kill_in(site, "chunk load")
     set_tables_ahead(site)
     site.pipedrive.settings(latency_ms=0)
     assert site.run().exit_code == 0

@@ -294,19 +294,24 @@ def test_a_wrong_rule_in_the_environment_is_one_line(site: Site) -> None:
     assert site.pipedrive.requests("PATCH") == []
 
 
-def test_what_an_interrupted_run_left_is_not_sent_over_an_edit(site: Site) -> None:
-    leads = new_leads(site, 40)
-    desire(site, leads, "First title")
-    assert site.run().statuses["applied"] == 40
-    desire(site, leads, "Second title")
+def kill_while_it_sends(site: Site, chunk_size: int) -> None:
+    """Kill a run with a few PATCHes sent and their outcomes not loaded."""
     site.pipedrive.settings(latency_ms=30)
-    site.pipedrive.clear_requests()
-    with ended_at_last(site.start("run", workers=2, chunk_size=10)) as process:
+    with ended_at_last(site.start("run", workers=2, chunk_size=chunk_size)) as process:
         wait_until(lambda: len(site.pipedrive.requests("PATCH")) >= 6, "no PATCH was sent")
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
     site.pipedrive.settings(latency_ms=0)
+
+
+def test_what_an_interrupted_run_left_is_not_sent_over_an_edit(site: Site) -> None:
+    leads = new_leads(site, 40)
+    desire(site, leads, "First title")
+    assert site.run().statuses["applied"] == 40
+    desire(site, leads, "Second title")
+    site.pipedrive.clear_requests()
+    kill_while_it_sends(site, chunk_size=10)
     edited = [leads[0], leads[-1]]  # one that was sent, and one that was not
     assert {row["lead_id"] for row in site.pipedrive.requests("PATCH")} & {*edited} == {leads[0]}
     for lead in edited:
@@ -324,12 +329,7 @@ def test_an_edit_of_what_an_interrupted_first_run_wrote_is_kept(site: Site, rule
     """Nothing was recorded as written: the plan alone tells what was there."""
     leads = new_leads(site, 20)
     desire(site, leads, "First title")
-    site.pipedrive.settings(latency_ms=30)
-    with ended_at_last(site.start("run", workers=2, chunk_size=20)) as process:
-        wait_until(lambda: len(site.pipedrive.requests("PATCH")) >= 6, "no PATCH was sent")
-        process.kill()
-        process.communicate()
-    site.pipedrive.settings(latency_ms=0)
+    kill_while_it_sends(site, chunk_size=20)
     site.pipedrive.set_lead(leads[0], title="Theirs")
     for _ in range(2):
         assert site.run(on_conflict=rule).statuses["conflict"] == 1
