@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import dlt
+
 from connector.catalogue import columns_for
 from connector.columns import Columns
 from connector.destination import make_pipeline
@@ -33,6 +35,7 @@ def check(**settings: Any) -> Iterator[Finding]:
     """
     try:
         resolved = load_settings(**settings)
+        pipeline = make_pipeline(resolved)
     except LeadSyncError as error:
         yield Finding("config", str(error), good=False)
         return
@@ -40,7 +43,7 @@ def check(**settings: Any) -> Iterator[Finding]:
     client = make_client(resolved)
     account = _account(client)
     yield account
-    yield from _table(resolved, client, reachable=account.good)
+    yield from _table(pipeline, resolved, client, reachable=account.good)
 
 
 def explain_columns(**settings: Any) -> tuple[Columns, list[str]]:
@@ -65,10 +68,13 @@ def _account(client: Pipedrive) -> Finding:
     return Finding("pipedrive", f"the token is {me.get('name')}'s at {me.get('company_domain')}")
 
 
-def _table(settings: Settings, client: Pipedrive, *, reachable: bool) -> Iterator[Finding]:
+def _table(
+    pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, *, reachable: bool
+) -> Iterator[Finding]:
     try:
-        with open_warehouse(make_pipeline(settings), settings) as warehouse:
-            yield Finding("warehouse", f"opened, dataset {settings.dataset_name}")
+        with open_warehouse(pipeline, settings) as warehouse:
+            where = f"dataset {settings.dataset_name}, {warehouse.place}"
+            yield Finding("warehouse", f"opened, {where}")
             names = warehouse.columns()
             yield Finding("table", f"{settings.desired_table}: {len(names)} columns")
             if reachable:

@@ -9,27 +9,40 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import dlt
-from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.destination import Destination, DestinationCapabilitiesContext
 from dlt.common.destination.client import LoadJob
 from dlt.common.destination.exceptions import UnknownDestinationModule
+from dlt.common.destination.reference import DestinationReference
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
 
-from connector.settings import DESTINATION, WarehouseSettings
+from connector.configuration import WAREHOUSE, ask, own_configuration
+from connector.errors import ConfigError
+from connector.settings import WarehouseSettings
+from connector.spelling import Names, nearest, refuse_misspelt
+
+DUCKDB = "duckdb"
 
 
 def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
-    """Returns the pipeline to the destination named `warehouse`, DuckDB if not configured."""
-    pipeline = dlt.pipeline(
-        pipeline_name=settings.pipeline_name,
-        dataset_name=settings.dataset_name,
-        destination=_destination(),
-    )
+    """Returns the pipeline to the destination named `warehouse`, DuckDB if not configured.
+
+    Raises:
+        ConfigError: There is no destination of the configured type, or a name is misspelt.
+    """
+    destination = _destination()
+    with own_configuration():
+        pipeline = dlt.pipeline(
+            pipeline_name=settings.pipeline_name,
+            dataset_name=settings.dataset_name,
+            destination=destination,
+        )
     # A request to stop is ours to answer: dlt would drop the load of outcomes for it.
     pipeline.runtime_config.intercept_signals = False
     return pipeline
@@ -45,7 +58,8 @@ def sweep(folder: Path) -> None:
 
     dlt writes a schema under a name without an ending first, and then renames it. It deletes
     an extracted package file by file once its normalized copy is complete. What a package
-    lost with it, the next run settles from the plan.
+    lost with it, the next run settles from the plan. Packages that are loaded are of no use
+    any more, and dlt keeps them for good.
     """
     for file in (folder / "schemas").glob("*"):
         if not file.name.endswith(".schema.json"):
@@ -55,17 +69,51 @@ def sweep(folder: Path) -> None:
         whole = (package / "schema.json").exists() and (package / "new_jobs").exists()
         if not whole or any(copy.exists() for copy in copies):
             shutil.rmtree(package)
+    for package in (folder / "load" / "loaded").glob("*"):
+        shutil.rmtree(package)
 
 
-def _destination() -> dlt.destinations.duckdb | str:
+def _destination() -> Destination[Any, Any]:
+    """Returns the destination of the configured type, which finds its settings by full names."""
+    kind = ask(WAREHOUSE, "destination_type")
+    named = DUCKDB if kind is None else kind
+    if not isinstance(named, str) or not named.strip():
+        raise ConfigError(f"destination_type {named!r} is no text; write it like {DUCKDB}")
     try:
-        is_duckdb = dlt.destination(DESTINATION).spec is DuckDbClientConfiguration
+        found = DestinationReference.ensure_factory(DestinationReference.find(named.strip()))
     except UnknownDestinationModule:
-        is_duckdb = True
-    return TypedDuckDb(destination_name=DESTINATION) if is_duckdb else DESTINATION
+        raise ConfigError(
+            f"destination_type {named!r} is no destination; the nearest is "
+            f"{nearest(named, dlt.destinations.__all__)}"
+        ) from None
+    factory = TypedDuckDb if found is dlt_duckdb else _finding_full_names(found)
+    made: Destination[Any, Any] = factory(destination_name=WAREHOUSE[1])
+    refuse_misspelt(_names(made))
+    return made
 
 
-class TypedDuckDb(dlt_duckdb):
+def _finding_full_names(factory: type[Destination[Any, Any]]) -> type[Destination[Any, Any]]:
+    return type(factory.__name__, (FindsFullNames, factory), {"__module__": factory.__module__})
+
+
+def _names(destination: Destination[Any, Any]) -> Names:
+    """Returns the names that the destination's section may hold."""
+    spec = destination.spec
+    known = {*spec.get_resolvable_fields(), "destination_type", "destination_name"}
+    inner: dict[str, Any] = getattr(spec.credentials_type(), "get_resolvable_fields", dict)()
+    return Names(WAREHOUSE, known, {"credentials": inner.keys() - known}, is_whole=False)
+
+
+class FindsFullNames(Destination[Any, Any]):
+    """A destination whose settings are found by their full names alone, whoever asks."""
+
+    def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
+        """Returns the destination's settings."""
+        with own_configuration():
+            return super().configuration(initial_config, accept_partial)
+
+
+class TypedDuckDb(FindsFullNames, dlt_duckdb):
     """dlt's DuckDB, loading JSONL with the table's own types."""
 
     _partial: DuckDbClientConfiguration | None = None
@@ -78,10 +126,11 @@ class TypedDuckDb(dlt_duckdb):
         What dlt asks for a dozen times a load, only to know what DuckDB can do, is found out
         once: it took a fifth of a run's time.
         """
-        if not accept_partial:
-            return super().configuration(initial_config)
-        self._partial = self._partial or super().configuration(initial_config, accept_partial)
-        return self._partial
+        if accept_partial and self._partial:
+            return self._partial
+        found: DuckDbClientConfiguration = super().configuration(initial_config, accept_partial)
+        self._partial = found if accept_partial else self._partial
+        return found
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()

@@ -16,6 +16,7 @@ import pendulum
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from connector import readers
 from connector.destination import make_pipeline, sweep, working_folder
 from connector.errors import ConfigError, LeadSyncError, WarehouseError
 from connector.known import Known
@@ -24,7 +25,7 @@ from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
 from connector.records import new_id
-from connector.settings import Settings, load_settings
+from connector.settings import Settings, load_settings, read_argument
 from connector.source import Marked, batches
 from connector.summary import State, Summary, Tally, every_status
 from connector.tables import Row
@@ -54,6 +55,34 @@ class Scope:
     limit: int | None = None
     fields: tuple[str, ...] = ()
     full_refresh: bool = False
+
+
+def scope_of(
+    lead: str | None = None,
+    limit: Any = None,
+    fields: Any = (),
+    full_refresh: Any = False,
+) -> Scope:
+    """Reads what a run is asked to look at, as the settings are read.
+
+    Args:
+        lead: The only lead; None for all.
+        limit: Change at most so many leads.
+        fields: Names of the only fields, as a list or as text with commas; none for all.
+        full_refresh: Ask again for the leads that are known to be gone or archived.
+
+    Raises:
+        ConfigError: One of them cannot be used.
+    """
+    names = read_argument("fields", readers.names, fields or ())
+    if not names and isinstance(fields, str):  # as from a variable that is empty: not all fields
+        raise ConfigError(f"fields {fields!r} names no field; leave it out for all of them")
+    return Scope(
+        lead,
+        None if limit is None else read_argument("limit", readers.whole(1, sys.maxsize), limit),
+        tuple(names),
+        read_argument("full_refresh", readers.flag, full_refresh),
+    )
 
 
 @dataclass
@@ -188,9 +217,6 @@ def open_job(
         LockedError: Another run or program holds the working folder or the warehouse.
         WarehouseError: The warehouse cannot be opened.
     """
-    if scope.limit is not None and not 1 <= scope.limit <= sys.maxsize:
-        bound = "more than 0" if scope.limit < 1 else f"at most {sys.maxsize}"
-        raise ConfigError(f"limit {scope.limit} must be {bound}")
     settings = load_settings(**given)
     client = make_client(settings)
     folder = working_folder(settings)
@@ -222,7 +248,7 @@ def make_client(settings: Settings) -> Pipedrive:
     """Returns a client for the account that the settings name."""
     return Pipedrive(
         settings.base_url,
-        str(settings.api_token),
+        settings.api_token,
         stop=threading.Event(),
         attempts=settings.max_attempts,
         timeout_seconds=settings.timeout_seconds,

@@ -1,34 +1,48 @@
-"""A run's settings: dlt's own configuration, section `sources.pipedrive_leads`."""
+"""A run's settings: each with its default, and with what reads and checks it.
+
+They come from an argument, or from the section `sources.pipedrive_leads` by their full names.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Final, TypeVar, get_args
-from urllib.parse import urlsplit
-from zoneinfo import available_timezones
 
-from dlt.common.configuration import configspec
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
-from dlt.common.configuration.resolve import resolve_configuration
-from dlt.common.configuration.specs import BaseConfiguration
-from dlt.common.typing import TSecretStrValue
+from dlt.common.typing import ConfigValueSentinel
 
+from connector import readers
+from connector.columns import OnConflict, OnNull
+from connector.configuration import WAREHOUSE, ask, looked_in, variable
 from connector.diff import Status
 from connector.errors import ConfigError
 from connector.guards import GUARDS, Limits, limits_of
-from connector.pipedrive.client import LOOPBACK
-from connector.values import from_json, parse_age
+from connector.origin import parse_origin
+from connector.spelling import Names, nearest, refuse_misspelt
+from connector.values import parse_age
 
 SECTION: Final = ("sources", "pipedrive_leads")
-DESTINATION: Final = "warehouse"
+DESTINATION: Final = WAREHOUSE[1]
 HOURS_OF_A_YEAR: Final = 8760
 SECONDS_OF_A_YEAR: Final = 3600 * HOURS_OF_A_YEAR
+MANY: Final = 1_000_000_000
+LONGEST_SHOWN: Final = 80
+SECRETS: Final = frozenset({"api_token", "base_url"})
+"""Settings whose values are, or may hold, what no message repeats."""
 AnySettings = TypeVar("AnySettings", bound="WarehouseSettings")
 
 
-@configspec
-class WarehouseSettings(BaseConfiguration):
+def _setting(read: readers.Reader[Any], default: Any = MISSING) -> Any:
+    """Declares a setting; without a default it is required."""
+    return field(default=default, metadata={"read": read})
+
+
+def _origin(value: Any) -> str:
+    return parse_origin(readers.text(value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarehouseSettings:
     """Where things are in the warehouse.
 
     Attributes:
@@ -37,17 +51,17 @@ class WarehouseSettings(BaseConfiguration):
         pipeline_name: Names dlt's working folder; two accounts need two names.
     """
 
-    desired_table: str = "crm.lead_changes"
-    dataset_name: str = "pipedrive_leads"
-    pipeline_name: str = "pipedrive_leads"
+    desired_table: str = _setting(readers.table_name, "crm.lead_changes")
+    dataset_name: str = _setting(readers.text, "pipedrive_leads")
+    pipeline_name: str = _setting(readers.folder_name, "pipedrive_leads")
 
 
-@configspec
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Settings(WarehouseSettings):
-    """What a run is told, each by config.toml, secrets.toml or the environment.
+    """What a run is told.
 
     Attributes:
-        base_url: Scheme and host of the account, such as https://acme.pipedrive.com.
+        base_url: Scheme, host and port of the account, such as https://acme.pipedrive.com.
         api_token: A personal API token.
         columns: Column name → field name or key, where they do not match by themselves.
         on_null: What NULL does: `clear`, `keep` or `reject`, for all fields or for each by name.
@@ -79,45 +93,41 @@ class Settings(WarehouseSettings):
         max_age: Longest time between making a plan and applying it.
     """
 
-    # None without Optional is how dlt marks a setting as required
-    base_url: str = None  # type: ignore[assignment]
-    api_token: TSecretStrValue = None  # type: ignore[assignment]
-    columns: Any = ""
-    on_null: Any = "clear"
-    only_if_blank: list[str] | None = None
-    on_conflict: Any = "warehouse"
-    unarchive: bool = False
-    timezone: str = "UTC"
-    workers: int = 8
-    chunk_size: int = 500
-    max_attempts: int = 5
-    timeout_seconds: float = 30.0
-    burst_limit: int = 0
-    token_budget: int = 0
-    token_reserve: int = 0
-    max_seconds: float = 0
-    breaker_failures: int = 25
-    breaker_percent: int = 50
-    recheck_hours: float = 24.0
-    tolerate: list[str] | None = None
-    max_patches: str | None = None
-    max_changed_percent: str | None = None
-    max_clears: str | None = None
-    max_clears_percent: str | None = None
-    max_archived: str | None = None
-    empty_desired: str = "stop"
-    min_desired_percent_of_last: str | None = None
-    max_age: str = "24h"
+    base_url: str = _setting(_origin)
+    api_token: str = _setting(readers.token)
+    columns: Mapping[str, str] = field(default_factory=dict, metadata={"read": readers.mapping})
+    on_null: Any = _setting(readers.rules(get_args(OnNull)), "clear")
+    only_if_blank: list[str] | None = _setting(readers.names, None)
+    on_conflict: Any = _setting(readers.rules(get_args(OnConflict)), "warehouse")
+    unarchive: bool = _setting(readers.flag, False)
+    timezone: str = _setting(readers.zone, "UTC")
+    workers: int = _setting(readers.whole(1, 512), 8)
+    chunk_size: int = _setting(readers.whole(1, 100_000), 500)
+    max_attempts: int = _setting(readers.whole(1, 100), 5)
+    timeout_seconds: float = _setting(readers.number(0.001, 3600), 30.0)
+    burst_limit: int = _setting(readers.whole(0, MANY), 0)
+    token_budget: int = _setting(readers.whole(0, MANY), 0)
+    token_reserve: int = _setting(readers.whole(0, MANY), 0)
+    max_seconds: float = _setting(
+        readers.number(0, SECONDS_OF_A_YEAR, f"must be 0 to {SECONDS_OF_A_YEAR}, a year"), 0.0
+    )
+    breaker_failures: int = _setting(readers.whole(1, MANY), 25)
+    breaker_percent: int = _setting(readers.whole(0, 99, "must be 1 to 99, or 0 for off"), 50)
+    recheck_hours: float = _setting(
+        readers.number(0, HOURS_OF_A_YEAR, f"must be 0 to {HOURS_OF_A_YEAR}, a year"), 24.0
+    )
+    tolerate: list[str] | None = _setting(readers.chosen_names(get_args(Status)), None)
+    max_patches: Any = _setting(readers.limit, None)
+    max_changed_percent: Any = _setting(readers.limit, None)
+    max_clears: Any = _setting(readers.limit, None)
+    max_clears_percent: Any = _setting(readers.limit, None)
+    max_archived: Any = _setting(readers.limit, None)
+    empty_desired: str = _setting(readers.text, "stop")
+    min_desired_percent_of_last: Any = _setting(readers.limit, None)
+    max_age: Any = _setting(readers.limit, "24h")
 
     def __repr__(self) -> str:
         return f"Settings(base_url={self.base_url!r}, desired_table={self.desired_table!r})"
-
-    def on_resolved(self) -> None:
-        """Refuses what could not work, before anything is opened or sent."""
-        self.api_token = str(self.api_token).strip()
-        self.columns = _mapping(self.columns)
-        if problems := problems_of(self):
-            raise ConfigError("; ".join(problems))
 
     @property
     def limits(self) -> Limits:
@@ -125,110 +135,104 @@ class Settings(WarehouseSettings):
         return limits_of({name: getattr(self, name) for name in GUARDS})
 
 
+NAMES: Final = Names(SECTION, {one.name for one in fields(Settings)}, {}, is_whole=True)
+
+
 def load_settings(**given: Any) -> Settings:
     """Resolves the settings; arguments that are not None win over configuration.
 
     Raises:
-        ConfigError: One is missing or cannot be used.
+        ConfigError: One is missing or cannot be used, or a name is no setting.
     """
-    return _resolve(Settings(), given)
+    return _resolve(Settings, given)
 
 
 def load_warehouse_settings(**given: Any) -> WarehouseSettings:
     """Resolves what is needed to read the tables that runs have written."""
-    return _resolve(WarehouseSettings(), given)
+    return _resolve(WarehouseSettings, given)
 
 
-def _resolve(settings: AnySettings, given: Mapping[str, Any]) -> AnySettings:
-    unknown = given.keys() - dict(settings).keys()
-    if unknown:
-        raise ConfigError(f"no such setting: {', '.join(sorted(unknown))}")
-    explicit = {name: value for name, value in given.items() if value is not None}
+def read_argument(name: str, read: readers.Reader[readers.Read], value: Any) -> readers.Read:
+    """Reads an argument of Python as the same setting of the environment would be.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
     try:
-        return resolve_configuration(settings, sections=SECTION, explicit_value=explicit)
-    except ConfigFieldMissingException as error:
-        raise ConfigError(_missing(error)) from None
-    except ConfigurationException as error:
-        raise ConfigError(f"the configuration cannot be read: {error}") from None
+        return read(value)
+    except ValueError as error:
+        raise ConfigError(_problem(name, value, error)) from None
 
 
-def problems_of(settings: Settings) -> list[str]:
-    """Returns what is wrong with the settings, one clear line each."""
-    return [
-        *_url_problems(settings),
-        *_name_problems(settings),
-        *_number_problems(settings),
-        *_guard_problems(settings),
-    ]
+def _resolve(kind: type[AnySettings], given: Mapping[str, Any]) -> AnySettings:
+    _refuse_unknown(given, {one.name for one in fields(kind)})
+    configured = {one.name: _value(one, given.get(one.name)) for one in _token_first(kind)}
+    refuse_misspelt(NAMES)
+    missing = [one.name for one in fields(kind) if _is_missing(one, configured[one.name])]
+    if missing:
+        raise ConfigError(_missing(missing))
+    values, problems = {}, []
+    for one in fields(kind):
+        if (value := configured[one.name]) is None:
+            continue
+        try:
+            values[one.name] = one.metadata["read"](value)
+        except ValueError as error:
+            problems.append(_problem(one.name, value, error))
+    problems += _guard_problems({one.name: one.default for one in fields(kind)} | values)
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return kind(**values)
 
 
-def _url_problems(settings: Settings) -> Iterator[str]:
-    url, shown = urlsplit(settings.base_url or ""), f"base_url {settings.base_url!r}"
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        yield f"{shown} is no URL; write it like https://acme.pipedrive.com"
-    elif url.scheme == "http" and url.hostname not in LOOPBACK:
-        yield f"{shown} would send the token unencrypted; use https"
-
-
-def _name_problems(settings: Settings) -> Iterator[str]:
-    if not re.fullmatch(r"\w[\w$]*(\.\w[\w$]*){0,2}", settings.desired_table):
-        yield f"desired_table {settings.desired_table!r} is no table name; write schema.table"
-    if unknown := set(settings.tolerate or ()) - set(get_args(Status)):
-        known = ", ".join(get_args(Status))
-        yield f"tolerate names {', '.join(sorted(unknown))}; the statuses are {known}"
-    if settings.timezone not in available_timezones():
-        yield f"timezone {settings.timezone!r} is unknown; write it like Europe/Berlin"
-    if not re.fullmatch(r"[!-~]+", settings.api_token):
-        yield "api_token is empty or holds what no token holds; copy it again from Pipedrive"
-    if not re.fullmatch(r"[\w-]+", settings.pipeline_name):
-        yield f"pipeline_name {settings.pipeline_name!r} cannot name a folder; use letters and _"
-
-
-def _number_problems(settings: Settings) -> Iterator[str]:
-    for name in ("workers", "chunk_size", "max_attempts", "timeout_seconds", "breaker_failures"):
-        if getattr(settings, name) <= 0:
-            yield f"{name} {getattr(settings, name)} must be more than 0"
-    for name in ("burst_limit", "token_budget", "token_reserve", "max_seconds"):
-        if getattr(settings, name) < 0:
-            yield f"{name} {getattr(settings, name)} must not be negative"
-    if not settings.max_seconds <= SECONDS_OF_A_YEAR:  # nor is nan any time
-        yield f"max_seconds {settings.max_seconds} must be 0 to {SECONDS_OF_A_YEAR}, a year"
-    if not 0 <= settings.breaker_percent <= 99:
-        yield f"breaker_percent {settings.breaker_percent} must be 1 to 99, or 0 for off"
-    if not 0 <= settings.recheck_hours <= HOURS_OF_A_YEAR:
-        yield f"recheck_hours {settings.recheck_hours} must be 0 to {HOURS_OF_A_YEAR}, a year"
-
-
-def _guard_problems(settings: Settings) -> Iterator[str]:
-    for read in (lambda: settings.limits, lambda: parse_age(settings.max_age)):
+def _guard_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what is wrong with the settings that whoever uses them reads, one line each."""
+    if "max_age" not in values:
+        return
+    for read in (lambda: limits_of(values), lambda: parse_age(values["max_age"])):
         try:
             read()
         except ValueError as error:
             yield str(error)
 
 
-def _mapping(columns: Any) -> dict[str, Any]:
-    """Reads the mapping of columns, which the environment gives as JSON.
+def _refuse_unknown(given: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := sorted(given.keys() - known):
+        near = ", ".join(nearest(name, known) for name in unknown)
+        raise ConfigError(f"no such setting: {', '.join(unknown)}; the nearest: {near}")
 
-    dlt falls back to the bare name of a setting, and COLUMNS is the width of a terminal.
-    """
-    if not columns or str(columns).isdigit():
-        return {}
+
+def _token_first(kind: type[WarehouseSettings]) -> Iterator[Field[Any]]:
+    """Yields the settings, the token first: a vault may show the others only after a secret."""
+    return iter(sorted(fields(kind), key=lambda one: one.name != "api_token"))
+
+
+def _value(one: Field[Any], given: Any) -> Any:
+    if given is not None and not isinstance(given, ConfigValueSentinel):
+        return given
+    return ask(SECTION, one.name, secret=one.name == "api_token")
+
+
+def _is_missing(one: Field[Any], value: Any) -> bool:
+    return value is None and one.default is MISSING and one.default_factory is MISSING
+
+
+def _problem(name: str, value: Any, error: ValueError) -> str:
+    return f"{name} {error}" if name in SECRETS else f"{name} {_shown(value)} {error}"
+
+
+def _shown(value: Any) -> str:
+    """Shows a value that may be anything on one line."""
     try:
-        mapping = from_json(columns) if isinstance(columns, str) else columns
-    except ValueError:
-        mapping = None
-    if not isinstance(mapping, Mapping):
-        raise ConfigError(
-            f"columns {columns!r} is no mapping; write it like {{'score': 'Lead score'}}"
-        )
-    return {str(name).lower(): str(target) for name, target in mapping.items()}
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python spells no number of thousands of digits
+        text = f"a huge {type(value).__name__}"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
-def _missing(error: ConfigFieldMissingException) -> str:
-    names = ", ".join(error.fields)
-    variables = ", ".join("__".join((*SECTION, name)).upper() for name in error.fields)
-    place = ".".join(SECTION)
+def _missing(names: list[str]) -> str:
+    variables = ", ".join(variable(SECTION, name) for name in names)
     return (
-        f"missing setting {names}; put it under [{place}] in .dlt/secrets.toml, or set {variables}"
+        f"missing setting {', '.join(names)}; put it under [{'.'.join(SECTION)}] in "
+        f".dlt/secrets.toml, or set {variables}; looked in {looked_in()}"
     )

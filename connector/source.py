@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import dlt
 import pendulum
+from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.schema.typing import TColumnSchema, TWriteDisposition
 from dlt.extract import DltResource
 
@@ -84,9 +85,10 @@ def mirror_pages(pages: Iterable[list[dict[str, Any]]], run_id: str) -> Iterator
         yield [tables.lead_row(lead, read_at, run_id) for lead in page if lead.get("id")]
 
 
-@dlt.source(name=SECTION[1], section=SECTION[1], max_table_nesting=0)
+# Without fields of its own dlt looks nothing up: it would take any BASE_URL and API_TOKEN.
+@dlt.source(name=SECTION[1], section=SECTION[1], max_table_nesting=0, spec=BaseConfiguration)
 def pipedrive_leads(
-    base_url: str = dlt.config.value, api_token: str = dlt.secrets.value
+    base_url: str | None = None, api_token: str | None = None
 ) -> Iterator[DltResource]:
     """Pipedrive's leads as they are, and what the desired table would change of them.
 
@@ -95,11 +97,11 @@ def pipedrive_leads(
     table: `pipeline.run(pipedrive_leads().with_resources("lead_patches"))`.
 
     Args:
-        base_url: Scheme and host of the account.
-        api_token: A personal API token.
+        base_url: Scheme and host of the account; what is configured, where it is left out.
+        api_token: A personal API token; what is configured, where it is left out.
     """
     settings = load_settings(base_url=base_url, api_token=api_token)
-    client = Pipedrive(base_url, api_token)
+    client = Pipedrive(settings.base_url, settings.api_token)
 
     @dlt.resource(**HINTS["leads"])
     def leads() -> Iterator[list[tables.Row]]:

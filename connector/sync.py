@@ -10,7 +10,7 @@ from connector.admission import admit, admit_revert
 from connector.diff import Settled
 from connector.ending import recorded
 from connector.guarding import guard
-from connector.job import Progress, Scope, open_job, silent
+from connector.job import Progress, Scope, open_job, scope_of, silent
 from connector.planning import Show, plan_changes, plan_undo, record_settled
 from connector.refresh import read_leads
 from connector.sending import apply_changes
@@ -54,7 +54,7 @@ def run(
     Raises:
         LeadSyncError: The run could not go on.
     """
-    scope = Scope(lead, limit, tuple(fields), full_refresh)
+    scope = scope_of(lead, limit, fields, full_refresh)
     with open_job("run", settings, scope, progress) as job:
         with recorded(job):
             begin(job)
@@ -91,7 +91,7 @@ def plan(
     Raises:
         LeadSyncError: The plan could not be made.
     """
-    scope = Scope(lead, limit, tuple(fields), full_refresh)
+    scope = scope_of(lead, limit, fields, full_refresh)
     with open_job("plan", settings, scope, progress) as job:
         with recorded(job):
             begin(job)
@@ -141,7 +141,7 @@ def plan_revert(
         PlanError: There is no such run, or it has sent nothing.
         LeadSyncError: The plan could not be made.
     """
-    with open_job("plan", settings, Scope(lead, None, tuple(fields)), progress) as job:
+    with open_job("plan", settings, scope_of(lead, fields=fields), progress) as job:
         drain(job)
         sent = admit_revert(job, run_id)
         with recorded(job):

@@ -6,23 +6,38 @@ program out, and the proof that outcomes can be written; dlt loads beside it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.exceptions import (
+    ConfigFieldMissingException,
+    ConfigurationException,
+)
+from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.exceptions import (
     DatabaseException,
     DatabaseUndefinedRelation,
-    DestinationConnectionError,
 )
+from dlt.destinations.impl.duckdb.configuration import NON_ATTACHABLE_LOCATIONS, DuckDbCredentials
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase
 
 from connector.columns import CHANGES
-from connector.errors import ConfigError, DesiredTableError, LockedError, WarehouseError
+from connector.configuration import WAREHOUSE, ask, looked_in, own_configuration, variable
+from connector.destination import DUCKDB, FindsFullNames
+from connector.errors import (
+    ConfigError,
+    DesiredTableError,
+    LeadSyncError,
+    LockedError,
+    WarehouseError,
+)
 from connector.known import Known
+from connector.origin import redact
 from connector.rows import (
     MARK,
     Comparison,
@@ -46,18 +61,74 @@ def open_warehouse(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Itera
         LockedError: Another program has the DuckDB file open.
         WarehouseError: It cannot be opened.
     """
+    with ExitStack() as stack:
+        if isinstance(pipeline.destination, FindsFullNames):
+            stack.enter_context(own_configuration())
+        client = _opened(pipeline, settings)
+        stack.callback(client.close_connection)
+        yield Warehouse(client, settings.desired_table)
+
+
+def _opened(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> SqlClientBase[Any]:
     try:
         client = pipeline.sql_client()
+        if type(client.credentials) is DuckDbCredentials:
+            _require_file(client.credentials, settings)
         client.open_connection()
+    except LeadSyncError:
+        raise
+    except MissingDependencyException as error:
+        extras = ", ".join(f"'{name}'" for name in error.dependencies)
+        raise ConfigError(f"the destination needs more: pip install {extras}") from None
+    except ConfigFieldMissingException as error:
+        missing = ", ".join(error.fields)
+        raise ConfigError(f"the warehouse lacks {missing}; {_where_credentials_go()}") from None
     except ConfigurationException as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"the destination cannot be used: {reason}") from None
-    except DestinationConnectionError as error:
+        raise ConfigError(f"the destination cannot be used: {_first_line(error)}") from None
+    except Exception as error:  # each driver has errors of its own
         raise _opening_error(error) from None
+    return client
+
+
+def _require_file(credentials: DuckDbCredentials, settings: WarehouseSettings) -> None:
+    """Refuses a DuckDB file that is not there: DuckDB would make an empty one.
+
+    Raises:
+        ConfigError: None is configured, or the credentials are another destination's.
+        WarehouseError: It is not there.
+    """
+    path, configured = credentials.database, ask(WAREHOUSE, "credentials", secret=True)
+    scheme = re.match(r"([a-z][a-z0-9+]*)://", configured) if isinstance(configured, str) else None
+    if scheme and scheme[1] != DUCKDB:
+        raise ConfigError(
+            f"the warehouse is DuckDB, but its credentials begin with {scheme[0]}; set "
+            "destination_type under [destination.warehouse]"
+        )
+    if path in NON_ATTACHABLE_LOCATIONS or _is_file(Path(path)):
+        return
+    shown = redact(str(Path(path).absolute()))
+    if configured is None and ask((*WAREHOUSE, "credentials"), "database") is None:
+        raise ConfigError(
+            f"no warehouse is configured, and {shown} is not there; {_where_credentials_go()}"
+        )
+    raise WarehouseError(
+        f"there is no DuckDB file {shown}; mend credentials under [destination.warehouse], or make "
+        f"the file with {settings.desired_table} in it"
+    )
+
+
+def _is_file(path: Path) -> bool:
     try:
-        yield Warehouse(client, settings.desired_table)
-    finally:
-        client.close_connection()
+        return path.is_file()
+    except OSError:  # in a folder that may not be looked into
+        return False
+
+
+def _where_credentials_go() -> str:
+    return (
+        "put credentials under [destination.warehouse] in .dlt/secrets.toml, or set "
+        f"{variable(WAREHOUSE, 'credentials')}; looked in {looked_in()}"
+    )
 
 
 def matching(table: str, **wanted: str | None) -> tuple[str, list[str]]:
@@ -76,17 +147,24 @@ def _answered() -> Iterator[None]:
         raise WarehouseError(f"the warehouse cannot be read: {_first_line(error)}") from None
 
 
+def _place(client: SqlClientBase[Any]) -> str:
+    """Returns where the tables are, without a password."""
+    credentials = client.credentials
+    if isinstance(credentials, DuckDbCredentials):
+        return f"file {redact(str(Path(credentials.database).absolute()))}"
+    return f"at {redact(str(credentials))}"
+
+
 def _first_line(error: Exception) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), repr(error))
 
 
 def _opening_error(error: Exception) -> WarehouseError | LockedError:
     reason = str(error).partition("The actual reason given is: ")[2] or str(error)
+    first_line = redact(next(iter(reason.strip().splitlines()), type(error).__name__))
     if "Could not set lock" in reason:
-        return LockedError(
-            f"another program holds the warehouse: {reason.splitlines()[0]}; close it there"
-        )
-    return WarehouseError(f"the warehouse cannot be opened: {reason.splitlines()[0]}")
+        return LockedError(f"another program holds the warehouse: {first_line}; close it there")
+    return WarehouseError(f"the warehouse cannot be opened: {first_line}")
 
 
 class Warehouse:
@@ -95,6 +173,7 @@ class Warehouse:
     def __init__(self, client: SqlClientBase[Any], desired_table: str) -> None:
         self._client = client
         self.desired_table = desired_table
+        self.place = _place(client)
         self._lead_id = "lower(trim(CAST(d.lead_id AS VARCHAR)))"
         self.table = client.make_qualified_table_name
         self.leads_table, self.runs_table = self.table("leads"), self.table("sync_runs")

@@ -6,6 +6,7 @@ run is made once; any other test goes to whichever worker is free.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 from connector.sandbox import LocalPipedrive
 from tests.harness import Site
+
+os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")  # of pipelines that tests make
 
 TOKEN = "7d41c06fb2e84a5c9f3e0d1b6a88425f0c9d7e13"
 NewSite = Callable[[], Site]

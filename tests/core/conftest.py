@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 import pytest
 from hypothesis import HealthCheck, settings
 
+from connector.configuration import own_configuration
 from connector.destination import make_pipeline
 from connector.settings import WarehouseSettings, load_warehouse_settings
 from connector.source import batches, empty_tables, into
@@ -77,6 +79,7 @@ def site_in(folder: Path) -> Iterator[Site]:
 def empty_site(tmp_path: Path) -> Iterator[Site]:
     """A site where nothing has run yet."""
     (tmp_path / "site").mkdir()
+    duckdb.connect(str(tmp_path / "site" / "warehouse.duckdb")).close()
     with site_in(tmp_path / "site") as made:
         yield made
 
@@ -87,7 +90,8 @@ def created(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("created") / "site"
     folder.mkdir()
     with site_in(folder) as made:
-        made.pipeline.run(empty_tables(WRITTEN))
+        with own_configuration():
+            made.pipeline.run(empty_tables(WRITTEN))
     return folder
 
 
