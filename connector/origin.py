@@ -55,7 +55,7 @@ def parse_origin(value: str) -> str:
 
 def redact(text: str) -> str:
     """Hides what may be a password in text about a connection, such as a driver's error."""
-    text = re.sub(r"(?i)(\w*(?:password|passwd|pwd|token|secret)\w*\s*=\s*)[^\s&;]+", r"\1…", text)
+    text = re.sub(r"(?i)(\w*(?:password|passwd|pwd|token|secret)\w*\s*=).*", r"\1…", text)
     return re.sub(r"[^\s/'\"]*:[^\s'\"@]*@", "…@", text)
 
 
@@ -73,9 +73,10 @@ def _split(text: str) -> Parts:
 
 def _problems(parts: Parts) -> Iterator[str]:
     if parts.has_user:
-        yield "leave out the user name and the password"
+        yield "is more than scheme, host and port; leave out the user name and the password"
     elif parts.others:
-        yield f"leave out {' and '.join(_shown(part) for part in parts.others)}"
+        shown = " and ".join(_shown(part) for part in parts.others)
+        yield f"is more than scheme, host and port; leave out {shown}"
     if parts.host is None:
         yield f"has a host that cannot be; write it like {EXAMPLE}"
     if parts.port is None:

@@ -81,8 +81,8 @@ def _opened(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> SqlClientBas
         extras = ", ".join(f"'{name}'" for name in error.dependencies)
         raise ConfigError(f"the destination needs more: pip install {extras}") from None
     except ConfigFieldMissingException as error:
-        missing = ", ".join(error.fields)
-        raise ConfigError(f"the warehouse lacks {missing}; {_where_credentials_go()}") from None
+        missing = next(iter(error.fields))
+        raise ConfigError(f"the warehouse lacks {missing}; {_where_to_put(missing)}") from None
     except ConfigurationException as error:
         raise ConfigError(f"the destination cannot be used: {_first_line(error)}") from None
     except Exception as error:  # each driver has errors of its own
@@ -109,7 +109,7 @@ def _require_file(credentials: DuckDbCredentials, settings: WarehouseSettings) -
     shown = redact(str(Path(path).absolute()))
     if configured is None and ask((*WAREHOUSE, "credentials"), "database") is None:
         raise ConfigError(
-            f"no warehouse is configured, and {shown} is not there; {_where_credentials_go()}"
+            f"no warehouse is configured, and {shown} is not there; {_where_to_put('credentials')}"
         )
     raise WarehouseError(
         f"there is no DuckDB file {shown}; mend credentials under [destination.warehouse], or make "
@@ -124,10 +124,10 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _where_credentials_go() -> str:
+def _where_to_put(name: str) -> str:
     return (
-        "put credentials under [destination.warehouse] in .dlt/secrets.toml, or set "
-        f"{variable(WAREHOUSE, 'credentials')}; looked in {looked_in()}"
+        f"put {name} under [destination.warehouse] in .dlt/secrets.toml, or set "
+        f"{variable(WAREHOUSE, name)}; looked in {looked_in()}"
     )
 
 

@@ -89,9 +89,8 @@ def created(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of a site with the tables that a run writes, all empty."""
     folder = tmp_path_factory.mktemp("created") / "site"
     folder.mkdir()
-    with site_in(folder) as made:
-        with own_configuration():
-            made.pipeline.run(empty_tables(WRITTEN))
+    with site_in(folder) as made, own_configuration():
+        made.pipeline.run(empty_tables(WRITTEN))
     return folder
 
 
