@@ -108,6 +108,8 @@ def _way_out(key: str, names: Names) -> str:
     for section, known in names.inner.items():
         if key in known:
             return f"{key} under [{'.'.join((*names.section, section))}]"
+    if longer := [name for name in names.known if name.endswith(f"_{key.lower()}")]:
+        return min(longer)
     near = nearest(key.partition("__")[0], names.known)
     alike = difflib.SequenceMatcher(None, key.lower(), near).ratio()
     return near if names.is_whole or alike >= MISSPELT else ""
