@@ -16,12 +16,12 @@ from typing import Any, ClassVar, Final
 
 from dlt.common.configuration import configspec
 from dlt.common.configuration.container import Container
-from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.providers import ConfigProvider, EnvironProvider
 from dlt.common.configuration.providers.dictionary import DictionaryProvider
 from dlt.common.configuration.specs.base_configuration import ContainerInjectableContext
 from dlt.common.configuration.specs.config_providers_context import ConfigProvidersContainer
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.exceptions import DltException
 from dlt.common.runtime import anon_tracker
 from dlt.common.typing import TSecretStrValue
 
@@ -81,7 +81,7 @@ def providers() -> list[ConfigProvider]:
     """
     try:
         found = Container()[PluggableRunContext].providers
-    except ConfigurationException as error:
+    except DltException as error:
         raise ConfigError(f"the configuration cannot be read: {one_line(error)}") from None
     return found.everywhere if isinstance(found, ScopedProviders) else found.providers
 

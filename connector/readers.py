@@ -91,7 +91,7 @@ def _bound(found: Decimal, low: float, high: float) -> str:
 def names(value: Any) -> list[str]:
     """Takes a list of names: as such, as JSON, or as text with commas."""
     wrong = 'is no list of names; write it like ["title", "labels"]'
-    given = from_json(value) if isinstance(value, str) and value.strip()[:1] == "[" else value
+    given = _json(value) if isinstance(value, str) and value.strip()[:1] == "[" else value
     if isinstance(given, str):
         return [name.strip() for name in given.split(",") if name.strip()]
     if not isinstance(given, list | tuple | set | frozenset):
@@ -117,7 +117,7 @@ def rules(allowed: Sequence[str]) -> Reader[str | dict[str, str]]:
     """Returns the reader of one rule for all fields, or of a table: field = rule."""
 
     def read(value: Any) -> str | dict[str, str]:
-        given = _table(value) if _is_table(value) else value
+        given = _table(value) if _is_table(value) else _stripped(value)
         for rule in given.values() if isinstance(given, dict) else [given]:
             if rule not in allowed:
                 of = f"has {rule!r}, which" if isinstance(given, dict) else ""
@@ -193,12 +193,23 @@ def _number(value: Any) -> Decimal | None:
     return found if found.is_finite() else None
 
 
+def _json(text: str) -> Any:
+    try:
+        return from_json(text)
+    except ValueError:
+        raise ValueError("is not valid JSON; mend it") from None
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
 def _is_table(value: Any) -> bool:
     return isinstance(value, Mapping) or (isinstance(value, str) and "{" in value)
 
 
 def _table(value: Any) -> dict[str, Any]:
-    given = from_json(value) if isinstance(value, str) else value
+    given = _json(value) if isinstance(value, str) else value
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise ValueError('is no table of names; write it like {"title": "crm"}')
     return dict(given)

@@ -28,7 +28,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from connector.columns import CHANGES
 from connector.configuration import WAREHOUSE, ask, looked_in, own_configuration, variable
-from connector.destination import DUCKDB, FindsFullNames
+from connector.destination import DUCKDB, FindsFullNames, TypedDuckDb
 from connector.errors import (
     ConfigError,
     DesiredTableError,
@@ -72,7 +72,7 @@ def open_warehouse(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Itera
 def _opened(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> SqlClientBase[Any]:
     try:
         client = pipeline.sql_client()
-        if type(client.credentials) is DuckDbCredentials:
+        if isinstance(pipeline.destination, TypedDuckDb):
             _require_file(client.credentials, settings)
         client.open_connection()
     except LeadSyncError:

@@ -138,9 +138,9 @@ class Vault(VaultDocProvider):
 class Single(ConfigProvider):
     """A provider of somebody's own, which knows full names and no sections."""
 
-    name = "Single"  # type: ignore[assignment]
-    supports_secrets = True  # type: ignore[assignment]
-    supports_sections = True  # type: ignore[assignment]
+    name = "Single"
+    supports_secrets = True
+    supports_sections = True
 
     def __init__(self, held: dict[str, Any]) -> None:
         self._held = held
