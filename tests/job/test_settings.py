@@ -13,10 +13,14 @@ from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+import dlt
 import duckdb
 import pytest
 
 from connector.errors import ConfigError
+from connector.settings import load_settings
+from connector.source import pipedrive_leads
+from connector.warehouse import open_warehouse
 from tests.harness import ROOT, Ended, Site, lead_id, serving
 
 LEADS = [lead_id(str(number)) for number in range(60)]
@@ -244,6 +248,28 @@ def test_names_given_as_text_are_names_and_not_letters(site: Site) -> None:
     assert summary.exit_code == 0
     site.desire_titles({second: "New"})
     assert site.plan(fields="title, was_seen").planned == 1
+
+
+def test_the_source_reads_into_a_pipeline_of_the_callers_own(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in site.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DESTINATION__WAREHOUSE__CREDENTIALS", "postgresql://another/warehouse")
+    monkeypatch.setenv("BASE_URL", "https://another.example")
+    database = site.folder / "mine.duckdb"
+    pipeline = dlt.pipeline(
+        "mine",
+        pipelines_dir=str(site.folder / "mine"),
+        destination=dlt.destinations.duckdb(str(database)),
+        dataset_name="raw",
+    )
+    pipeline.run(pipedrive_leads())
+    settings = load_settings()
+    with open_warehouse(pipeline, settings) as warehouse:
+        assert warehouse.place == f"file {database}"
+        assert warehouse.exists("leads")
+    pipeline.deactivate()
 
 
 LIBRARY = """
