@@ -1,4 +1,4 @@
-"""Pipedrive's published OpenAPI description of v1, and what it says of one exchange.
+"""The shapes of Pipedrive's published OpenAPI description, and what they say of one exchange.
 
 The description allows whatever it does not name: no object is closed, no key of an answer is
 required. Held against it as it is, hardly anything could be wrong. So its objects are closed
@@ -15,7 +15,7 @@ from typing import Any
 
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 
-DESCRIPTION = Path(__file__).parents[3] / "shared" / "openapi" / "leads-v1.json"
+SHAPES = Path(__file__).with_name("openapi")
 PREFIX = "/api/v1"
 Schema = dict[str, Any]
 
@@ -85,9 +85,10 @@ class Description:
         return set(_schema_of(answer)["properties"]["data"]["properties"])
 
 
-def read_description() -> Description:
-    """Return the description in the folder beside the checkout."""
-    return Description(json.loads(DESCRIPTION.read_text(encoding="utf-8")))
+def read_shapes(version: str) -> dict[str, Any]:
+    """Return the description of a version of the API, prose taken out."""
+    shapes: dict[str, Any] = json.loads((SHAPES / f"leads-{version}-shapes.json").read_bytes())
+    return shapes
 
 
 def closed(schema: Schema) -> Schema:

@@ -21,20 +21,15 @@ from connector.sandbox.settings import CHOICES
 from tests.conftest import NewSite
 from tests.contract.account import Body
 from tests.contract.description import (
-    DESCRIPTION,
     PREFIX,
     Complaint,
     Description,
     Exchange,
-    read_description,
+    read_shapes,
 )
 from tests.contract.everything import CASES, COLUMNS, DIFFERENT, SAME, put_leads
 from tests.contract.exchanges import recorded
 from tests.harness import lead_id
-
-pytestmark = pytest.mark.skipif(
-    not DESCRIPTION.exists(), reason=f"{DESCRIPTION.name} is not beside the checkout"
-)
 
 GONE = lead_id("deleted")
 ARCHIVED = lead_id("archived")
@@ -102,7 +97,7 @@ IN_NO_EXAMPLE = "source_deal_id"
 
 @pytest.fixture(scope="module")
 def description() -> Description:
-    return read_description()
+    return Description(read_shapes("v1"))
 
 
 @pytest.fixture(scope="module")
@@ -236,3 +231,23 @@ def test_what_is_not_as_described_is_found(description: Description, name: str) 
     path = f"{PREFIX}/leads/{GONE}"
     found = description.complaints(Exchange("PATCH", path, {}, status=200, **broken))
     assert [one for one in found if not any(excuses_of(one))]
+
+
+@pytest.mark.parametrize(
+    ("version", "writes"),
+    [
+        (
+            "v1",
+            {("post", "/leads"), ("patch", "/leads/{id}"), ("delete", "/leads/{id}")},
+        ),
+        ("v2", {("post", "/leads/{id}/convert/deal")}),
+    ],
+)
+def test_a_lead_is_changed_by_nothing_but_a_patch(
+    version: str, writes: set[tuple[str, str]]
+) -> None:
+    """Neither version has a PUT or a call for many leads; v2 has no update at all."""
+    paths = read_shapes(version)["paths"]
+    leads = {path: calls for path, calls in paths.items() if path.startswith("/leads")}
+    found = {(method, path) for path, calls in leads.items() for method in calls}
+    assert {call for call in found if call[0] != "get"} == writes
