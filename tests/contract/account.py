@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,10 @@ from typing import Any
 from connector.catalogue import label_options, user_options
 from connector.fields import Field, custom_fields, is_custom_key, standard_fields
 from connector.pipedrive.client import Pipedrive, TokenAuth
-from connector.pipedrive.errors import Refused
+from connector.pipedrive.errors import RateLimited, Refused
 from connector.pipedrive.usage import Usage
 from connector.sandbox import LocalPipedrive
-from tests.contract.calls import Calls
+from tests.contract.calls import WINDOW_SECONDS, WINDOWS, Calls
 
 Lead = dict[str, Any]
 Body = dict[str, Any]
@@ -50,7 +51,12 @@ class Account:
         return self.client.lead(self.lead_id)
 
     def send(self, body: Body) -> Lead:
-        """Send one PATCH and return the lead as its answer shows it."""
+        """Send one PATCH and return the lead as its answer shows it; wait where it is told to."""
+        for _ in range(WINDOWS):
+            try:
+                return self.client.patch_lead(self.lead_id, body, Usage(self.client.usage))
+            except RateLimited:
+                time.sleep(WINDOW_SECONDS)
         return self.client.patch_lead(self.lead_id, body, Usage(self.client.usage))
 
     def patch(self, body: Body) -> Lead:

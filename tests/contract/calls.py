@@ -14,6 +14,11 @@ from connector.pipedrive.client import LOOPBACK, TokenAuth
 
 PAUSES: Sequence[float] = (0, 0.5, 1, 2, 4, 8, 16, 30)
 """Seconds before each try of a call that may be made again."""
+WINDOW_SECONDS = 2.0
+"""The length of the burst limit's window (documented)."""
+WINDOWS = 5
+"""So many of them are waited for."""
+BURST = 429
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -48,11 +53,19 @@ class Calls:
     auth: TokenAuth = field(repr=False)
 
     def __call__(self, method: str, path: str, body: Any = None, **params: Any) -> Reply:
-        """Make one call, once, and return whatever answer came.
+        """Make one call and return whatever answer came; a spent window is waited for.
 
         Raises:
             Unreachable: None came.
         """
+        for _ in range(WINDOWS):
+            reply = self._once(method, path, body, params)
+            if reply.status != BURST:
+                break
+            time.sleep(WINDOW_SECONDS)
+        return reply
+
+    def _once(self, method: str, path: str, body: Any, params: Mapping[str, Any]) -> Reply:
         session = requests.Session()
         session.trust_env = urlsplit(self.base_url).hostname not in LOOPBACK
         try:

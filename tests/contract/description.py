@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +74,21 @@ class Description:
             yield from _of_document(f"{call} {exchange.status}", answer, exchange.answer)
 
     def path_of(self, path: str) -> str | None:
-        """Return the path as the description writes it, the longest literal one first."""
+        """Return the path as the description writes it, a literal one before one with an id."""
         rest = path.removeprefix(PREFIX)
-        collection, _, last = rest.rpartition("/")
-        found = (rest, f"{collection}/{{id}}" if last else rest)
-        return next((one for one in found if one in self._paths), None)
+        if rest in self._paths:
+            return rest
+        return next((one for one in self._paths if _fits(one, rest)), None)
 
     def lead_keys(self) -> set[str]:
         """Return the keys that every lead has."""
         answer = self._paths["/leads/{id}"]["get"]["responses"]["200"]
         return set(_schema_of(answer)["properties"]["data"]["properties"])
+
+
+def _fits(template: str, path: str) -> bool:
+    pairs = zip_longest(template.split("/"), path.split("/"))
+    return all(part == given or (part == "{id}" and given) for part, given in pairs)
 
 
 def read_shapes(version: str) -> dict[str, Any]:

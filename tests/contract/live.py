@@ -112,11 +112,8 @@ def _tell_what_is_missing(account: Account, say: Say) -> None:
 @contextmanager
 def _own(account: Account, environ: Mapping[str, str], say: Say) -> Iterator[Live]:
     calls, user_id = account.calls, account.user_id
-    person, organization = (
-        int(environ.get(f"LEAD_SYNC_LIVE_{name}") or 0) or None
-        for name in ("PERSON", "ORGANIZATION")
-    )
     try:
+        person, organization = (_id_in(environ, name) for name in ("PERSON", "ORGANIZATION"))
         for left in own_lead.delete_left_behind(calls, user_id):
             say(f"deleted lead {left}, which an earlier suite left behind")
         contact = own_lead.contact_of(calls, person, organization)
@@ -132,6 +129,13 @@ def _own(account: Account, environ: Mapping[str, str], say: Say) -> Iterator[Liv
         yield live
     finally:
         own_lead.delete(calls, live.account.lead_id)
+
+
+def _id_in(environ: Mapping[str, str], name: str) -> int | None:
+    text = environ.get(f"LEAD_SYNC_LIVE_{name}", "").strip()
+    if text and not text.isdigit():
+        raise NotStarted(f"LEAD_SYNC_LIVE_{name} must be an id, not {text!r}")
+    return int(text) if text else None
 
 
 @contextmanager

@@ -92,11 +92,13 @@ def restore(account: Account, before: Lead, *, pauses: Sequence[float] = PAUSES)
     for pause in pauses:
         time.sleep(pause)
         try:
-            now = _brought_back(account, before)
+            now, refused = _brought_back(account, before), ""
+            if body := difference(account, before, now):
+                refused = _send(account, body)
+                now = account.read()
             if not difference(account, before, now):
                 _check_the_rest(before, now)
                 return
-            refused = _send(account, difference(account, before, now))
             if refused and refused == said:
                 break
             said = refused
