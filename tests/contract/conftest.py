@@ -11,7 +11,7 @@ import pytest
 from connector.sandbox import LocalPipedrive
 from tests.contract import own_lead
 from tests.contract.account import Account, account_of
-from tests.contract.live import Live, NotStarted, live_session
+from tests.contract.live import Live, NotStarted, live_session, settings_of
 from tests.contract.probes import PROBES
 from tests.contract.snapshot import restore
 
@@ -49,7 +49,7 @@ def live(request: pytest.FixtureRequest) -> Iterator[Live]:
             terminal.write_line(line)
 
     try:
-        with live_session(os.environ, say) as session:
+        with live_session(settings_of(os.environ), say) as session:
             yield session
     except NotStarted as error:
         pytest.exit(f"make test-live: {error}", returncode=1)

@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,6 +59,41 @@ class Live:
             self.before = self.account.read()
 
 
+@dataclass(frozen=True)
+class LiveSettings:
+    """What `make test-live` is told; the token is in no traceback, which shows arguments.
+
+    Attributes:
+        lead_id: A given lead; empty for one of the suite's own.
+        person: The id of a person to link the suite's own lead to.
+        organization: The same of an organization.
+        snapshots: Where a given lead is saved.
+    """
+
+    url: str
+    token: str = field(repr=False)
+    lead_id: str
+    person: str
+    organization: str
+    snapshots: Path
+
+
+def settings_of(environ: Mapping[str, str]) -> LiveSettings:
+    """Return the settings in an environment, LEAD_SYNC_LIVE_URL and so on."""
+    url, token, lead_id, person, organization, folder = (
+        environ.get(f"LEAD_SYNC_LIVE_{name}", "").strip()
+        for name in ("URL", "TOKEN", "LEAD", "PERSON", "ORGANIZATION", "SNAPSHOTS")
+    )
+    snapshots = Path(folder) if folder else snapshot.FOLDER
+    return LiveSettings(url, token, lead_id, person, organization, snapshots)
+
+
+def _id_in(name: str, text: str) -> int | None:
+    if text and not text.isdigit():
+        raise NotStarted(f"LEAD_SYNC_LIVE_{name} must be an id, not {text!r}")
+    return int(text) if text else None
+
+
 def origin_of(url: str) -> str:
     """Return scheme, host and port of an address that a token may be sent to.
 
@@ -74,11 +109,11 @@ def origin_of(url: str) -> str:
 
 
 @contextmanager
-def live_session(environ: Mapping[str, str], say: Say) -> Iterator[Live]:
+def live_session(settings: LiveSettings, say: Say) -> Iterator[Live]:
     """Yield the account that the environment names; leave its lead as it was, or none.
 
     Args:
-        environ: LEAD_SYNC_LIVE_URL and _TOKEN, and what else the README names.
+        settings: The account, and the lead if one is given.
         say: Tells a line to whoever started the suite.
 
     Raises:
@@ -86,21 +121,19 @@ def live_session(environ: Mapping[str, str], say: Say) -> Iterator[Live]:
         NotRestored: A given lead is not as it was; its snapshot is kept.
         LeadTrouble: The suite's own lead may still be there.
     """
-    url, token = (environ.get(f"LEAD_SYNC_LIVE_{name}", "") for name in ("URL", "TOKEN"))
-    if not url or not token:
+    if not settings.url or not settings.token:
         raise NotStarted("set LEAD_SYNC_LIVE_URL and LEAD_SYNC_LIVE_TOKEN")
     try:
-        origin = origin_of(url)
-        account = account_of("live", origin, token)
+        origin = origin_of(settings.url)
+        account = account_of("live", origin, settings.token)
     except Exception as error:
         raise NotStarted(str(error)) from None
     say(WARNING.format(url=origin))
     _tell_what_is_missing(account, say)
-    lead_id = environ.get("LEAD_SYNC_LIVE_LEAD", "").strip()
-    session = _given(account, lead_id, environ) if lead_id else _own(account, environ, say)
+    session = _given(account, settings) if settings.lead_id else _own(account, settings, say)
     with _ended_by_sigterm(), session as live:
         yield live
-    say("the test lead is deleted" if live.contact else f"lead {lead_id} is as it was")
+    say("the test lead is deleted" if live.contact else f"lead {settings.lead_id} is as it was")
 
 
 def _tell_what_is_missing(account: Account, say: Say) -> None:
@@ -110,10 +143,11 @@ def _tell_what_is_missing(account: Account, say: Say) -> None:
 
 
 @contextmanager
-def _own(account: Account, environ: Mapping[str, str], say: Say) -> Iterator[Live]:
+def _own(account: Account, settings: LiveSettings, say: Say) -> Iterator[Live]:
     calls, user_id = account.calls, account.user_id
     try:
-        person, organization = (_id_in(environ, name) for name in ("PERSON", "ORGANIZATION"))
+        person = _id_in("PERSON", settings.person)
+        organization = _id_in("ORGANIZATION", settings.organization)
         for left in own_lead.delete_left_behind(calls, user_id):
             say(f"deleted lead {left}, which an earlier suite left behind")
         contact = own_lead.contact_of(calls, person, organization)
@@ -131,17 +165,10 @@ def _own(account: Account, environ: Mapping[str, str], say: Say) -> Iterator[Liv
         own_lead.delete(calls, live.account.lead_id)
 
 
-def _id_in(environ: Mapping[str, str], name: str) -> int | None:
-    text = environ.get(f"LEAD_SYNC_LIVE_{name}", "").strip()
-    if text and not text.isdigit():
-        raise NotStarted(f"LEAD_SYNC_LIVE_{name} must be an id, not {text!r}")
-    return int(text) if text else None
-
-
 @contextmanager
-def _given(account: Account, lead_id: str, environ: Mapping[str, str]) -> Iterator[Live]:
-    folder = Path(environ.get("LEAD_SYNC_LIVE_SNAPSHOTS") or snapshot.FOLDER)
-    path = snapshot.path_in(folder, lead_id.lower())
+def _given(account: Account, settings: LiveSettings) -> Iterator[Live]:
+    lead_id = settings.lead_id
+    path = snapshot.path_in(settings.snapshots, lead_id.lower())
     way_back = f"python -m tests.contract.restore {path}"
     given = replace(account, lead_id=lead_id.lower())
     try:

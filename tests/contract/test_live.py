@@ -21,7 +21,7 @@ from connector.kinds import FIELD_TYPES
 from connector.sandbox import LocalPipedrive
 from tests.contract import own_lead, snapshot
 from tests.contract.account import Account, account_of
-from tests.contract.live import NotStarted, live_session, origin_of
+from tests.contract.live import NotStarted, live_session, origin_of, settings_of
 from tests.contract.restore import main
 from tests.contract.snapshot import NotRestored
 from tests.harness import ROOT, Ended, ended_at_last, wait_until
@@ -196,6 +196,20 @@ def test_the_next_suite_deletes_the_lead_of_a_killed_one(
     assert pipedrive.leads() == before
 
 
+def test_a_lead_that_is_deleted_meanwhile_fails_the_suite(
+    pipedrive: LocalPipedrive, tmp_path: Path, given: Row
+) -> None:
+    """Its snapshot is kept, and no traceback shows the token."""
+    pipedrive.settings(latency_ms=15)
+    with ended_at_last(start(pipedrive, tmp_path, *BRIEF, LEAD=given["id"])) as process:
+        wait_until(lambda: len(written(pipedrive, "PATCH")) >= 2, "the suite sent nothing")
+        pipedrive.delete_lead(given["id"])
+        told, _ = process.communicate(timeout=SUITE_SECONDS)
+    assert (process.returncode, "tests.contract.restore" in told) == (1, True)
+    assert pipedrive.api_token not in told
+    assert snapshot.path_in(tmp_path, given["id"]).exists()
+
+
 def test_a_503_on_each_restoring_patch_is_outlasted(
     pipedrive: LocalPipedrive, tmp_path: Path, given: Row
 ) -> None:
@@ -222,7 +236,7 @@ def test_a_lead_that_cannot_be_restored_is_told_and_its_snapshot_kept(
     environ = environment(pipedrive, tmp_path, LEAD=given["id"])
     path = snapshot.path_in(tmp_path, given["id"])
     keep_on = pytest.raises(NotRestored, match=f"restore {path}")
-    with keep_on, live_session(environ, lambda _line: None) as live:
+    with keep_on, live_session(settings_of(environ), lambda _line: None) as live:
         live.account.patch({"title": "Changed"})
         pipedrive.fault(kind, method="PATCH", times=99)
     pipedrive.clear_faults()
@@ -313,7 +327,7 @@ def test_a_suite_that_cannot_begin_says_why_and_sends_nothing(
 ) -> None:
     environ = environment(pipedrive, tmp_path, **settings)
     never = pytest.raises(NotStarted, match=re.escape(told))
-    with never, live_session(environ, lambda _line: None):
+    with never, live_session(settings_of(environ), lambda _line: None):
         pass
     assert not [entry for entry in pipedrive.requests() if entry["wrote"]]
     assert list(tmp_path.iterdir()) == []
@@ -339,7 +353,7 @@ def test_an_archived_lead_is_not_taken(
     pipedrive.archive_lead(given["id"])
     environ = environment(pipedrive, tmp_path, LEAD=given["id"])
     never = pytest.raises(NotStarted, match="is archived")
-    with never, live_session(environ, lambda _line: None):
+    with never, live_session(settings_of(environ), lambda _line: None):
         pass
     assert written(pipedrive, "PATCH") == []
 
@@ -347,7 +361,7 @@ def test_an_archived_lead_is_not_taken(
 def test_types_that_the_account_lacks_are_named(pipedrive: LocalPipedrive, tmp_path: Path) -> None:
     pipedrive.fault("reshaped", route="leadFields", fields={"field_type": "varchar"})
     said: list[str] = []
-    with live_session(environment(pipedrive, tmp_path), said.append):
+    with live_session(settings_of(environment(pipedrive, tmp_path)), said.append):
         pass
     [lacking] = [line for line in said if "no custom field of the type" in line]
     assert lacking.rpartition(": ")[2].split(", ") == [
@@ -360,7 +374,7 @@ def test_an_own_lead_that_stays_archived_is_replaced(
 ) -> None:
     before = pipedrive.leads()
     monkeypatch.setattr(snapshot.restore, "__kwdefaults__", {"pauses": (0.0,) * 3})
-    with live_session(environment(pipedrive, tmp_path), lambda _line: None) as live:
+    with live_session(settings_of(environment(pipedrive, tmp_path)), lambda _line: None) as live:
         first = live.account.lead_id
         pipedrive.settings(unarchive="never")
         live.account.patch({"is_archived": True})
