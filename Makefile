@@ -14,8 +14,8 @@ demo: $(VENV)/ready  ## Run the main job on a local Pipedrive and a DuckDB file
 test: $(VENV)/ready  ## Run the tests
 	$(BIN)/python -m pytest
 
-test-live: $(VENV)/ready  ## Run the contract tests against a real account
-	$(BIN)/python -m pytest -n 0 -rs tests/contract/test_api.py
+test-live: $(VENV)/ready  ## Run the contract tests against a real account; its webhooks fire
+	$(BIN)/python -m pytest -n 0 -rs --live tests/contract/test_api.py
 
 lint: $(VENV)/ready  ## Check style, format and types
 	$(BIN)/ruff check .

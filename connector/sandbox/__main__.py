@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plan", choices=CHOICES["plan"])
     parser.add_argument("--seats", type=int)
     parser.add_argument("--daily-budget", type=int)
+    parser.add_argument("--users", type=int, help="users of the company, 6 at least")
     parser.add_argument("--no-limits", dest="limits", action="store_false", default=None)
     parser.add_argument("--settings", type=json.loads, default={}, help="any settings, as JSON")
     parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
-    named = ("latency_ms", "plan", "seats", "daily_budget", "limits")
+    named = ("latency_ms", "plan", "seats", "daily_budget", "users", "limits")
     given = {name: getattr(options, name) for name in named}
     return {**options.settings, **{k: v for k, v in given.items() if v is not None}}
 

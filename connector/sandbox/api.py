@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from connector.sandbox import delivery, replies, trouble
 from connector.sandbox.delivery import Delivery
-from connector.sandbox.endpoints import Call, endpoint_for, route_of
+from connector.sandbox.endpoints import SEARCH, Call, endpoint_for, route_of
 from connector.sandbox.replies import Headers
 from connector.sandbox.requestlog import Entry
 from connector.sandbox.world import World
@@ -54,14 +54,14 @@ async def _answer(
     if not hmac.compare_digest(headers.get(b"x-api-token", b""), world.token.encode()):
         return Delivery(replies.unauthorized())
     endpoint = endpoint_for(call.route, call.method)
-    fault = world.faults.first_for(call.method, call.lead_id)
+    fault = world.faults.first_for(call.method, call.route, call.lead_id)
     cost = endpoint.tokens if fault is None or fault.charged else 0
     refused, limits = _limits(world, call, cost, now)
     if refused is None and fault is not None:
         world.faults.use(fault)
     await _wait(world, now)
     if refused is not None:
-        return Delivery(_with(replies.over_limit(refused), limits))
+        return Delivery(_with(replies.over_limit(refused, world.settings.limit_body), limits))
     entry.tokens, entry.fault = cost, fault.kind if fault else None
 
     def answer() -> replies.Reply:
@@ -75,7 +75,8 @@ async def _answer(
 def _limits(world: World, call: Call, cost: int, now: float) -> tuple[str | None, Headers]:
     if not world.settings.limits:
         return None, ()
-    verdict = world.limiter.judge(world.settings, now, call.method, cost)
+    search = call.route == SEARCH
+    verdict = world.limiter.judge(world.settings, now, call.method, cost, search=search)
     return verdict.refused, verdict.headers
 
 

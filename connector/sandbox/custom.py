@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from connector.sandbox import values
-from connector.sandbox.directory import DEFAULT_CURRENCY, FIELDS, USER_IDS, CustomField
+from connector.sandbox.directory import (
+    DEFAULT_CURRENCY,
+    FIELDS,
+    ORGANIZATION_IDS,
+    PERSON_IDS,
+    USER_IDS,
+    CustomField,
+    user_ids,
+)
 from connector.sandbox.settings import Settings
 
 Lead = dict[str, Any]
@@ -38,8 +46,8 @@ _CHECKS: Final[Mapping[str, Callable[[CustomField], values.Check]]] = {
     "enum": lambda field: values.option(field.options, "any"),
     "set": lambda field: values.option_list(field.options),
     "user": lambda _: values.known_id(USER_IDS, "user"),
-    "org": lambda _: values.identifier,
-    "people": lambda _: values.identifier,
+    "org": lambda _: values.known_id(ORGANIZATION_IDS, "organization"),
+    "people": lambda _: values.known_id(PERSON_IDS, "person"),
     "date": lambda _: values.day,
     "daterange": lambda _: values.day,
     "time": lambda _: values.clock,
@@ -81,11 +89,16 @@ _REFERENCES: Final = tuple(field.key for field in FIELDS if field.field_type in 
 
 
 def complaint(wire: WireKey, value: object, settings: Settings) -> str | None:
-    """Say what is wrong with a value for a custom key; null always clears (observed on deals)."""
+    """Say what is wrong with a value for a custom key; null is judged by `readings`."""
     if value is None:
         return None
-    if wire.field.field_type == "enum":
-        return values.option(wire.field.options, settings.enum_write)(value)
+    match wire.field.field_type:
+        case "enum":
+            return values.option(wire.field.options, settings.enum_write)(value)
+        case "user":
+            return values.known_id(user_ids(settings.users), "user")(value)
+        case "double" if settings.long_decimals == "round":
+            return values.number(value)
     return wire.check(value)
 
 
@@ -130,12 +143,14 @@ def as_read(lead: Lead, settings: Settings) -> Lead:
         return lead
     shown = dict(lead)
     if settings.enum_form == "int":
-        shown.update({key: int(lead[key]) for key in _ENUMS if lead.get(key) is not None})
+        shown.update({key: int(lead[key]) for key in _ENUMS if str(lead.get(key)).isdigit()})
     if settings.reference_form != "id":
         inner = settings.reference_form.removeprefix("object_")
         shown.update({key: _reference(lead[key], inner) for key in _REFERENCES if key in lead})
     if settings.cleared == "null":
         shown.update({key: None for key in WIRE_KEYS if key not in lead})
+    if settings.source_deal_id:
+        shown["source_deal_id"] = lead.get("source_deal_id")
     return shown
 
 

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 CREATED: Final = "2024-03-04 09:12:44"
@@ -13,6 +14,23 @@ COMPANY_DOMAIN: Final = "sandbox"
 DEFAULT_CURRENCY: Final = "EUR"
 CURRENCIES: Final = ("EUR", "USD", "GBP", "SEK")
 VISIBILITIES: Final = ("1", "3", "5", "7")
+PERSON_IDS: Final = range(1_000, 1_401)
+ORGANIZATION_IDS: Final = range(300, 521)
+SOURCES: Final = (
+    *("Manually created", "Deal", "Web forms", "Prospector", "Leadbooster", "Live chat", "Import"),
+    *("Website visitors", "Workflow automation", "API"),
+)
+"""The fixed list of lead sources (documented)."""
+_CURRENCIES = (
+    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP "
+    "BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP "
+    "GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR "
+    "KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK "
+    "MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR "
+    "SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS "
+    "UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG"
+)
+CURRENCY_CODES: Final = frozenset(_CURRENCIES.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +120,24 @@ USERS: Final[tuple[dict[str, Any], ...]] = (
     _user(1023, "Elena Rossi"),
     _user(1038, "Farid Noor", active=False),
 )
-USER_IDS: Final = frozenset(int(user["id"]) for user in USERS)
+_FIRST_FURTHER_USER: Final = 2_001
+
+
+@cache
+def users(count: int) -> tuple[dict[str, Any], ...]:
+    """Return a company's users: those named here, and further ones up to `count`."""
+    further = range(max(0, count - len(USERS)))
+    numbers = (_FIRST_FURTHER_USER + number for number in further)
+    return (*USERS, *(_user(number, f"User {number}") for number in numbers))
+
+
+@cache
+def user_ids(count: int) -> frozenset[int]:
+    """Return the ids of `users(count)`."""
+    return frozenset(int(user["id"]) for user in users(count))
+
+
+USER_IDS: Final = user_ids(0)
 
 ME: Final[dict[str, Any]] = {
     **USERS[0],
@@ -184,9 +219,30 @@ def _options(labels: Mapping[int, str]) -> list[dict[str, Any]] | None:
     return [{"id": number, "label": label} for number, label in labels.items()] or None
 
 
+_OF_DEALS: Final = (
+    ("title", "Title", "varchar"),
+    ("user_id", "Owner", "user"),
+    ("value", "Value", "monetary"),
+    ("currency", "Currency", "varchar"),
+    ("status", "Status", "status"),
+    ("stage_id", "Stage", "stage"),
+    ("channel", "Source channel", "enum"),
+    ("channel_id", "Source channel ID", "varchar"),
+)
+
+
 def lead_fields() -> list[dict[str, Any]]:
     """Return the field definitions as `GET /leadFields` lists them, standard ones first."""
-    rows = [_field(place, *names, custom=False) for place, names in enumerate(_STANDARD, 1)]
+    return _definitions(_STANDARD)
+
+
+def deal_fields() -> list[dict[str, Any]]:
+    """Return the definitions of `GET /dealFields`: a deal's own, then the same custom ones."""
+    return _definitions(_OF_DEALS)
+
+
+def _definitions(standard: tuple[tuple[str, str, str], ...]) -> list[dict[str, Any]]:
+    rows = [_field(place, *names, custom=False) for place, names in enumerate(standard, 1)]
     for row in rows:
         if row["key"] == "channel":
             row["options"] = _options(CHANNELS)

@@ -23,24 +23,34 @@ OPTIONS: Final[Mapping[str, Mapping[str, object]]] = {
     "hang": {"seconds": 1.0, "write": "after"},
     "redirect": {"location": "https://example.invalid/", "status": 302},
     "null_data": {"write": True},
+    "wrong_lead": {"write": True},
+    "reshaped": {"fields": {}, "data": "as_is"},
 }
+FORMS: Final = ("as_is", "list", "object", "text", "number")
+"""What `data` may be made of an answer."""
 # What a gateway answers, or cuts off, in front of the API costs no tokens (assumed).
 UNCHARGED: Final = frozenset({"reset_before", "html403", "redirect"})
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One kind of trouble for the next `times` requests that it fits."""
+    """One kind of trouble for the next `times` requests that it fits.
+
+    Attributes:
+        route: The call it hits, as `leadFields` or `leads/{id}`; None for any.
+    """
 
     kind: str
     lead_id: str | None
     method: str | None
+    route: str | None
     times: int
     options: Mapping[str, Any]
 
-    def fits(self, method: str, lead_id: str | None) -> bool:
+    def fits(self, method: str, route: str, lead_id: str | None) -> bool:
         """Say whether this request is one that it hits."""
-        return self.method in (None, method) and self.lead_id in (None, lead_id)
+        given = ((self.method, method), (self.route, route), (self.lead_id, lead_id))
+        return all(wanted in (None, found) for wanted, found in given)
 
     @property
     def charged(self) -> bool:
@@ -54,17 +64,18 @@ def fault_of(given: Mapping[str, Any]) -> Fault:
     Raises:
         ValueError: The kind or one of its options is unknown.
     """
-    described = {"lead_id": None, "method": None, "times": 1, **given}
+    described = {"lead_id": None, "method": None, "route": None, "times": 1, **given}
     kind = described.pop("kind", None)
     if kind not in OPTIONS:
         raise ValueError(f"unknown fault {kind!r}: one of {', '.join(OPTIONS)}")
     lead_id, times = described.pop("lead_id"), described.pop("times")
-    method = described.pop("method")
+    method, route = described.pop("method"), described.pop("route")
     _check_options(kind, described)
     return Fault(
         kind,
         lead_id.lower() if lead_id else None,
         method.upper() if method else None,
+        route,
         int(times),
         {**OPTIONS[kind], **described},
     )
@@ -73,6 +84,8 @@ def fault_of(given: Mapping[str, Any]) -> Fault:
 def _check_options(kind: str, given: Mapping[str, Any]) -> None:
     if unknown := given.keys() - OPTIONS[kind].keys():
         raise ValueError(f"unknown options of {kind}: {', '.join(sorted(unknown))}")
+    if given.get("data", FORMS[0]) not in FORMS:
+        raise ValueError(f"{kind}: data must be one of {', '.join(FORMS)}")
     for name, value in given.items():
         usual = OPTIONS[kind][name]
         kinds = (int, float) if isinstance(usual, float) else type(usual)
@@ -94,11 +107,11 @@ class FaultQueue:
         """Drop every fault that has not happened."""
         self._waiting.clear()
 
-    def first_for(self, method: str, lead_id: str | None) -> Fault | None:
+    def first_for(self, method: str, route: str, lead_id: str | None) -> Fault | None:
         """Return the fault that this request would meet."""
         if not self._waiting:
             return None
-        return next((fault for fault in self._waiting if fault.fits(method, lead_id)), None)
+        return next((fault for fault in self._waiting if fault.fits(method, route, lead_id)), None)
 
     def use(self, fault: Fault) -> None:
         """Count one request off a fault."""

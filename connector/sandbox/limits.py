@@ -14,6 +14,8 @@ from connector.sandbox.settings import Settings
 WINDOW: Final = 2.0
 BASE_BUDGET: Final = 30_000
 PATCH_COST: Final = 10
+SEARCH_BURST: Final = 10
+"""Searches in a window, on every plan (documented)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +58,42 @@ class Limiter:
 
     def __init__(self) -> None:
         self._admitted: deque[float] = deque()
+        self._searched: deque[float] = deque()
         self._spent = 0
 
     def forget_spending(self) -> None:
         """Start the daily budget anew."""
         self._spent = 0
 
-    def judge(self, settings: Settings, now: float, method: str, cost: int) -> Verdict:
-        """Admit or refuse a request that arrives at `now`, in seconds."""
-        while self._admitted and now - self._admitted[0] > WINDOW:
-            self._admitted.popleft()
-        refused = self._reason(settings)
+    def judge(
+        self, settings: Settings, now: float, method: str, cost: int, *, search: bool = False
+    ) -> Verdict:
+        """Admit or refuse a request.
+
+        Args:
+            settings: Name the plan and the budget.
+            now: When it arrives, in seconds.
+            method: Decides which headers the answer carries.
+            cost: Its tokens.
+            search: Whether it is one of the calls with a window of their own.
+        """
+        for window in (self._admitted, self._searched):
+            while window and now - window[0] > WINDOW:
+                window.popleft()
+        refused = self._reason(settings, search=search)
         if refused is None:
             self._admitted.append(now)
+            self._searched.extend([now] if search else [])
             self._spent += cost
         return Verdict(refused, self._headers(settings, now, method, refused))
 
-    def _reason(self, settings: Settings) -> str | None:
+    def _reason(self, settings: Settings, *, search: bool) -> str | None:
         if self._spent >= daily_budget(settings):
             return "Daily request limit reached."
         if len(self._admitted) >= PLANS[settings.plan].burst:
             return "Too many requests in 2 seconds."
+        if search and len(self._searched) >= SEARCH_BURST:
+            return "Too many searches in 2 seconds."
         return None
 
     def _headers(self, settings: Settings, now: float, method: str, refused: str | None) -> Headers:
@@ -92,7 +109,8 @@ class Limiter:
             numbers[b"x-daily-ratelimit-token-limit"] = budget
             numbers[b"x-daily-ratelimit-token-remaining"] = left
         if method != "GET":
-            numbers[b"x-daily-requests-left"] = left // PATCH_COST
+            # Rounded up: 0 is the documented sign of a spent day, and nothing else is.
+            numbers[b"x-daily-requests-left"] = math.ceil(left / PATCH_COST)
         if refused and settings.retry_after:
             numbers[b"retry-after"] = max(1, reset)
         return tuple((name, b"%d" % value) for name, value in numbers.items())

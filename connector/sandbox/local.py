@@ -130,11 +130,22 @@ class LocalPipedrive:
         *,
         lead_id: str | None = None,
         method: str | None = None,
+        route: str | None = None,
         times: int = 1,
         **options: object,
     ) -> None:
-        """Queue a fault for the next `times` requests that fit; kinds are in `faults.OPTIONS`."""
+        """Queue a fault for the next requests that fit.
+
+        Args:
+            kind: One of `faults.OPTIONS`.
+            lead_id: Hits this lead alone.
+            method: Hits this method alone.
+            route: Hits this call alone, as `leadFields` or `leads/{id}`.
+            times: How many requests it hits.
+            options: What the kind takes, as `faults.OPTIONS` names it.
+        """
         fault = {"kind": kind, "lead_id": lead_id, "method": method, "times": times}
+        fault["route"] = route
         self._call("POST", "faults", {**fault, **options})
 
     def clear_faults(self) -> None:

@@ -23,12 +23,14 @@ class Reply:
     wrote: bool = False
 
 
-def ok(data: object, additional_data: object = None, *, wrote: bool = False) -> Reply:
-    """Return a 200 with `data`, and `additional_data` where there is some."""
+def ok(
+    data: object, additional_data: object = None, *, status: int = 200, wrote: bool = False
+) -> Reply:
+    """Return a success with `data`, and `additional_data` where there is some."""
     content = {"success": True, "data": data}
     if additional_data is not None:
         content["additional_data"] = additional_data
-    return Reply(200, orjson.dumps(content), wrote=wrote)
+    return Reply(status, orjson.dumps(content), wrote=wrote)
 
 
 def refusal(status: int, error: str, info: str, **extra: object) -> Reply:
@@ -42,9 +44,15 @@ def invalid(info: str) -> Reply:
     return refusal(400, "provided dataset is not valid", info)
 
 
-def not_found() -> Reply:
-    """Return the 404 of a lead that is not there (documented text)."""
-    return refusal(404, "requested lead not found", "Object was not found.")
+def not_found(text: str) -> Reply:
+    """Return the 404 of a lead that is not there.
+
+    Args:
+        text: `documented`, or another one: texts may change without notice (documented).
+    """
+    if text == "documented":
+        return refusal(404, "requested lead not found", "Object was not found.")
+    return refusal(404, "No such record", "It may have been removed.")
 
 
 def unknown_route() -> Reply:
@@ -68,13 +76,23 @@ def unauthorized() -> Reply:
     return Reply(401, orjson.dumps(content))
 
 
-def over_limit(info: str) -> Reply:
-    """Return the body of a 429."""
+def over_limit(info: str, body: str) -> Reply:
+    """Return a 429 whose body is `json`, `html` or `empty` (unknown)."""
+    if body != "json":
+        page = b"<html><body><h1>429 Too Many Requests</h1></body></html>"
+        return Reply(429, page if body == "html" else b"", (HTML,))
     content = {"success": False, "error": "Rate limit exceeded", "errorCode": 429}
     return Reply(429, orjson.dumps({**content, "error_info": info}))
 
 
-def archived(status: int) -> Reply:
-    """Return the refusal of a write to an archived lead (`code` from one secondary source)."""
+def archived(status: int, text: str) -> Reply:
+    """Return the refusal of a write to an archived lead.
+
+    Args:
+        status: The status, which is unknown.
+        text: `named` for the code of one secondary source, `plain` for words without it.
+    """
+    if text == "plain":
+        return refusal(status, "Not possible", "This item is read-only.")
     info = "Archived leads cannot be edited (ERR_LEAD_ARCHIVED)."
     return refusal(status, "Lead is archived", info, code="ERR_LEAD_ARCHIVED")

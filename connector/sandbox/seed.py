@@ -10,7 +10,13 @@ from typing import Final
 
 from connector.sandbox import clock, directory
 from connector.sandbox.custom import Lead, derived_address
-from connector.sandbox.directory import CURRENCIES, FIELDS, CustomField
+from connector.sandbox.directory import (
+    CURRENCIES,
+    FIELDS,
+    ORGANIZATION_IDS,
+    PERSON_IDS,
+    CustomField,
+)
 
 BASE: Final = datetime(2026, 6, 30, 12, tzinfo=UTC)
 _YEAR: Final = timedelta(days=365)
@@ -76,6 +82,10 @@ def _lead(rng: random.Random, created: datetime) -> Lead:
     return lead
 
 
+def _any(rng: random.Random, ids: range) -> int:
+    return rng.randint(ids[0], ids[-1])
+
+
 def _people(rng: random.Random) -> Lead:
     linked = rng.choices(("both", "person", "organization"), (6, 2, 2))[0]
     users = [int(user["id"]) for user in directory.USERS]
@@ -84,8 +94,8 @@ def _people(rng: random.Random) -> Lead:
         "owner_id": rng.choices(users, (5, 5, 5, 5, 5, 1))[0],
         "creator_id": rng.choice(users),
         "label_ids": rng.sample(labels, rng.choices((0, 1, 2), (3, 5, 2))[0]),
-        "person_id": None if linked == "organization" else rng.randint(1_000, 1_400),
-        "organization_id": None if linked == "person" else rng.randint(300, 520),
+        "person_id": None if linked == "organization" else _any(rng, PERSON_IDS),
+        "organization_id": None if linked == "person" else _any(rng, ORGANIZATION_IDS),
     }
 
 
@@ -159,8 +169,8 @@ _MAKERS: Final[Mapping[str, Maker]] = {
     "enum": lambda rng, field: str(rng.choice(list(field.options))),
     "set": _choices,
     "user": lambda rng, _: rng.choice(sorted(directory.USER_IDS)),
-    "org": lambda rng, _: rng.randint(300, 520),
-    "people": lambda rng, _: rng.randint(1_000, 1_400),
+    "org": lambda rng, _: _any(rng, ORGANIZATION_IDS),
+    "people": lambda rng, _: _any(rng, PERSON_IDS),
     "date": _day,
     "daterange": _day,
     "time": lambda rng, _: f"{rng.randint(8, 17):02}:{rng.choice((0, 15, 30, 45)):02}:00",

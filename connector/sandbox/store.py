@@ -26,6 +26,11 @@ class LeadStore:
         """Keep a lead in the place of the one with its id."""
         self._leads[lead["id"]] = lead
 
+    def add(self, lead: Lead) -> None:
+        """Keep a new lead in its place by age."""
+        self.put(lead)
+        self._sort()
+
     def delete(self, lead_id: str) -> bool:
         """Forget a lead; say whether there was one."""
         return self._leads.pop(lead_id, None) is not None

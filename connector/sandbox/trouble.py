@@ -106,6 +106,38 @@ async def _null_data(hit: Hit) -> Delivery:
     return Delivery(Reply(200, replies.ok(None).body, headers))
 
 
+async def _wrong_lead(hit: Hit) -> Delivery:
+    """Do what was asked, and answer with another lead than the one that was asked for."""
+    reply = hit.answer() if hit.options["write"] else Reply(200, b"")
+    others = (lead for lead in hit.world.leads if lead["id"] != hit.call.lead_id)
+    other = next(others, None)
+    if reply.status != 200 or hit.call.lead_id is None or other is None:
+        return Delivery(reply if reply.body else hit.answer())
+    shown = replies.ok(custom.as_read(other, hit.world.settings))
+    return Delivery(replace(reply, body=shown.body, headers=reply.headers or shown.headers))
+
+
+async def _reshaped(hit: Hit) -> Delivery:
+    """Put other values into each record of `data`, or give `data` another form."""
+    reply = hit.answer()
+    if reply.status >= 400:
+        return Delivery(reply)
+    document = orjson.loads(reply.body)
+    data = document.get("data")
+    rows = data if isinstance(data, list) else [data]
+    rows = [{**row, **hit.options["fields"]} if isinstance(row, dict) else row for row in rows]
+    whole = rows if isinstance(data, list) else rows[0]
+    document["data"] = _FORMS[hit.options["data"]](whole)
+    return Delivery(replace(reply, body=orjson.dumps(document)))
+
+
+_FORMS: Final[Mapping[str, Callable[[Any], object]]] = {
+    "as_is": lambda data: data,
+    "list": lambda data: [data],
+    "object": lambda data: {str(place): row for place, row in enumerate(data or [])},
+    "text": lambda _data: "unexpected",
+    "number": lambda _data: 5,
+}
 _KINDS: Final[Mapping[str, Callable[[Hit], Awaitable[Delivery]]]] = {
     "status": _status,
     "reset_before": _reset_before,
@@ -116,4 +148,6 @@ _KINDS: Final[Mapping[str, Callable[[Hit], Awaitable[Delivery]]]] = {
     "hang": _hang,
     "redirect": _redirect,
     "null_data": _null_data,
+    "wrong_lead": _wrong_lead,
+    "reshaped": _reshaped,
 }

@@ -9,16 +9,15 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Final
 
-from connector.sandbox.directory import LABEL_IDS
+from connector.sandbox.directory import CURRENCY_CODES, LABEL_IDS
 
 Check = Callable[[object], str | None]
 
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TIME: Final = re.compile(r"\d{2}:\d{2}:\d{2}")
-_CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _OPTION_LIST: Final = re.compile(r"\d+(,\d+)*")
-_MAX_DECIMALS: Final = 16
+MAX_DECIMALS: Final = 16
 
 
 def boolean(value: object) -> str | None:
@@ -33,13 +32,6 @@ def integer(value: object) -> str | None:
     return None
 
 
-def identifier(value: object) -> str | None:
-    """Take a positive integer."""
-    if complaint := integer(value):
-        return complaint
-    return None if isinstance(value, int) and value > 0 else "must be a positive number"
-
-
 def number(value: object) -> str | None:
     """Take any JSON number, which a boolean is not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -52,8 +44,8 @@ def decimal(value: object) -> str | None:
     if complaint := number(value):
         return complaint
     exponent = Decimal(repr(value)).normalize().as_tuple().exponent
-    if isinstance(exponent, int) and -exponent > _MAX_DECIMALS:
-        return f"must have at most {_MAX_DECIMALS} decimals"
+    if isinstance(exponent, int) and -exponent > MAX_DECIMALS:
+        return f"must have at most {MAX_DECIMALS} decimals"
     return None
 
 
@@ -68,13 +60,6 @@ def text(longest: int | None = None) -> Check:
         return None
 
     return check
-
-
-def title(value: object) -> str | None:
-    """Take a string that says something (that null and "" are refused is assumed)."""
-    if not isinstance(value, str):
-        return "must be a string"
-    return None if value.strip() else "is not allowed to be empty"
 
 
 def day(value: object) -> str | None:
@@ -100,10 +85,9 @@ def clock(value: object) -> str | None:
 
 
 def currency(value: object) -> str | None:
-    """Take a currency code: three capitals."""
-    if isinstance(value, str) and _CURRENCY.fullmatch(value):
-        return None
-    return "must be a currency code"
+    """Take the code of a currency that exists, in capitals."""
+    known = isinstance(value, str) and value in CURRENCY_CODES
+    return None if known else "must be a currency code"
 
 
 def money(value: object) -> str | None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import requests
-
 from connector.catalogue import label_options, user_options
 from connector.fields import Field, custom_fields, is_custom_key, standard_fields
-from connector.pipedrive.client import Pipedrive
-from connector.pipedrive.errors import Refused
+from connector.pipedrive.client import Pipedrive, TokenAuth
+from connector.pipedrive.errors import RateLimited, Refused
 from connector.pipedrive.usage import Usage
 from connector.sandbox import LocalPipedrive
+from tests.contract.calls import WINDOW_SECONDS, WINDOWS, Calls
 
 Lead = dict[str, Any]
 Body = dict[str, Any]
@@ -27,19 +27,23 @@ class Account:
     """One account, one lead in it to try things on, and what the account defines.
 
     Attributes:
+        calls: Plain calls to it.
+        channels: Ids of its source channels.
         labels: Ids of its lead labels.
         user_id: The user whom the token belongs to.
+        own: Whether the lead is the suite's own, so that anything may be tried on it.
         pipedrive: The hand on the local Pipedrive; None for a real account.
     """
 
     name: str
-    base_url: str
-    api_token: str
     lead_id: str
     client: Pipedrive
+    calls: Calls
     fields: Mapping[str, Field]
+    channels: Sequence[int]
     labels: Sequence[str]
     user_id: int
+    own: bool = False
     pipedrive: LocalPipedrive | None = None
 
     def read(self) -> Lead:
@@ -47,7 +51,12 @@ class Account:
         return self.client.lead(self.lead_id)
 
     def send(self, body: Body) -> Lead:
-        """Send one PATCH and return the lead as its answer shows it."""
+        """Send one PATCH and return the lead as its answer shows it; wait where it is told to."""
+        for _ in range(WINDOWS):
+            try:
+                return self.client.patch_lead(self.lead_id, body, Usage(self.client.usage))
+            except RateLimited:
+                time.sleep(WINDOW_SECONDS)
         return self.client.patch_lead(self.lead_id, body, Usage(self.client.usage))
 
     def patch(self, body: Body) -> Lead:
@@ -63,16 +72,9 @@ class Account:
 
     def page(self, **params: int) -> Mapping[str, Any]:
         """Return one page of leads just as it came."""
-        answer = requests.get(
-            f"{self.base_url}/api/v1/leads",
-            params=params,
-            headers={"x-api-token": self.api_token},
-            timeout=30,
-            allow_redirects=False,
-        )
-        answer.raise_for_status()
-        page: Mapping[str, Any] = answer.json()
-        return page
+        reply = self.calls("GET", "leads", **params)
+        assert reply.status == 200, reply.words
+        return reply.document
 
     def custom(self, field_type: str) -> list[Field]:
         """Return the first custom field of a type, with its second key; none is an empty list."""
@@ -81,29 +83,31 @@ class Account:
         return [one for one in alike if one.key.startswith(alike[0].key)]
 
 
-def account_of(
-    name: str,
-    base_url: str,
-    api_token: str,
-    lead_id: str,
-    pipedrive: LocalPipedrive | None = None,
-) -> Account:
+def account_of(name: str, base_url: str, api_token: str, lead_id: str = "") -> Account:
     """Return an account with its own labels, users and fields, read by the connector's client."""
     client = Pipedrive(base_url, api_token)
+    calls = Calls(base_url, TokenAuth(api_token))
     labels = label_options(client)
     users = user_options(client)
-    fields = [*standard_fields(labels, users), *custom_fields(client.lead_fields(), users)]
+    definitions = client.lead_fields()
+    fields = [*standard_fields(labels, users), *custom_fields(definitions, users)]
     return Account(
         name,
-        base_url,
-        api_token,
         lead_id,
         client,
+        calls,
         {field.key: field for field in fields},
+        _channels(calls),
         list(labels.names),
         int(client.me()["id"]),
-        pipedrive,
     )
+
+
+def _channels(calls: Calls) -> list[int]:
+    """Return the ids of the account's channels, which are options of a deal field (documented)."""
+    rows = calls.patiently("GET", "dealFields", limit=500).data or []
+    found = (row.get("options") for row in rows if row.get("key") == "channel")
+    return [int(option["id"]) for options in found for option in options or []]
 
 
 def set_keys(lead: Lead, *, beside: Body | None = None) -> Lead:
@@ -120,23 +124,3 @@ def set_keys(lead: Lead, *, beside: Body | None = None) -> Lead:
         for key, value in lead.items()
         if value is not None and key not in passed_over and not key.startswith(derived)
     }
-
-
-def restore(account: Account, before: Lead) -> None:
-    """Bring the account's lead back to what it was."""
-    now = account.read()
-    if now["is_archived"] and not before["is_archived"]:
-        now = account.patch({"is_archived": False})
-    body = _difference(account, before, now)
-    if body:
-        account.patch(body)
-    assert _difference(account, before, account.read()) == {}
-
-
-def _difference(account: Account, before: Lead, now: Lead) -> Body:
-    body: Body = {}
-    for field in account.fields.values():
-        was = field.read(before)
-        if field.read(now) != was and (field.clearable or was is not None):
-            body[field.key] = field.write(was)
-    return body

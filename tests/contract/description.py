@@ -1,4 +1,4 @@
-"""Pipedrive's published OpenAPI description of v1, and what it says of one exchange.
+"""The shapes of Pipedrive's published OpenAPI description, and what they say of one exchange.
 
 The description allows whatever it does not name: no object is closed, no key of an answer is
 required. Held against it as it is, hardly anything could be wrong. So its objects are closed
@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 
-DESCRIPTION = Path(__file__).parents[3] / "shared" / "openapi" / "leads-v1.json"
+SHAPES = Path(__file__).with_name("openapi")
 PREFIX = "/api/v1"
 Schema = dict[str, Any]
 
@@ -73,11 +74,11 @@ class Description:
             yield from _of_document(f"{call} {exchange.status}", answer, exchange.answer)
 
     def path_of(self, path: str) -> str | None:
-        """Return the path as the description writes it, the longest literal one first."""
+        """Return the path as the description writes it, a literal one before one with an id."""
         rest = path.removeprefix(PREFIX)
-        collection, _, last = rest.rpartition("/")
-        found = (rest, f"{collection}/{{id}}" if last else rest)
-        return next((one for one in found if one in self._paths), None)
+        if rest in self._paths:
+            return rest
+        return next((one for one in self._paths if _fits(one, rest)), None)
 
     def lead_keys(self) -> set[str]:
         """Return the keys that every lead has."""
@@ -85,9 +86,15 @@ class Description:
         return set(_schema_of(answer)["properties"]["data"]["properties"])
 
 
-def read_description() -> Description:
-    """Return the description in the folder beside the checkout."""
-    return Description(json.loads(DESCRIPTION.read_text(encoding="utf-8")))
+def _fits(template: str, path: str) -> bool:
+    pairs = zip_longest(template.split("/"), path.split("/"))
+    return all(part == given or (part == "{id}" and given) for part, given in pairs)
+
+
+def read_shapes(version: str) -> dict[str, Any]:
+    """Return the description of a version of the API, prose taken out."""
+    shapes: dict[str, Any] = json.loads((SHAPES / f"leads-{version}-shapes.json").read_bytes())
+    return shapes
 
 
 def closed(schema: Schema) -> Schema:

@@ -1,5 +1,5 @@
-"""What the connector counts on, asked of the local Pipedrive and, where one is given, of a real
-account: `make test-live`.
+"""What the connector counts on, asked of the local Pipedrive and, by `make test-live`, of a real
+account.
 
 Whatever a test sends is what the connector's own fields write, and whatever it looks at is what
 they read. The account's lead is brought back after each test.
@@ -7,7 +7,7 @@ they read. The account's lead is brought back after each test.
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Mapping
 from datetime import date, time
 from decimal import Decimal
 from typing import Any
@@ -17,9 +17,20 @@ import pytest
 from connector.fields import Field
 from connector.kinds import FIELD_TYPES
 from connector.pipedrive.errors import LeadNotFound
+from connector.sandbox.settings import BOOLEANS, CHOICES
 from tests.contract.account import Account, Body, Lead, set_keys
 from tests.contract.conftest import Shown
-from tests.contract.probes import PROBES, Probe, first_of, some_id, some_options
+from tests.contract.own_lead import mark_of_this
+from tests.contract.probes import (
+    NOBODYS,
+    PROBES,
+    TITLE,
+    UNASKED,
+    Probe,
+    first_of,
+    some_id,
+    some_options,
+)
 
 TEXT = ("Contract test – “ümläut” 1",)
 SAMPLES: dict[str, tuple[Any, ...]] = {
@@ -64,7 +75,7 @@ def reading(account: Account, body: Body, lead: Lead) -> dict[str, Any]:
 
 
 def test_a_title_is_set(account: Account) -> None:
-    assert patched(account, {"title": "Contract test – “ümläut”"})["title"]
+    assert patched(account, {"title": f"{TITLE} – “ümläut”"})["title"]
 
 
 def test_a_value_is_set_and_cleared(account: Account) -> None:
@@ -125,7 +136,7 @@ def clearing(fields: list[Field]) -> Body:
 
 def test_a_patch_returns_the_whole_lead(account: Account) -> None:
     """The answer is the lead, complete (documented), so that every write is verified for free."""
-    answer = account.patch({"title": "Contract test"})
+    answer = account.patch({"title": f"{TITLE}, whole"})
     after = account.read()
     assert answer.keys() == after.keys()
     assert set_keys(answer) == set_keys(after)
@@ -135,7 +146,7 @@ def test_a_patch_returns_the_whole_lead(account: Account) -> None:
 @pytest.mark.parametrize("field_type", [None, *FIELD_TYPES])
 def test_nothing_changes_but_what_the_body_names(account: Account, field_type: str | None) -> None:
     """Only properties in the body are updated (documented)."""
-    body: Body = {"title": "Contract test"}
+    body: Body = {"title": f"{TITLE}, nothing else"}
     if field_type:
         field = first_of(account, field_type)
         body = {field.key: field.write(field.kind.parse(sample_of(account, field_type)[0]))}
@@ -147,18 +158,161 @@ def test_nothing_changes_but_what_the_body_names(account: Account, field_type: s
 def test_a_lead_that_is_not_there_is_not_found(account: Account) -> None:
     """404 is the only error that the published description has."""
     with pytest.raises(LeadNotFound):
-        account.client.lead(str(uuid.UUID(int=0, version=4)))
+        account.client.lead(NOBODYS)
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_what_a_404_says(account: Account, shown: Shown, method: str) -> None:
+    body = {"title": TITLE} if method == "PATCH" else None
+    reply = account.calls(method, f"leads/{NOBODYS}", body)
+    shown.setdefault(account.name, {})[f"404 of {method}"] = reply.words
+    assert (reply.status, reply.document["success"]) == (404, False)
+
+
+@pytest.mark.parametrize(
+    ("link", "other"), [("person_id", "organization_id"), ("organization_id", "person_id")]
+)
+def test_one_of_person_and_organization_is_cleared(account: Account, link: str, other: str) -> None:
+    """Null clears, as long as the lead keeps the other (documented)."""
+    before = account.read()
+    if before[link] is None or before[other] is None:
+        pytest.skip("the lead has not both a person and an organization")
+    after = patched(account, {link: None})
+    assert (after[link], after[other]) == (None, before[other])
+    assert patched(account, {link: before[link]})[link] == before[link]
+
+
+def test_an_owner_is_set(account: Account) -> None:
+    assert patched(account, {"owner_id": account.user_id})["owner_id"] == account.user_id
+
+
+@pytest.mark.parametrize("level", ["1", "3"])
+def test_visibility_is_set(account: Account, level: str) -> None:
+    """1 and 3 exist on every plan (documented)."""
+    account.patch({"visible_to": "3" if level == "1" else "1"})
+    assert patched(account, {"visible_to": level})["visible_to"] == level
+
+
+def test_a_channel_is_set_and_cleared(account: Account) -> None:
+    """Null clears (documented); the channels are options of a deal field (documented)."""
+    if not account.channels:
+        pytest.skip("the account has no channels")
+    assert patched(account, {"channel": account.channels[0]})["channel"] == account.channels[0]
+    assert patched(account, {"channel": None})["channel"] is None
+
+
+def test_a_channel_id_is_set_and_cleared(account: Account) -> None:
+    """Null clears (documented)."""
+    assert patched(account, {"channel_id": "Contract test"})["channel_id"] == "Contract test"
+    assert patched(account, {"channel_id": None})["channel_id"] is None
+
+
+def test_a_lead_is_archived_and_brought_back(account: Account) -> None:
+    """Archived leads are in a list of their own (documented)."""
+    if not account.own:
+        pytest.skip("tried only on a lead of the suite's own")
+    assert patched(account, {"is_archived": True})["is_archived"] is True
+    listed = account.calls("GET", "leads/archived", sort="add_time DESC", limit=500).data
+    assert account.lead_id in {lead["id"] for lead in listed}
+    assert account.lead_id not in {lead["id"] for lead in account.page(limit=500)["data"]}
+    assert patched(account, {"is_archived": False})["is_archived"] is False
+
+
+WRONG: dict[str, Body] = {
+    "an owner as text": {"owner_id": "1"},
+    "an owner who is not there": {"owner_id": 2_147_483_000},
+    "a person who is not there": {"person_id": 2_147_483_000},
+    "an organization that is not there": {"organization_id": 2_147_483_000},
+    "a value without currency": {"value": {"amount": 1}},
+    "a currency that is not there": {"value": {"amount": 1, "currency": "ZZZ"}},
+    "a title of 256 characters": {"title": "t" * 256},
+    "a day that is not there": {"expected_close_date": "2031-02-30"},
+    "a visibility as a number": {"visible_to": 3},
+    "a label that is not there": {"label_ids": [NOBODYS]},
+    "a channel that is not there": {"channel": 2_147_483_000},
+}
+REFUSALS = frozenset({400, 403, 404, 409, 422})
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_refused_changes_nothing(account: Account, shown: Shown, name: str) -> None:
+    before = account.read()
+    reply = account.calls("PATCH", f"leads/{account.lead_id}", WRONG[name])
+    shown.setdefault(account.name, {})[f"refused: {name}"] = reply.words
+    assert reply.status in REFUSALS
+    assert account.read() == before
+
+
+def test_a_page_holds_500_leads(account: Account, shown: Shown) -> None:
+    """The default is 100 and the maximum 500 (documented)."""
+    sizes = {limit: shown_limit(account.page(limit=limit)) for limit in (500, 501)}
+    shown.setdefault(account.name, {})["limit=501 shows a limit of"] = sizes[501]
+    assert sizes[500] == 500
+    assert shown_limit(account.page()) == 100
+
+
+def shown_limit(page: Mapping[str, Any]) -> int:
+    extra = page["additional_data"]
+    return int(extra.get("pagination", extra)["limit"])
+
+
+def test_answers_tell_what_is_left(account: Account, shown: Shown) -> None:
+    """Burst headers come with each answer; `x-daily-requests-left` not with GET (documented)."""
+    if account.pipedrive:
+        account.pipedrive.settings(limits=True)
+    path = f"leads/{account.lead_id}"
+    replies = {
+        "GET": account.calls("GET", path),
+        "PATCH": account.calls("PATCH", path, {"title": f"{TITLE}, headers"}),
+    }
+    for method, reply in replies.items():
+        told = {name.lower(): value for name, value in reply.headers.items()}
+        limits = {name: told[name] for name in sorted(told) if name.startswith(("x-rate", "x-da"))}
+        text = " ".join(f"{name}={value}" for name, value in limits.items())
+        shown.setdefault(account.name, {})[f"headers of {method}"] = text or "none"
+        assert limits.keys() >= BURST_HEADERS
+        assert method != "GET" or DAILY_LEFT not in limits
+
+
+BURST_HEADERS = {f"x-ratelimit-{name}" for name in ("limit", "remaining", "reset")}
+DAILY_LEFT = "x-daily-requests-left"
+
+
+def test_a_lead_of_the_api_has_its_source(account: Account) -> None:
+    """Leads made through the API have the source and origin `API` (documented)."""
+    sources = {row["name"] for row in account.calls("GET", "leadSources").data}
+    lead = account.read()
+    assert lead["source_name"] in sources
+    if account.own:
+        assert (lead["source_name"], lead["origin"]) == ("API", "API")
+        assert lead["origin_id"] == mark_of_this()
+
+
+def test_the_owner_may_see_the_lead(account: Account) -> None:
+    users = account.calls("GET", f"leads/{account.lead_id}/permittedUsers").data
+    assert account.read()["owner_id"] in users
+
+
+def test_leads_are_searched(account: Account) -> None:
+    """What is found depends on an index that lags, so nothing is looked for."""
+    reply = account.calls("GET", "leads/search", term=TITLE, fields="title", limit=1)
+    assert (reply.status, isinstance(reply.data["items"], list)) == (200, True)
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
 def test_the_sandbox_can_play_what_the_account_shows(
     account: Account, probe: Probe, shown: Shown
 ) -> None:
-    if probe.local_only and account.pipedrive is None:
-        pytest.skip("not tried on a real account")
+    if probe.own_lead and not account.own:
+        pytest.skip("tried only on a lead of the suite's own")
     seen = probe.look(account)
     shown.setdefault(account.name, {})[probe.name] = seen
     assert seen in probe.choices
+
+
+def test_every_reading_of_a_lead_is_asked_for() -> None:
+    of_limits = {"limits", "retry_after", "daily_headers"}
+    assert {probe.setting for probe in PROBES} == {*CHOICES, *BOOLEANS} - UNASKED - of_limits
 
 
 READINGS = [
@@ -173,6 +327,5 @@ def test_a_probe_tells_the_readings_apart(
     local_account: Account, probe: Probe, value: object
 ) -> None:
     assert local_account.pipedrive
-    local_account.pipedrive.reset()
     local_account.pipedrive.settings(**{probe.setting: value})
     assert probe.look(local_account) == value

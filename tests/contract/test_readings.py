@@ -54,6 +54,30 @@ MIXED: tuple[Reading, ...] = (
         "noop_bumps": False,
         "limits": True,
     },
+    {
+        "title_null": "take",
+        "title_empty": "take",
+        "owner_null": "ignore",
+        "visible_null": "ignore",
+        "labels_null": "take",
+        "contact_null": "take",
+        "empty_body": "take",
+        "text_tidied": "trim",
+        "amount_tidied": "round",
+        "long_decimals": "round",
+        "quiet_keys": "seen_and_labels",
+        "source_deal_id": True,
+        "users": 300,
+    },
+    {
+        "title_null": "ignore",
+        "title_empty": "ignore",
+        "labels_null": "ignore",
+        "contact_null": "ignore",
+        "negative_amount": "refuse",
+        "unarchive": "with_others",
+        "quiet_keys": "custom",
+    },
 )
 
 
@@ -112,6 +136,24 @@ def assert_nothing_is_left(site: Site) -> None:
     second = site.run()
     assert site.pipedrive.requests("PATCH") == []
     assert second.unchanged == second.desired_rows
+
+
+@pytest.mark.parametrize("setting", ["custom_null", "labels_empty", "visible_beyond_plan"])
+@pytest.mark.parametrize(("choice", "status"), [("ignore", "ignored"), ("refuse", "failed")])
+def test_what_an_account_does_not_take_is_told(
+    site: Site, setting: str, choice: str, status: str
+) -> None:
+    """No lead counts as applied that does not show what its row says."""
+    pipedrive = played(site, {setting: choice})
+    summary = site.run()
+    found = {row["lead_id"]: row["status"] for row in site.outcomes(summary.run_id)}
+    assert {*found.values()} == {status, "applied"}
+    assert found.keys() == {case.lead_id for case in DIFFERENT}
+    applied = [case for case in DIFFERENT if found[case.lead_id] == "applied"]
+    assert what_is_wrong(pipedrive, applied) == {}
+    others = [case for case in DIFFERENT if case not in applied]
+    assert what_is_wrong(pipedrive, others).keys() == {case.name for case in others}
+    assert summary.exit_code == EXIT_INCOMPLETE
 
 
 @pytest.mark.parametrize(("daily_headers", "retry_after"), [(True, False), (False, True)])

@@ -15,8 +15,8 @@ from tests.harness import Site
 EXACT: dict[str, tuple[str, str, Any]] = {
     "title": ("'Fleet'::ENUM('Fleet', 'Renewal')", "title", "Fleet"),
     "was_seen": ("true", "was_seen", True),
-    "organization_id": ("7::HUGEINT", "organization_id", 7),
-    "person_id": ("3.0::DOUBLE", "person_id", 3),
+    "organization_id": ("407::HUGEINT", "organization_id", 407),
+    "person_id": ("1003.0::DOUBLE", "person_id", 1003),
     "visible_to": ("7::UTINYINT", "visible_to", "7"),
     "value": (
         "MAP {'amount': '50.50', 'currency': 'eur'}",

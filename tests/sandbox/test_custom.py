@@ -57,6 +57,8 @@ CUSTOM_REFUSED: list[tuple[str, object]] = [
     ("Account manager", 999),
     ("Account manager", "1004"),
     ("Partner", "301"),
+    ("Partner", 77),
+    ("Decision maker", 77),
     ("Decision maker", True),
     ("Next call", "24.12.2026"),
     ("Contract period", "2026-13-01"),
@@ -104,7 +106,7 @@ def test_every_field_type_has_an_accepted_and_a_refused_value() -> None:
 @pytest.mark.parametrize(
     ("name", "suffix", "values"),
     [
-        ("Deal cost", "_currency", ("USD", "dollar")),
+        ("Deal cost", "_currency", ("USD", "ZZZ")),
         ("Contract period", "_until", ("2027-01-01", "soon")),
         ("Callback window", "_until", ("18:00:00", "18")),
     ],

@@ -152,6 +152,65 @@ def test_fault_hits_its_lead_method_and_number_of_times(
     assert statuses == [200, 200, 500, 200, 500, 200]
 
 
+def test_fault_hits_one_call_alone(api: Api, pipedrive: LocalPipedrive) -> None:
+    pipedrive.fault("status", status=500, route="leadFields")
+    statuses = [api.get(path).status_code for path in ("leads", "leadFields", "leadFields")]
+    assert statuses == [200, 500, 200]
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+@pytest.mark.parametrize("write", [True, False])
+def test_wrong_lead(
+    api: Api, pipedrive: LocalPipedrive, lead: dict[str, Any], method: str, write: bool
+) -> None:
+    pipedrive.fault("wrong_lead", write=write)
+    answer = api(method, f"leads/{lead['id']}", json=NEW if method == "PATCH" else None)
+    assert answer.status_code == 200
+    other = answer.json()["data"]
+    assert other["id"] != lead["id"]
+    assert pipedrive.lead(other["id"]) == other
+    assert (_title(pipedrive, lead) == NEW["title"]) is (write and method == "PATCH")
+
+
+def test_wrong_lead_of_one_that_is_not_there(
+    api: Api, pipedrive: LocalPipedrive, lead: dict[str, Any]
+) -> None:
+    pipedrive.delete_lead(lead["id"])
+    pipedrive.fault("wrong_lead")
+    assert api.get(f"leads/{lead['id']}").status_code == 404
+
+
+def test_records_of_odd_shapes(api: Api, pipedrive: LocalPipedrive, lead: dict[str, Any]) -> None:
+    odd = {"label_ids": 5, "value": "7", "title": None}
+    pipedrive.fault("reshaped", fields=odd, times=3)
+    assert api.get(f"leads/{lead['id']}").json()["data"] == {**lead, **odd}
+    answer = api.patch(lead["id"], NEW).json()["data"]
+    assert {key: answer[key] for key in odd} == odd
+    rows = api.get("leads").json()["data"]
+    assert len(rows) > 1
+    assert all({key: row[key] for key in odd} == odd for row in rows)
+    assert _title(pipedrive, lead) == NEW["title"]
+    pipedrive.set_lead(lead["id"], label_ids=5, visible_to=None, title=7)
+    assert api.get(f"leads/{lead['id']}").json()["data"]["label_ids"] == 5
+
+
+def test_options_that_are_no_list(api: Api, pipedrive: LocalPipedrive) -> None:
+    pipedrive.fault("reshaped", route="leadFields", fields={"options": {"1": "Gold"}})
+    rows = api.get("leadFields", limit=500).json()["data"]
+    assert {str(row["options"]) for row in rows} == {"{'1': 'Gold'}"}
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"), [("object", dict), ("text", str), ("number", int), ("list", list)]
+)
+def test_data_of_another_form(api: Api, pipedrive: LocalPipedrive, data: str, kind: type) -> None:
+    pipedrive.fault("reshaped", route="leads", data=data)
+    pipedrive.fault("reshaped", route="leads", data=data)
+    assert isinstance(api.get("leads").json()["data"], kind)
+    pipedrive.settings(empty_page="null")
+    assert isinstance(api.get("leads", start=1000).json()["data"], kind)
+
+
 def test_faults_happen_in_order_and_can_be_dropped(api: Api, pipedrive: LocalPipedrive) -> None:
     for status in (500, 502, 503):
         pipedrive.fault("status", status=status)
@@ -176,6 +235,7 @@ def test_refused_requests_use_up_no_fault(api: Api, pipedrive: LocalPipedrive) -
         ("hang", {"minutes": 1}, "unknown options"),
         ("ignore", {"status": 500}, "unknown options"),
         ("status", {"status": "500"}, "must be like"),
+        ("reshaped", {"data": "tree"}, "data must be one of"),
     ],
 )
 def test_fault_that_cannot_happen_is_an_error(

@@ -21,6 +21,12 @@ TOKENS = [
     ("GET", "leadLabels", 10),
     ("GET", "users", 20),
     ("GET", "users/me", 2),
+    ("POST", "leads", 10),
+    ("DELETE", "leads/{id}", 6),
+    ("GET", "leads/{id}/permittedUsers", 10),
+    ("GET", "leads/search?term=lead", 40),
+    ("GET", "leadSources", 2),
+    ("GET", "dealFields", 20),
     ("GET", "nothing", 0),
 ]
 
@@ -30,7 +36,8 @@ def test_cost_of_each_call(
     api: Api, lead: dict[str, Any], method: str, path: str, tokens: int
 ) -> None:
     api.pipedrive.settings(limits=True, plan="lite", seats=2)
-    answer = api(method, path.format(id=lead["id"]), json={"title": "x"})
+    body = {"title": "x", "organization_id": 301}
+    answer = api(method, path.format(id=lead["id"]), json=body)
     assert answer.headers["x-daily-ratelimit-token-limit"] == "60000"
     assert answer.headers["x-daily-ratelimit-token-remaining"] == str(60_000 - tokens)
     assert ("x-daily-requests-left" in answer.headers) is (method != "GET")
@@ -104,6 +111,17 @@ def test_spent_day(api: Api, pipedrive: LocalPipedrive, lead: dict[str, Any]) ->
     assert pipedrive.lead(lead["id"])["title"] == "t2"
     pipedrive.settings(daily_budget=30)
     assert api.patch(lead["id"], {"title": "next day"}).status_code == 200
+
+
+def test_no_request_is_left_only_when_the_day_is_spent(
+    api: Api, pipedrive: LocalPipedrive, lead: dict[str, Any]
+) -> None:
+    """0 in `x-daily-requests-left` is the documented sign of a spent day."""
+    pipedrive.settings(limits=True, daily_budget=15, daily_headers=False)
+    answers = [api.patch(lead["id"], {"title": f"t{n}"}) for n in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.headers["x-daily-requests-left"] for answer in answers] == ["1", "0", "0"]
+    assert "x-daily-requests-left" not in api.get("users/me").headers
 
 
 def test_retry_after_and_missing_daily_headers(api: Api, pipedrive: LocalPipedrive) -> None:
