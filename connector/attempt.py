@@ -123,9 +123,6 @@ class Attempt:
         except InDoubt as error:
             self._doubt = self._unanswered = error
             raise
-        except LeadNotFound as error:
-            # A person or an owner may be what was not found: only reading proves a lead gone.
-            raise Refused(str(error), error.answer) from None
         except (Interrupted, BudgetSpent) as error:
             if error.answer is None:  # it never left
                 self._sends, self._sent_at = sends, sent_at

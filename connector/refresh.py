@@ -12,7 +12,7 @@ from connector.errors import AccountError
 from connector.job import Job
 from connector.lookup import Found, look_up, one_by_one
 from connector.outcome import Outcome
-from connector.pipedrive.client import COST_LEAD, COST_LIST, MOST_PAGES
+from connector.pipedrive.client import COST_LEAD, COST_LIST, MOST_PAGES, MostPages
 from connector.pipedrive.errors import TooManyPages
 from connector.pipedrive.paging import PAGE_LIMIT
 from connector.source import BATCH, Marked, into, mirror_pages
@@ -20,6 +20,8 @@ from connector.values import parse_uuid
 
 FIRST_PAGES = 400
 """Pages of the list of leads where none was read before: 200,000 leads for 8,000 tokens."""
+SHORTEST_PAGE = 100
+"""Rows of a full page at least: what Pipedrive gives where no limit is named (documented)."""
 SPARE_PAGES = 10
 """Pages by which the list may be longer than twice what is known."""
 
@@ -41,11 +43,16 @@ def listed_leads(job: Job) -> Iterator[Marked]:
         raise AccountError(f"{error}, far more leads than were known; {way_out}") from None
 
 
-def _most_pages(job: Job) -> int:
+def _most_pages(job: Job) -> MostPages:
+    """Returns how many pages the list may have, by the size of its pages.
+
+    They may be smaller than asked for; one that is hardly filled says nothing of their size.
+    """
     known = stored.most_read(job.warehouse)
-    if job.scope.full_refresh:
-        return MOST_PAGES
-    return 2 * -(-known // PAGE_LIMIT) + SPARE_PAGES if known else FIRST_PAGES
+    if job.scope.full_refresh or not known:
+        most = MOST_PAGES if job.scope.full_refresh else FIRST_PAGES
+        return lambda _rows: most
+    return lambda rows: 2 * -(-known // max(rows, SHORTEST_PAGE)) + SPARE_PAGES
 
 
 def looked_up_leads(job: Job, lead_ids: list[str]) -> Iterator[Marked]:

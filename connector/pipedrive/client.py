@@ -58,6 +58,10 @@ COST_ME = 2
 """Tokens a request, whatever its page size (documented)."""
 MOST_PAGES = 10_000
 """Pages of a list whose length nobody knows better: no account has so many leads."""
+FEW_PAGES = 20
+"""Pages of the definitions of fields: 10,000 of them."""
+MostPages = Callable[[int], int]
+"""Told the rows of a list's first page, says how many pages it may have."""
 
 
 @dataclass(frozen=True)
@@ -168,10 +172,11 @@ class Pipedrive:
             InDoubt: The PATCH may or may not be in effect: read before sending again.
         """
         data = orjson.dumps(body)
+        # A 404 of an unknown text may be about the body's person or owner: reading tells.
         call = Call("PATCH", f"/leads/{lead_id}", COST_PATCH, data=data, missing=Refused)
         return self._call(call, usage, partial(_lead, lead_id=lead_id, too_deep=InDoubt))
 
-    def leads(self, most_pages: int = MOST_PAGES) -> Iterator[list[Json]]:
+    def leads(self, most_pages: MostPages = lambda _rows: MOST_PAGES) -> Iterator[list[Json]]:
         """Yields the leads that are not archived, by page, oldest first.
 
         Raises:
@@ -185,7 +190,7 @@ class Pipedrive:
 
     def lead_fields(self) -> list[Json]:
         """Returns the definitions of all lead fields, custom ones with their 40-hex key."""
-        return [row for page in self._pages("/leadFields", COST_LIST, 20) for row in page]
+        return [row for page in self._pages("/leadFields", COST_LIST, _few) for row in page]
 
     def lead_labels(self) -> list[Json]:
         """Returns all lead labels; they come on one page (documented)."""
@@ -206,20 +211,24 @@ class Pipedrive:
         rows = self._again(usage, partial(self._call, Call("GET", path, cost), usage, rows_of))
         return records_of(rows)
 
-    def _pages(self, path: str, cost: int, most: int = MOST_PAGES) -> Iterator[list[Json]]:
+    def _pages(
+        self, path: str, cost: int, most_pages: MostPages = lambda _rows: MOST_PAGES
+    ) -> Iterator[list[Json]]:
         usage = Usage(self.usage)
         seen: set[int] = set()
+        most = 0
         start: int | None = 0
         while start is not None:
             if self.stop.is_set():
                 raise Interrupted("the run was asked to stop")
-            if len(seen) >= most:
+            if seen and len(seen) >= most:
                 raise TooManyPages(f"GET {API}{path} goes on after {most} pages")
             call = Call("GET", path, cost, {"start": start, "limit": PAGE_LIMIT})
             read = partial(_page, start=start)
             rows, start = self._again(usage, partial(self._call, call, usage, read))
             if (mark := _mark(rows)) in seen:
                 raise AccountError(f"GET {API}{path} brings the same page again and again")
+            most = most or most_pages(len(rows))
             seen.add(mark)
             yield records_of(rows)
 
@@ -342,6 +351,10 @@ def _page(document: Json, start: int) -> tuple[list[Any], int | None]:
     """Returns the rows of a page that starts somewhere, and where the next one does."""
     rows = rows_of(document)
     return rows, next_start(document, start, len(rows))
+
+
+def _few(_rows: int) -> int:
+    return FEW_PAGES
 
 
 def _mark(rows: list[Any]) -> int:

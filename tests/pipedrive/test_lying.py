@@ -183,7 +183,7 @@ class Endless(Recorder):
 
 def test_a_list_without_end_costs_no_more_than_allowed(recorder: Recorder) -> None:
     recorder.__class__ = Endless
-    pages = Pipedrive(recorder.base_url, TOKEN).leads(7)
+    pages = Pipedrive(recorder.base_url, TOKEN).leads(lambda _rows: 7)
     with pytest.raises(TooManyPages, match="GET /api/v1/leads goes on after 7 pages"):
         list(pages)
     assert len(recorder.arrived) == 7
