@@ -52,8 +52,9 @@ class Attempt:
         Raises:
             PipedriveError: One that concerns more than this lead.
         """
+        tries = retrying(self._client.stop, self._client.attempts, self._usage)
         try:
-            return retrying(self._client.stop, self._client.attempts, self._usage)(self._once)
+            return tries(self._once)
         except LeadNotFound as error:
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except LeadArchived as error:
@@ -61,6 +62,7 @@ class Attempt:
         except Refused as error:
             return self._refused(error)
         except InDoubt as error:
+            error.tries = int(tries.statistics["attempt_number"])
             return self._last_look(error)
 
     def spell_options_as_text(self) -> bool:
@@ -141,6 +143,8 @@ class Attempt:
         """Looks at the lead, as no status or text tells an archived lead for certain."""
         try:
             lead = self._client.lead(self._patch.lead_id, self._usage)
+        except LeadNotFound:
+            return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except PipedriveError:
             reason = f"{error}; the lead cannot be read, so it may be in effect"
             return self._outcome("failed", reason, error=error)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from connector.columns import CHANGES, LEAD_ID, UPDATED_AT, Column, Columns, fold
 from connector.fields import Field
 from connector.kinds import LabelEdit, Normal
-from connector.values import from_json, parse_uuid
+from connector.values import check_usable, from_json, parse_uuid
 
 Row = Mapping[str, Any]
 
@@ -194,6 +194,7 @@ def _struct(value: Any) -> Mapping[str, Any] | None:
 def _changes_of(row: Row) -> Mapping[str, Any]:
     changes = row.get(CHANGES)
     try:
+        check_usable(changes)
         document = from_json(changes) if isinstance(changes, str) else changes
     except ValueError as error:
         raise RowRejected(f"changes {shown(changes)} {error}") from None
@@ -237,6 +238,7 @@ def _without_lone_currencies(fields: Mapping[Field, Normal]) -> dict[Field, Norm
 
 
 def _local(value: Any, timezone: str) -> Any:
+    check_usable(value)
     if isinstance(value, datetime) and value.tzinfo is not None:
         try:
             return value.astimezone(ZoneInfo(timezone))
@@ -247,5 +249,8 @@ def _local(value: Any, timezone: str) -> Any:
 
 def shown(value: Any) -> str:
     """Shows a value in a message, short enough for one line."""
-    text = "NULL" if value is None else repr(value if isinstance(value, str) else str(value))
+    try:
+        text = "NULL" if value is None else repr(value if isinstance(value, str) else str(value))
+    except RecursionError:
+        text = "(nested too deep to be shown)"
     return text if len(text) <= 80 else f"{text[:77]}…'"

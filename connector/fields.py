@@ -125,15 +125,16 @@ def custom_fields(
         users: The account's users, for user fields given by e-mail address.
     """
     custom = (one for one in definitions if is_custom_key(str(one.get("key"))))
-    known = (one for one in custom if one.get("field_type") in FIELD_TYPES)
+    known = (one for one in custom if str(one.get("field_type")) in FIELD_TYPES)
     living = (one for one in known if one.get("active_flag") is not False)
     return [made for one in living for made in _custom_field(one, users)]
 
 
 def _custom_field(definition: Mapping[str, Any], users: Options) -> Iterator[Field]:
-    key, name = str(definition["key"]), str(definition.get("name"))
+    key = str(definition["key"])
+    name = str(definition.get("name") or key)
     field_type = str(definition["field_type"])
-    options = options_of("option", definition.get("options") or [], "label")
+    options = options_of("option", definition.get("options"), "label")
     options = users if field_type == "user" else options
     kind = FIELD_TYPES[field_type](options)
     companion = COMPANIONS.get(field_type)

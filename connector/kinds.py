@@ -8,6 +8,7 @@ plain JSON types, so that the body which is stored is the body which is sent.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -112,6 +113,8 @@ def complete_money(wanted: Money | None, have: Money | None) -> Money | None:
     currency = wanted.currency or have.currency
     if amount is None:
         raise ValueError("has a currency but no amount, and the lead has none; add value_amount")
+    if math.isinf(float(amount)):
+        raise ValueError(f"has no amount, and the lead's own, {amount}, is none; add value_amount")
     if not currency:
         raise ValueError("has no currency, and the lead has none; add value_currency")
     return Money(amount, currency)
@@ -133,7 +136,9 @@ def write_money(money: Money) -> Json:
 
 def show_money(value: Json) -> str:
     """Shows 50.5 EUR."""
-    return f"{value['amount']} {value['currency']}" if isinstance(value, dict) else str(value)
+    if not isinstance(value, dict):
+        return str(value)
+    return f"{value.get('amount')} {value.get('currency')}"
 
 
 def show_boolean(value: Json) -> str:
@@ -192,7 +197,7 @@ def label_set(options: Options) -> Kind:
         read=read_labels,
         write=list,
         cleared=[],
-        show=lambda value: ", ".join(map(options.name_of, value)),
+        show=lambda value: ", ".join(map(options.name_of, read_labels(value) or ())),
         complete=_edit_labels,
     )
 

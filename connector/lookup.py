@@ -38,10 +38,9 @@ def look_up(client: Pipedrive, lead_ids: Iterable[str], workers: int) -> Iterato
     missing = set(lead_ids)
     if len(missing) > WORTH_A_PAGE:
         for page in client.archived_leads():
-            found = [lead for lead in page if str(lead.get("id")).lower() in missing]
-            for lead in found:
-                missing.discard(lead["id"].lower())
-                yield Found(lead["id"].lower(), lead)
+            found = {key: lead for lead in page if (key := str(lead.get("id")).lower()) in missing}
+            missing -= found.keys()
+            yield from (Found(key, lead) for key, lead in found.items())
             if min(len(found), len(missing)) < WORTH_A_PAGE:
                 break
     yield from one_by_one(client, sorted(missing), workers)

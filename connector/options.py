@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -60,7 +60,15 @@ def fold_name(name: str) -> str:
     return name.strip().casefold()
 
 
-def options_of(noun: str, records: Iterable[Mapping[str, Any]], name: str) -> Options:
-    """Returns the options of records that carry an `id` and a name under the key given."""
-    named = {str(one["id"]): str(one[name]) for one in records if one.get(name) is not None}
-    return Options(noun, named)
+def options_of(noun: str, records: Any, name: str) -> Options:
+    """Returns the options of records that carry an `id` and a name under the key given.
+
+    A record without the two is passed over, and so is what is no list of records.
+    """
+    given = records if isinstance(records, list) else []
+    whole = (one for one in given if isinstance(one, dict) and _is_named(one, name))
+    return Options(noun, {str(one["id"]): str(one[name]) for one in whole})
+
+
+def _is_named(record: Mapping[str, Any], name: str) -> bool:
+    return all(isinstance(record.get(key), str | int) for key in ("id", name))

@@ -8,21 +8,51 @@ from itertools import islice
 import pendulum
 
 from connector import stored, tables
+from connector.errors import AccountError
 from connector.job import Job
 from connector.lookup import Found, look_up, one_by_one
 from connector.outcome import Outcome
-from connector.pipedrive.client import COST_LEAD, COST_LIST
+from connector.pipedrive.client import COST_LEAD, COST_LIST, MOST_PAGES, MostPages
+from connector.pipedrive.errors import TooManyPages
 from connector.pipedrive.paging import PAGE_LIMIT
 from connector.source import BATCH, Marked, into, mirror_pages
 from connector.values import parse_uuid
 
+FIRST_PAGES = 400
+"""Pages of the list of leads where none was read before: 200,000 leads for 8,000 tokens."""
+SHORTEST_PAGE = 100
+"""Rows of a full page at least: what Pipedrive gives where no limit is named (documented)."""
+SPARE_PAGES = 10
+"""Pages by which the list may be longer than twice what is known."""
+
 
 def listed_leads(job: Job) -> Iterator[Marked]:
-    """Yields the leads that are not archived, page by page."""
-    for rows in mirror_pages(job.client.leads(), job.run_id):
-        job.tally.leads_read += len(rows)
-        job.progress("refresh", job.tally.leads_read, None)
-        yield from into("leads", rows)
+    """Yields the leads that are not archived, page by page.
+
+    Raises:
+        AccountError: The list is far longer than it can be, as far as is known.
+    """
+    most = _most_pages(job)
+    try:
+        for rows in mirror_pages(job.client.leads(most), job.run_id):
+            job.tally.leads_read += len(rows)
+            job.progress("refresh", job.tally.leads_read, None)
+            yield from into("leads", rows)
+    except TooManyPages as error:
+        way_out = "if it is right, `lead-sync run --full-refresh` reads it to its end"
+        raise AccountError(f"{error}, far more leads than were known; {way_out}") from None
+
+
+def _most_pages(job: Job) -> MostPages:
+    """Returns how many pages the list may have, by the size of its pages.
+
+    They may be smaller than asked for; one that is hardly filled says nothing of their size.
+    """
+    known = stored.most_read(job.warehouse)
+    if job.scope.full_refresh or not known:
+        most = MOST_PAGES if job.scope.full_refresh else FIRST_PAGES
+        return lambda _rows: most
+    return lambda rows: 2 * -(-known // max(rows, SHORTEST_PAGE)) + SPARE_PAGES
 
 
 def looked_up_leads(job: Job, lead_ids: list[str]) -> Iterator[Marked]:

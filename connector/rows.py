@@ -15,7 +15,7 @@ import orjson
 from connector.desired import Row
 from connector.diff import Lead
 from connector.fields import companions_of_cleared
-from connector.values import from_json
+from connector.values import Unreadable, from_json
 
 MARK = "lead_sync__"
 """Begins what a query adds to the desired table's columns."""
@@ -142,6 +142,8 @@ def _marked_patch(row: Mapping[str, Any]) -> Patch:
 
 
 def _reader(kind: str) -> Reader:
+    if kind == "DATE" or kind.startswith("TIMESTAMP"):
+        return _from_moment
     return {"JSON": _from_json, "FLOAT": _from_single}.get(kind, _as_it_is)
 
 
@@ -151,7 +153,17 @@ def _as_it_is(value: Any) -> Any:
 
 def _from_json(value: Any) -> Any:
     """Reads a JSON column, whose null is NULL and whose text is text without quotes."""
-    return from_json(value) if isinstance(value, str) else value
+    try:
+        return from_json(value) if isinstance(value, str) else value
+    except ValueError as error:
+        return Unreadable(value, str(error))
+
+
+def _from_moment(value: Any) -> Any:
+    """Reads a date or a timestamp; one that Python has no date for comes as text."""
+    if isinstance(value, str):
+        return Unreadable(value, "is not in the years 1 to 9999; mend it, or use NULL for none")
+    return value
 
 
 def _from_single(value: float | None) -> float | None:

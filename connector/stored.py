@@ -82,6 +82,16 @@ def count_active(warehouse: Warehouse) -> int:
     return int(row["n"])
 
 
+def most_read(warehouse: Warehouse) -> int:
+    """Returns how many leads the mirror has known at most; 0 where no run has read them all.
+
+    Only a run that looked at the whole desired table has read the whole list.
+    """
+    sql = f"SELECT max(leads_read) AS n FROM {warehouse.runs_table} WHERE desired_table IS NOT NULL"
+    [row] = warehouse.query(sql)
+    return max(int(row["n"]), count_active(warehouse)) if row["n"] else 0
+
+
 def read_by(warehouse: Warehouse, run_id: str) -> Iterator[str]:
     """Yields the leads that a run has read."""
     sql = f"SELECT id FROM {warehouse.table('leads')} WHERE read_by = %s"

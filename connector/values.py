@@ -4,11 +4,34 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
+from connector.pipedrive.documents import DEEPEST, is_too_deep
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A value that the warehouse holds and nobody can use; it costs its row alone.
+
+    Attributes:
+        text: The value as the driver gave it.
+        trouble: What is wrong with it and the way out, as a ValueError says it.
+    """
+
+    text: str
+    trouble: str
+
+    def __str__(self) -> str:
+        """Returns the value, for messages."""
+        return self.text
+
+
+_NO_DATE = "is not a date from the years 1 to 9999; write it like 2026-12-31"
 SPELLED = (str, int, float, Decimal, UUID, date, time)
 """Types with one obvious spelling (a datetime is a date)."""
 
@@ -20,6 +43,8 @@ def parse_text(value: Any) -> str | None:
     text = _digits(_finite(value)) if isinstance(value, float | Decimal) else str(value)
     if re.search("[\ud800-\udfff]", text):
         raise ValueError("has half an emoji in it; mend the text")
+    if "\0" in text:
+        raise ValueError("has a NUL character in it; take it out, as with replace(x, chr(0), '')")
     return text or None
 
 
@@ -94,14 +119,34 @@ def parse_boolean(value: Any) -> bool:
     return truth
 
 
+def check_usable(value: Any) -> None:
+    """Refuses what no kind of field can take: an unreadable value, a time without end.
+
+    Drivers give infinity as the first or last moment that Python knows, with a zone or without,
+    and a zone may have moved it by some hours.
+    """
+    if isinstance(value, Unreadable):
+        raise ValueError(value.trouble)
+    if isinstance(value, datetime):
+        moment = value.replace(tzinfo=None)
+        reach = timedelta(days=1 if value.tzinfo else 0)
+        endless = moment - datetime.min <= reach or datetime.max - moment <= reach
+        if endless or moment.date() in (date.min, date.max):
+            raise ValueError("is infinite; use NULL for none")
+    elif isinstance(value, date) and value in (date.min, date.max):
+        raise ValueError("is infinite; use NULL for none")
+
+
 def parse_date(value: Any) -> str:
     """Takes a date, a timestamp (its date) or ISO 8601 text."""
+    check_usable(value)
+    text = str(value).strip()
     try:
-        moment = value if isinstance(value, date) else datetime.fromisoformat(str(value).strip())
+        moment = value if isinstance(value, date) else datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError("is not a date; write it like 2026-12-31") from None
-    if moment == datetime.max:
-        raise ValueError("is infinite; use NULL for none")
+        endless = re.fullmatch(r"[+-]?inf(inity)?", text.lower())
+        wrong = "is infinite; use NULL for none" if endless else _NO_DATE
+        raise ValueError(wrong) from None
     if isinstance(value, str) and isinstance(moment, datetime) and moment.tzinfo is not None:
         raise ValueError("is text with a time zone; cast it to TIMESTAMPTZ, or give a date")
     return moment.isoformat()[:10]
@@ -156,9 +201,25 @@ def parse_currency(value: Any) -> str:
 def from_json(text: str) -> Any:
     """Reads JSON text out of a warehouse column; no number goes through a float."""
     try:
-        return json.loads(text, parse_float=Decimal)
-    except (json.JSONDecodeError, RecursionError):
+        value = json.loads(text, parse_float=Decimal, object_pairs_hook=_each_key_once)
+    except _TwiceError as error:
+        raise ValueError(f"names {str(error)[:80]!r} twice; keep one") from None
+    except (ValueError, RecursionError):
         raise ValueError("is not valid JSON; mend it, or give NULL") from None
+    if is_too_deep(value):
+        raise ValueError(f"is nested more than {DEEPEST} deep; make it flatter")
+    return value
+
+
+class _TwiceError(Exception):
+    """A key that an object has twice, so that nobody knows which is meant."""
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _TwiceError(Counter(key for key, _ in pairs).most_common(1)[0][0])
+    return found
 
 
 def parse_age(text: Any) -> timedelta:

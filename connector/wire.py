@@ -20,9 +20,10 @@ def read_number(value: Any) -> Decimal | str | None:
     if value is None or value == "":
         return None
     try:
-        return Decimal(repr(value) if isinstance(value, float) else str(value))
+        number = Decimal(repr(value) if isinstance(value, float) else str(value))
     except InvalidOperation:
         return str(value)
+    return number if number.is_finite() else str(value)
 
 
 def read_id(value: Any) -> int | str | None:
@@ -31,7 +32,7 @@ def read_id(value: Any) -> int | str | None:
         value = value.get("id") or value.get("value")
     if value is None or value == "":
         return None
-    text = str(value)
+    text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text
 
 
@@ -44,13 +45,15 @@ def read_ids(value: Any) -> tuple[int | str, ...] | None:
 
 
 def read_labels(value: Any) -> tuple[str, ...] | None:
-    """Reads label ids without their order; none is unset."""
-    return tuple(sorted({str(label).lower() for label in value or []})) or None
+    """Reads label ids without their order, however they come; none is unset."""
+    given = value if isinstance(value, list) else [value]
+    found = {str(label).lower() for one in given if (label := read_id(one)) is not None}
+    return tuple(sorted(found)) or None
 
 
 def read_boolean(value: Any) -> bool | None:
-    """Reads true or false."""
-    return None if value is None else bool(value)
+    """Reads true or false, also as text."""
+    return None if value is None else str(value).lower() not in ("false", "0", "0.0", "")
 
 
 def read_date(value: Any) -> str | None:
@@ -71,4 +74,5 @@ def read_currency(value: Any) -> str | None:
 
 def write_number(number: Decimal) -> int | float:
     """Writes a number so that JSON shows its digits: 50.50 as 50.5, 3.0 as 3."""
-    return int(number) if number == number.to_integral_value() else float(number)
+    is_whole = abs(number) < 2**63 and number == number.to_integral_value()
+    return int(number) if is_whole else float(number)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
-from connector.pipedrive.errors import BudgetSpent
-from connector.pipedrive.limits import number
+from connector.pipedrive.errors import BudgetSpent, Interrupted
+from connector.pipedrive.headers import day_left
+
+LOOK_SECONDS = 0.5
+"""How long a wait for answers lasts before the request to stop is looked at again."""
 
 
 class Budget:
-    """Keeps a run within its own budget, and leaves a reserve of the day to others.
+    """Keeps a run within its own budget and within the day's, and leaves a reserve to others.
 
     Args:
         run_tokens: Spend at most so many tokens; None for no limit.
@@ -21,42 +24,71 @@ class Budget:
         self._run_left = run_tokens
         self._reserve = reserve
         self._day_left: float | None = None
+        self._told_at = 0
+        self._taken = 0
         self._in_flight = 0
-        self._lock = threading.Lock()
+        self._settled = threading.Condition()
 
     @property
     def day_left(self) -> int | None:
         """Tokens left of the day, as far as the server has told."""
         return None if self._day_left is None else int(self._day_left)
 
-    def take(self, cost: int) -> None:
-        """Takes the tokens of one call before it is sent.
+    def take(self, cost: int, stop: threading.Event) -> int:
+        """Takes the tokens of one call before it is sent, and returns the call's number.
+
+        Where what is in flight may have spent the last of the day, it waits for those answers.
 
         Raises:
             BudgetSpent: They are not there to be spent; nothing is taken.
+            Interrupted: The run was asked to stop during the wait.
         """
-        with self._lock:
-            if self._run_left is not None and self._run_left < cost:
-                raise BudgetSpent("token_budget of this run is used up")
-            if self._reserve and self._day_after(cost) < self._reserve:
-                raise BudgetSpent(f"only the token_reserve of {self._reserve} is left")
+        with self._settled:
+            while not self._is_free(cost):
+                if stop.is_set():
+                    raise Interrupted("the run was asked to stop")
+                self._settled.wait(LOOK_SECONDS)
             self._run_left = None if self._run_left is None else self._run_left - cost
             self._in_flight += cost
+            self._taken += 1
+            return self._taken
 
-    def _day_after(self, cost: int) -> float:
-        return float("inf") if self._day_left is None else self._day_left - self._in_flight - cost
+    def _is_free(self, cost: int) -> bool:
+        if self._run_left is not None and self._run_left < cost:
+            raise BudgetSpent("token_budget of this run is used up")
+        if self._day_left is None:
+            return True
+        if self._day_left - cost < self._reserve:
+            raise BudgetSpent(self._why_none(cost))
+        return self._day_left - self._in_flight - cost >= self._reserve
 
-    def settle(self, cost: int, headers: Mapping[str, str], *, charged: bool) -> None:
-        """Notes that a call has ended, whether it was charged, and what is left of the day.
+    def _why_none(self, cost: int) -> str:
+        if self._reserve:
+            return f"only the token_reserve of {self._reserve} is left"
+        left = f"{self.day_left} left, and a call costs {cost}"
+        return f"the day's token budget is used up: {left}, so it would meet a 429"
 
-        The header counts what other programs spend as well (observed, sometimes missing).
+    def settle(self, call: int, cost: int, headers: Mapping[str, str], *, charged: bool) -> None:
+        """Notes that a call has ended, and what is left of the day.
+
+        The server counts what other programs spend as well. Of answers that cross on their way,
+        the lowest is the latest. Only a call that was sent after that can tell of a new day.
+
+        Args:
+            call: The call's number.
+            cost: Its tokens.
+            headers: Of its answer; empty where none came.
+            charged: Whether the server charged it.
         """
-        left = number(headers.get("x-daily-ratelimit-token-remaining"))
-        with self._lock:
+        left = day_left(headers)
+        with self._settled:
             self._in_flight -= cost
             if not charged and self._run_left is not None:
                 self._run_left += cost
-            if left is not None:
-                self._day_left = left
-            elif charged and self._day_left is not None:
-                self._day_left -= cost
+            if left is None and charged and self._day_left is not None:
+                left = self._day_left - cost
+            if left is not None and (
+                self._day_left is None or left <= self._day_left or call > self._told_at
+            ):
+                self._day_left, self._told_at = left, self._taken
+            self._settled.notify_all()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,18 +15,23 @@ from requests.auth import AuthBase
 
 from connector.pipedrive.bounded import BoundedAdapter
 from connector.pipedrive.budget import Budget
+from connector.pipedrive.connection import no_answer
+from connector.pipedrive.documents import DEEPEST, is_too_deep, read_document
 from connector.pipedrive.errors import (
     AccountError,
     Answer,
     BudgetSpent,
     InDoubt,
     Interrupted,
+    LeadNotFound,
     PipedriveError,
     RateLimited,
+    Refused,
+    TooManyPages,
     classify,
 )
 from connector.pipedrive.limits import Limiter
-from connector.pipedrive.paging import PAGE_LIMIT, ahead, next_start, rows_of
+from connector.pipedrive.paging import PAGE_LIMIT, ahead, next_start, records_of, rows_of
 from connector.pipedrive.retry import LONGEST_WAIT_SECONDS, asked_wait, retrying
 from connector.pipedrive.usage import Usage
 
@@ -37,6 +42,7 @@ LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 CONNECT_SECONDS = 10.0
 LONGEST_ANSWER = 4
 """So many times the longest silence an answer may take to be there whole."""
+API = "/api/v1"
 READING = {"Accept": "application/json"}
 WRITING = READING | {"Content-Type": "application/json"}
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -47,8 +53,40 @@ COST_ARCHIVED = 40
 COST_LEAD = 2
 COST_PATCH = 10
 COST_LABELS = 10
+COST_USERS = 20
 COST_ME = 2
 """Tokens a request, whatever its page size (documented)."""
+MOST_PAGES = 10_000
+"""Pages of a list whose length nobody knows better: no account has so many leads."""
+FEW_PAGES = 20
+"""Pages of the definitions of fields: 10,000 of them."""
+MostPages = Callable[[int], int]
+"""Told the rows of a list's first page, says how many pages it may have."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call to the API.
+
+    Attributes:
+        method: The HTTP method.
+        path: Below `/api/v1`.
+        cost: Its tokens.
+        params: Its query.
+        data: Its body.
+        missing: What a 404 means once the root is known to be right; None for a wrong URL.
+    """
+
+    method: str
+    path: str
+    cost: int
+    params: Mapping[str, int] | None = None
+    data: bytes | None = None
+    missing: type[PipedriveError] | None = None
+
+    def __str__(self) -> str:
+        """Returns what names it in a message."""
+        return f"{self.method} {API}{self.path}"
 
 
 class TokenAuth(AuthBase):
@@ -90,7 +128,8 @@ class Pipedrive:
         self.stop = stop or threading.Event()
         self.attempts = attempts
         self.usage = Usage()
-        self._root = f"{base_url.rstrip('/')}/api/v1"
+        self._root = f"{base_url.rstrip('/')}{API}"
+        self._has_answered = False
         self._auth = TokenAuth(api_token)
         self._timeout = (CONNECT_SECONDS, timeout_seconds)
         self._limiter = Limiter(self.stop, burst)
@@ -118,8 +157,13 @@ class Pipedrive:
         return self._again(usage, partial(self.lead_once, lead_id, usage))
 
     def lead_once(self, lead_id: str, usage: Usage) -> Json:
-        """Returns one lead in a single attempt, for callers that pace their own retries."""
-        return _record(self._call("GET", f"/leads/{lead_id}", COST_LEAD, usage))
+        """Returns one lead in a single attempt, for callers that pace their own retries.
+
+        Raises:
+            Refused: The API refused, or the lead cannot be kept as it is nested too deep.
+        """
+        call = Call("GET", f"/leads/{lead_id}", COST_LEAD, missing=LeadNotFound)
+        return self._call(call, usage, partial(_lead, lead_id=lead_id, too_deep=Refused))
 
     def patch_lead(self, lead_id: str, body: Json, usage: Usage) -> Json:
         """Sends one PATCH, once, and returns the lead as the answer shows it.
@@ -128,11 +172,17 @@ class Pipedrive:
             InDoubt: The PATCH may or may not be in effect: read before sending again.
         """
         data = orjson.dumps(body)
-        return _record(self._call("PATCH", f"/leads/{lead_id}", COST_PATCH, usage, data=data))
+        # A 404 of an unknown text may be about the body's person or owner: reading tells.
+        call = Call("PATCH", f"/leads/{lead_id}", COST_PATCH, data=data, missing=Refused)
+        return self._call(call, usage, partial(_lead, lead_id=lead_id, too_deep=InDoubt))
 
-    def leads(self) -> Iterator[list[Json]]:
-        """Yields the leads that are not archived, by page, oldest first."""
-        return ahead(self._pages("/leads", COST_LIST))
+    def leads(self, most_pages: MostPages = lambda _rows: MOST_PAGES) -> Iterator[list[Json]]:
+        """Yields the leads that are not archived, by page, oldest first.
+
+        Raises:
+            TooManyPages: The list goes on after so many pages.
+        """
+        return ahead(self._pages("/leads", COST_LIST, most_pages))
 
     def archived_leads(self) -> Iterator[list[Json]]:
         """Yields the archived leads, by page."""
@@ -140,68 +190,84 @@ class Pipedrive:
 
     def lead_fields(self) -> list[Json]:
         """Returns the definitions of all lead fields, custom ones with their 40-hex key."""
-        return [row for page in self._pages("/leadFields", COST_LIST) for row in page]
+        return [row for page in self._pages("/leadFields", COST_LIST, _few) for row in page]
 
     def lead_labels(self) -> list[Json]:
         """Returns all lead labels; they come on one page (documented)."""
-        usage = Usage(self.usage)
-        call = partial(self._call, "GET", "/leadLabels", COST_LABELS, usage)
-        return rows_of(self._again(usage, call))
+        return self._all("/leadLabels", COST_LABELS)
 
     def users(self) -> list[Json]:
-        """Returns the account's users, with their e-mail addresses."""
-        return [row for page in self._pages("/users", COST_LIST) for row in page]
+        """Returns the account's users, with their e-mail addresses; they come on one page."""
+        return self._all("/users", COST_USERS)
 
     def me(self) -> Json:
         """Returns the user whom the token belongs to."""
         usage = Usage(self.usage)
-        answer = self._again(usage, partial(self._call, "GET", "/users/me", COST_ME, usage))
-        return _record(answer)
+        call = Call("GET", "/users/me", COST_ME)
+        return self._again(usage, partial(self._call, call, usage, _record))
 
-    def _pages(self, path: str, cost: int) -> Iterator[list[Json]]:
+    def _all(self, path: str, cost: int) -> list[Json]:
         usage = Usage(self.usage)
-        rows: list[Json] = []
+        rows = self._again(usage, partial(self._call, Call("GET", path, cost), usage, rows_of))
+        return records_of(rows)
+
+    def _pages(
+        self, path: str, cost: int, most_pages: MostPages = lambda _rows: MOST_PAGES
+    ) -> Iterator[list[Json]]:
+        usage = Usage(self.usage)
+        seen: set[int] = set()
+        most = 0
         start: int | None = 0
         while start is not None:
             if self.stop.is_set():
                 raise Interrupted("the run was asked to stop")
-            params = {"start": start, "limit": PAGE_LIMIT}
-            document = self._again(usage, partial(self._call, "GET", path, cost, usage, params))
-            rows, before = rows_of(document), rows
-            if rows and rows == before:
-                raise AccountError(f"{path} brings the same page again and again")
-            start = next_start(document, start, len(rows))
-            yield rows
+            if seen and len(seen) >= most:
+                raise TooManyPages(f"GET {API}{path} goes on after {most} pages")
+            call = Call("GET", path, cost, {"start": start, "limit": PAGE_LIMIT})
+            read = partial(_page, start=start)
+            rows, start = self._again(usage, partial(self._call, call, usage, read))
+            if (mark := _mark(rows)) in seen:
+                raise AccountError(f"GET {API}{path} brings the same page again and again")
+            most = most or most_pages(len(rows))
+            seen.add(mark)
+            yield records_of(rows)
 
     def _again(self, usage: Usage, call: Callable[[], Found]) -> Found:
-        return retrying(self.stop, self.attempts, usage)(call)
+        tries = retrying(self.stop, self.attempts, usage)
+        try:
+            return tries(call)
+        except PipedriveError as error:
+            error.tries = int(tries.statistics["attempt_number"])
+            raise
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        cost: int,
-        usage: Usage,
-        params: dict[str, int] | None = None,
-        data: bytes | None = None,
-    ) -> Json:
-        self._budget.take(cost)
+    def _call(self, call: Call, usage: Usage, read: Callable[[Json], Found]) -> Found:
+        """Makes one call and reads its answer; whatever goes wrong names the call."""
+        number = self._budget.take(call.cost, self.stop)
+        try:
+            return read(self._answer(call, number, usage))
+        except PipedriveError as error:
+            error.call = "" if isinstance(error, Interrupted) else str(call)
+            raise
+
+    def _answer(self, call: Call, number: int, usage: Usage) -> Json:
         headers: Mapping[str, str] = {}
         charged = False
         try:
             with self._limiter.turn() as waited:
                 usage.add(requests=1, waited=waited)
                 charged = True  # as far as can be known, until an answer says otherwise
-                answer = self._send(method, path, params, data)
-            headers, error = answer.headers, classify(answer)
+                answer = self._send(call)
+            missing = call.missing if self._has_answered else None
+            headers, error = answer.headers, classify(answer, missing)
             charged = not isinstance(error, RateLimited | BudgetSpent)
         finally:
-            usage.add(tokens=cost if charged else 0)
-            self._budget.settle(cost, headers, charged=charged)
+            usage.add(tokens=call.cost if charged else 0)
+            self._budget.settle(number, call.cost, headers, charged=charged)
             if headers:
                 self._limiter.observe(headers)
         if error is not None:
             raise self._paced(error)
+        self._has_answered = True
         return answer.document or {}
 
     def _paced(self, error: PipedriveError) -> PipedriveError:
@@ -214,30 +280,24 @@ class Pipedrive:
         self._limiter.pause(min(wait, LONGEST_WAIT_SECONDS))
         return error
 
-    def _send(
-        self, method: str, path: str, params: dict[str, int] | None, data: bytes | None
-    ) -> Answer:
+    def _send(self, call: Call) -> Answer:
         try:
             request = requests.Request(
-                method,
-                self._root + path,
-                WRITING if data else READING,
-                params=params,
-                data=data,
+                call.method,
+                self._root + call.path,
+                WRITING if call.data else READING,
+                params=call.params,
+                data=call.data,
                 auth=self._auth,
             )
             sending = {"timeout": self._timeout, "allow_redirects": False, **self._environment}
             with self._session().send(request.prepare(), **sending) as response:
                 body = _bounded_body(response)
-        except requests.RequestException as error:
+        except (ValueError, OSError) as error:
             # Only the kind of error is passed on: its request carries the token.
-            host = urlsplit(self._root).hostname
-            text = f"no answer from Pipedrive at {host} ({type(error).__name__})"
-            raise InDoubt(text) from None
-        except ValueError as error:
-            raise AccountError(f"the request cannot be made ({type(error).__name__})") from None
+            raise no_answer(error, str(urlsplit(self._root).hostname)) from None
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, _document(body))
+        return Answer(response.status_code, headers, read_document(body))
 
     def _session(self) -> requests.Session:
         # requests does not promise that a session may be shared by threads
@@ -270,25 +330,34 @@ def _bounded_body(response: requests.Response) -> bytes:
     return b"".join(parts)
 
 
-def _document(body: bytes) -> Json | None:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        document = _mended(body)
-    return document if isinstance(document, dict) else None
-
-
-def _mended(body: bytes) -> Any:
-    """Reads JSON with half an emoji in it: one lead's title must not hide a whole page."""
-    try:
-        text = json.dumps(json.loads(body), ensure_ascii=False)
-        return orjson.loads(text.encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
-
-
 def _record(document: Json) -> Json:
     record = document.get("data")
     if not isinstance(record, dict) or not record.get("id"):
         raise InDoubt("200 without a record in `data`")
     return record
+
+
+def _lead(document: Json, lead_id: str, too_deep: type[PipedriveError]) -> Json:
+    """Returns the lead of an answer; one about another lead proves nothing."""
+    lead = _record(document)
+    if str(lead["id"]).lower() != lead_id.lower():
+        raise InDoubt(f"200 about another lead, {str(lead['id'])[:80]!r}")
+    if is_too_deep(lead):
+        raise too_deep(f"the lead is nested more than {DEEPEST} deep, so it cannot be kept")
+    return lead
+
+
+def _page(document: Json, start: int) -> tuple[list[Any], int | None]:
+    """Returns the rows of a page that starts somewhere, and where the next one does."""
+    rows = rows_of(document)
+    return rows, next_start(document, start, len(rows))
+
+
+def _few(_rows: int) -> int:
+    return FEW_PAGES
+
+
+def _mark(rows: list[Any]) -> int:
+    """Returns what tells a page from others: which records it shows, in which order."""
+    keys = (row.get("id") or row.get("key") for row in rows if isinstance(row, dict))
+    return hash(tuple(map(str, keys)))

@@ -8,8 +8,14 @@ a text only ever narrows what the status already says.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from connector.pipedrive.headers import day_left
+
+LONGEST_TEXT = 500
+"""Characters kept of a text of the API."""
+_TEXTS = ("error", "error_info", "code")
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,27 @@ class Answer:
     document: dict[str, Any] | None
 
     def text(self, key: str) -> str:
-        """Returns a text of the error envelope, or an empty string."""
+        """Returns a text of the error envelope on one line, or an empty string."""
         value = (self.document or {}).get(key)
-        return "" if value is None else str(value)
+        return "" if value is None else _one_line(value)
+
+    def without_data(self) -> Answer:
+        """Returns what of an error is worth keeping: its short texts."""
+        if self.document is None:
+            return self
+        kept: dict[str, Any] = {key: self.text(key) for key in _TEXTS if key in self.document}
+        if isinstance(success := self.document.get("success"), bool):
+            kept["success"] = success
+        return replace(self, document=kept)
+
+
+def _one_line(value: Any) -> str:
+    try:
+        text = value if isinstance(value, str) else str(value)
+    except RecursionError:
+        text = "(nested too deep to be shown)"
+    text = " ".join(text[: 4 * LONGEST_TEXT].split())
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 class PipedriveError(Exception):
@@ -37,11 +61,20 @@ class PipedriveError(Exception):
 
     Attributes:
         answer: What came back, or None when nothing did.
+        call: Method and path of the call, once it was sent.
+        tries: How often it was sent.
     """
 
     def __init__(self, message: str, answer: Answer | None = None) -> None:
         super().__init__(message)
         self.answer = answer
+        self.call = ""
+        self.tries = 1
+
+    def __str__(self) -> str:
+        """Returns the message, with the call and the tries."""
+        tries = f", {self.tries} tries" if self.tries > 1 else ""
+        return f"{super().__str__()} ({self.call}{tries})" if self.call else super().__str__()
 
 
 class Refused(PipedriveError):
@@ -72,6 +105,10 @@ class AccountError(PipedriveError):
     """Every further call would fail in the same way: the token, the account or the URL."""
 
 
+class TooManyPages(AccountError):
+    """A list goes on beyond what it may cost."""
+
+
 class TooManyFailures(PipedriveError):
     """So many calls failed that going on would only burn tokens."""
 
@@ -84,12 +121,20 @@ _GONE_ROUTES = frozenset({405, 410, 415, 501})
 _PASSING = frozenset({408, 425})
 
 
-def classify(answer: Answer) -> PipedriveError | None:
+def classify(answer: Answer, missing: type[PipedriveError] | None = None) -> PipedriveError | None:
     """Returns the error an answer stands for, or None for a usable one.
 
     A 2xx whose body is not the JSON envelope with `success: true` is in doubt, never done.
+
+    Args:
+        answer: The answer.
+        missing: What a 404 of the API means whatever its text: that there is no such lead, where
+            the URL is known to be right. None where only a known text tells.
     """
     status = answer.status
+    if 200 <= status < 300 and (answer.document or {}).get("success") is True:
+        return None
+    answer = answer.without_data()
     if 200 <= status < 300:
         return _classify_success(answer)
     if 300 <= status < 400:
@@ -98,28 +143,25 @@ def classify(answer: Answer) -> PipedriveError | None:
         return _classify_rate_limit(answer)
     if (status >= 500 and status not in _GONE_ROUTES) or status in _PASSING:
         return InDoubt(_describe(answer), answer)
-    return _classify_refusal(answer)
+    return _classify_refusal(answer, missing)
 
 
-def _classify_success(answer: Answer) -> PipedriveError | None:
-    if answer.document is None:
-        return InDoubt(f"{answer.status} without a JSON object", answer)
-    if answer.document.get("success") is not True:
-        return InDoubt(f"{answer.status} without success: true", answer)
-    return None
+def _classify_success(answer: Answer) -> PipedriveError:
+    what = "a JSON object" if answer.document is None else "success: true"
+    return InDoubt(f"{answer.status} without {what}", answer)
 
 
 def _classify_rate_limit(answer: Answer) -> PipedriveError:
-    if answer.headers.get("x-daily-ratelimit-token-remaining") == "0":
+    if day_left(answer.headers) == 0:
         return BudgetSpent("the day's token budget is used up (429)", answer)
     return RateLimited(_describe(answer), answer)
 
 
-def _classify_refusal(answer: Answer) -> PipedriveError:
+def _classify_refusal(answer: Answer, missing: type[PipedriveError] | None) -> PipedriveError:
     status, message = answer.status, _describe(answer)
     if status in {401, 402} or status in _GONE_ROUTES:
-        way_out = "; check the API token" if status == 401 else ""
-        return AccountError(message + way_out, answer)
+        hint = "; check the API token, and that base_url is its company's" if status == 401 else ""
+        return AccountError(message + hint, answer)
     if status == 403 and answer.document is None:
         return AccountError("403 without JSON: blocked in front of the API", answer)
     if status == 403 and "scope and url mismatch" in message.lower():
@@ -127,18 +169,21 @@ def _classify_refusal(answer: Answer) -> PipedriveError:
     if "ERR_LEAD_ARCHIVED" in message:
         return LeadArchived(message, answer)
     if status == 404:
-        return _classify_missing(answer, message)
+        return _classify_missing(answer, message, missing)
     return Refused(message, answer)
 
 
-def _classify_missing(answer: Answer, message: str) -> PipedriveError:
+def _classify_missing(
+    answer: Answer, message: str, missing: type[PipedriveError] | None
+) -> PipedriveError:
     text = message.lower()
     if answer.document is not None and "not found" in text and ("lead" in text or "object" in text):
         return LeadNotFound(message, answer)
+    if missing is not None and (answer.document or {}).get("success") is False:
+        return missing(message, answer)
     return AccountError(f"{message}: wrong URL or API version; check base_url", answer)
 
 
 def _describe(answer: Answer) -> str:
-    keys = ("error", "error_info", "code")
-    texts = [text for key in keys if (text := answer.text(key))]
+    texts = [text for key in _TEXTS if (text := answer.text(key))]
     return " ".join([str(answer.status), " · ".join(dict.fromkeys(texts))]).strip()

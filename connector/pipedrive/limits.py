@@ -15,10 +15,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from connector.pipedrive.errors import Interrupted
+from connector.pipedrive.headers import number
 
 WINDOW_SECONDS = 2.0
 FIRST_BURST = 20
 """Requests a window before the first answer tells the limit: the smallest plan's (documented)."""
+LONGEST_RESET_SECONDS = 10.0
+"""A window is two seconds long; a server that tells of a reset in an hour is not believed."""
 
 
 class Limiter:
@@ -75,7 +78,8 @@ class Limiter:
             self._learn(limit)
             ours = self._in_flight + len(self._answered)
         if limit and number(headers.get("x-ratelimit-remaining")) == 0 and ours < limit:
-            self.pause(number(headers.get("x-ratelimit-reset")) or WINDOW_SECONDS)
+            reset = number(headers.get("x-ratelimit-reset")) or WINDOW_SECONDS
+            self.pause(min(reset, LONGEST_RESET_SECONDS))
 
     def _learn(self, limit: float | None) -> None:
         if limit is not None and limit >= 1:
@@ -105,12 +109,3 @@ class Limiter:
         if not self._answered:
             return 0.01
         return self._answered[0] + WINDOW_SECONDS - now
-
-
-def number(text: str | None) -> float | None:
-    """Reads a header's number; None for one that is absent, negative or not a number."""
-    try:
-        value = float(text) if text is not None else -1.0
-    except ValueError:
-        return None
-    return value if 0 <= value < float("inf") else None

@@ -6,16 +6,38 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from connector.pipedrive.documents import is_too_deep
 from connector.pipedrive.errors import AccountError
 
 PAGE_LIMIT = 500
 """Rows a page: the documented maximum, as a page costs the same whatever its size."""
 
 
-def rows_of(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the rows of a page; `data` may be null on an empty one."""
-    data = document.get("data")
-    return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+def rows_of(document: dict[str, Any]) -> list[Any]:
+    """Returns the rows of a page as they came; `data` may be null on an empty one.
+
+    Raises:
+        AccountError: `data` is something else, so the API is not the one that is known.
+    """
+    data = document.get("data", "nothing at all")
+    if data is None:
+        return []
+    if isinstance(data, list):
+        return data
+    what = data if isinstance(data, str) else type(data).__name__
+    raise AccountError(f"`data` is no list but {what[:80]!r}: the API has changed")
+
+
+def records_of(rows: list[Any]) -> list[dict[str, Any]]:
+    """Returns the rows that are records and can be kept; a bad one does not hide the others.
+
+    Raises:
+        AccountError: None of several rows is a record.
+    """
+    records = [row for row in rows if isinstance(row, dict)]
+    if len(rows) > 1 and not records:
+        raise AccountError(f"none of {len(rows)} rows is a record: the API has changed")
+    return [record for record in records if not is_too_deep(record)]
 
 
 def next_start(document: dict[str, Any], start: int, received: int) -> int | None:
@@ -32,16 +54,22 @@ def next_start(document: dict[str, Any], start: int, received: int) -> int | Non
     nested = extra.get("pagination")
     marker = nested if isinstance(nested, dict) else extra
     more = marker.get("more_items_in_collection", received >= PAGE_LIMIT)
-    if not more:
+    if more in (False, None, 0, "", "0", "false", "False"):
         return None
     if received == 0:
         raise AccountError(f"the page at {start} is empty and still names a next one")
     following = marker.get("next_start")
     if following is None:
         following = start + received
-    if not isinstance(following, int) or following <= start:
-        raise AccountError(f"the page at {start} names {following} as the next one")
-    return following
+    if not _is_behind(following, start):
+        raise AccountError(f"the page at {start} names {str(following)[:80]!r} as the next one")
+    return int(following)
+
+
+def _is_behind(following: Any, start: int) -> bool:
+    """Tells whether a page may follow: nearer is a repetition, farther would skip rows."""
+    is_whole = isinstance(following, int) and not isinstance(following, bool)
+    return is_whole and start < following <= start + PAGE_LIMIT
 
 
 def ahead(pages: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:

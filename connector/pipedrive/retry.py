@@ -17,7 +17,8 @@ from tenacity import (
 )
 
 from connector.pipedrive.errors import Answer, InDoubt, PipedriveError, RateLimited
-from connector.pipedrive.limits import WINDOW_SECONDS, number
+from connector.pipedrive.headers import number
+from connector.pipedrive.limits import WINDOW_SECONDS
 from connector.pipedrive.usage import Usage
 
 LONGEST_WAIT_SECONDS = 120.0
@@ -50,7 +51,7 @@ def asked_wait(error: PipedriveError) -> float | None:
     """Returns the seconds that the server asks everyone to wait, or None where it does not.
 
     A 429 without a word waits out the burst window. An error that is not tried again is not
-    waited for.
+    waited for. A server in trouble that asks for hours is tried again as if it had not asked.
     """
     if error.answer is None or not isinstance(error, InDoubt | RateLimited):
         return None
@@ -58,7 +59,8 @@ def asked_wait(error: PipedriveError) -> float | None:
     if asked is None and isinstance(error, RateLimited):
         asked = number(error.answer.headers.get("x-ratelimit-reset"))
         return asked or WINDOW_SECONDS
-    return asked
+    too_long = isinstance(error, InDoubt) and (asked or 0) > LONGEST_WAIT_SECONDS
+    return None if too_long else asked
 
 
 def retry_after(answer: Answer) -> float | None:
@@ -69,7 +71,7 @@ def retry_after(answer: Answer) -> float | None:
         return seconds
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         return None

@@ -89,9 +89,9 @@ def body_of(cells: Row, lead: Lead = LEAD, *, timezone: str = "UTC") -> Row:
     return change_of(cells, lead, timezone=timezone).body
 
 
-def refusal_of(cells: Row, lead: Lead = LEAD) -> str:
+def refusal_of(cells: Row, lead: Lead = LEAD, *, timezone: str = "UTC") -> str:
     """Returns why the row is rejected."""
-    decision = decided(cells, lead)
+    decision = decided(cells, lead, timezone=timezone)
     assert isinstance(decision, Settled), decision
     assert decision.status == "rejected"
     return decision.reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -89,16 +90,34 @@ def test_a_reserve_of_the_day_is_left_to_others(site: Site, titles: dict[str, st
 
 
 @pytest.mark.parametrize("header", [True, False])
-def test_a_spent_day_is_not_hammered(site: Site, titles: dict[str, str], header: bool) -> None:
+def test_a_spent_day_is_foreseen(site: Site, titles: dict[str, str], header: bool) -> None:
     day = COST_LIST + 10 * COST_PATCH
     site.pipedrive.settings(limits=True, plan="ultimate", daily_budget=day, daily_headers=header)
     ended = site.command("run", workers=WORKERS, max_attempts=2)
-    run = assert_stopped_early(site, ended, "429")
-    refused = [row for row in site.pipedrive.requests() if row["status"] == 429]
-    assert len(refused) <= WORKERS * (1 if header else 2)
+    run = assert_stopped_early(site, ended, "the day's token budget is used up")
+    assert [row for row in site.pipedrive.requests() if row["status"] == 429] == []
     assert run["applied"] == 10
     site.pipedrive.settings(daily_budget=10_000)  # the next day
     assert_the_next_run_finishes(site, titles)
+
+
+@pytest.mark.parametrize("status", [200, 429])
+def test_no_requests_left_is_a_spent_day(site: Site, titles: dict[str, str], status: int) -> None:
+    """The documented header alone says so, on an answer that is refused or is not."""
+    fault: dict[str, Any] = {
+        "status": status,
+        "headers": {"x-daily-requests-left": "0"},
+        "method": "PATCH",
+    }
+    if status == 200:
+        lead = min(titles)
+        data = {**site.pipedrive.lead(lead), "title": titles[lead]}
+        fault |= {"body": {"success": True, "data": data}, "lead_id": lead, "write": True}
+    site.pipedrive.fault("status", **fault, times=1_000)
+    ended = site.command("run", workers=1, max_attempts=5)
+    run = assert_stopped_early(site, ended, "the day's token budget is used up")
+    assert len(site.pipedrive.requests("PATCH")) == 1
+    assert run["applied"] == (status == 200)
 
 
 def test_a_time_limit_ends_the_run_cleanly(site: Site, titles: dict[str, str]) -> None:

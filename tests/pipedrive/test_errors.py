@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from connector.pipedrive.errors import (
+    LONGEST_TEXT,
     AccountError,
     Answer,
     BudgetSpent,
@@ -23,6 +24,8 @@ DAILY = "x-daily-ratelimit-token-remaining"
 BURST = "x-ratelimit-remaining"
 DONE = {"success": True, "data": {"id": "a"}}
 HTML = None
+REQUESTS = "x-daily-requests-left"
+TEXTS = ("error", "error_info", "code")
 
 
 def refusal(error: str = "Bad request", info: str = "", **more: Any) -> dict[str, Any]:
@@ -76,6 +79,12 @@ CLASSES: list[tuple[int, dict[str, str], dict[str, Any] | None, type[PipedriveEr
     (429, {BURST: "0"}, refusal(), RateLimited),
     (429, {}, refusal(), RateLimited),
     (429, {}, HTML, RateLimited),
+    (429, {REQUESTS: "0"}, refusal(), BudgetSpent),
+    (429, {REQUESTS: "0", BURST: "0"}, HTML, BudgetSpent),
+    (429, {REQUESTS: "3"}, refusal(), RateLimited),
+    (429, {REQUESTS: "0", DAILY: "500"}, refusal(), RateLimited),
+    (429, {DAILY: "0.0"}, refusal(), BudgetSpent),
+    (429, {DAILY: "-7", REQUESTS: "none"}, refusal(), RateLimited),
     (408, {}, HTML, InDoubt),
     (500, {}, refusal(), InDoubt),
     (500, {}, refusal("Lead not found", code="ERR_LEAD_ARCHIVED"), InDoubt),
@@ -111,7 +120,10 @@ def test_an_error_keeps_what_came_back_and_tells_the_status(
     answer = Answer(status, headers, document)
     error = classify(answer)
     assert error is not None
-    assert error.answer is answer
+    assert error.answer is not None
+    kept = error.answer
+    assert (kept.status, kept.headers) == (status, headers)
+    assert [kept.text(key) for key in TEXTS] == [answer.text(key) for key in TEXTS]
     assert str(status) in str(error)
 
 
@@ -119,3 +131,57 @@ def test_the_message_tells_what_pipedrive_told() -> None:
     told = refusal("provided dataset is not valid", "owner_id must be a number", code="ERR_1")
     message = str(classify(Answer(400, {}, told)))
     assert message == "400 provided dataset is not valid · owner_id must be a number · ERR_1"
+
+
+def test_a_token_that_is_refused_may_be_another_companys() -> None:
+    message = str(classify(Answer(401, {}, refusal("unauthorized access"))))
+    assert "check the API token" in message
+    assert "base_url" in message
+
+
+REMOVED = refusal("Lead was removed last week")
+
+
+@pytest.mark.parametrize("missing", [LeadNotFound, Refused])
+def test_where_the_url_is_known_to_be_right_any_404_is_the_leads(
+    missing: type[PipedriveError],
+) -> None:
+    assert type(classify(Answer(404, {}, REMOVED), missing)) is missing
+
+
+@pytest.mark.parametrize("document", [HTML, {}, {"message": "no Route matched"}], ids=str)
+def test_a_404_that_is_not_the_apis_is_a_wrong_url(document: dict[str, Any] | None) -> None:
+    assert type(classify(Answer(404, {}, document), LeadNotFound)) is AccountError
+
+
+@pytest.mark.parametrize("key", TEXTS)
+@pytest.mark.parametrize("given", ["x" * 5_000_000, ["y" * 9_000], {"z": "w" * 9_000}], ids=type)
+def test_texts_of_the_api_are_cut_where_they_are_classed(key: str, given: Any) -> None:
+    document = {"success": False, key: given, "data": ["x" * 5_000_000]}
+    error = classify(Answer(400, {}, document))
+    assert error is not None
+    assert error.answer is not None
+    assert len(error.answer.text(key)) == LONGEST_TEXT
+    assert len(str(error)) < LONGEST_TEXT + 10
+    assert len(repr(error.answer.document)) < LONGEST_TEXT + 100
+
+
+def test_texts_of_the_api_are_one_line() -> None:
+    error = classify(Answer(400, {}, refusal("two\r\nlines", "and\ta third\x0b")))
+    assert str(error) == "400 two lines · and a third"
+
+
+def test_a_text_that_is_nested_without_end_is_no_other_error() -> None:
+    endless: list[Any] = []
+    for _ in range(100_000):
+        endless = [endless]
+    assert type(classify(Answer(400, {}, {"success": False, "error": endless}))) is Refused
+
+
+def test_an_error_names_its_call_and_how_often_it_was_made() -> None:
+    error = InDoubt("502")
+    assert str(error) == "502"
+    error.call = "GET /api/v1/leads"
+    assert str(error) == "502 (GET /api/v1/leads)"
+    error.tries = 5
+    assert str(error) == "502 (GET /api/v1/leads, 5 tries)"

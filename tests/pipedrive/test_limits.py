@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from connector.pipedrive.errors import Interrupted
-from connector.pipedrive.limits import FIRST_BURST, WINDOW_SECONDS, Limiter, number
+from connector.pipedrive.headers import number
+from connector.pipedrive.limits import FIRST_BURST, WINDOW_SECONDS, Limiter
 
 PATIENCE_SECONDS = 20.0
 SHORTLY = 1.0
@@ -203,3 +204,11 @@ def test_a_window_that_our_own_requests_filled_does_not_pause_longer() -> None:
 )
 def test_numbers_of_headers(text: str | None, expected: float | None) -> None:
     assert number(text) == expected
+
+
+def test_a_reset_in_an_hour_is_not_believed() -> None:
+    with stopped_in_time() as stop:
+        limiter = Limiter(stop)
+        told = {"x-ratelimit-limit": "40", "x-ratelimit-remaining": "0"}
+        limiter.observe({**told, "x-ratelimit-reset": "3600"})
+        assert begin(limiter)

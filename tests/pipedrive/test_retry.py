@@ -51,6 +51,9 @@ def http_date(**ahead: float) -> str:
         ("soon", None),
         ("2065-10-21T07:28:00Z", None),
         ("Wed, 31 Feb 2065 07:28:00 GMT", None),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2015 99999999999999999999:28:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:00 +9999", None),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
     ],
 )
@@ -80,6 +83,9 @@ def test_no_retry_after() -> None:
         (error(InDoubt), None),
         (error(InDoubt, x_ratelimit_reset="1"), None),
         (error(InDoubt, retry_after="7"), 7),
+        (error(InDoubt, retry_after="1e9"), None),
+        (error(InDoubt, retry_after="Fri, 31 Dec 9999 23:59:59 -1200"), None),
+        (error(RateLimited, retry_after="1e9"), 1e9),
         (InDoubt("no answer"), None),
     ],
 )

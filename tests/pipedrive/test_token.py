@@ -21,7 +21,9 @@ LEAD = "adf21080-0e10-11eb-879b-05d71fb426ec"
 def test_the_token_goes_in_its_header_alone(recorder: Recorder) -> None:
     client = Pipedrive(recorder.base_url, TOKEN)
     client.me()
+    recorder.body = b'{"success": true, "data": {"id": "%s"}}' % LEAD.encode()
     client.patch_lead(LEAD, {"title": "T"}, Usage())
+    recorder.body = b'{"success": true, "data": [{"key": "title"}]}'
     client.lead_fields()
     assert [one.path for one in recorder.arrived] == [
         "/api/v1/users/me",
@@ -40,6 +42,7 @@ def test_the_token_goes_in_its_header_alone(recorder: Recorder) -> None:
 def test_only_a_body_has_a_content_type(recorder: Recorder) -> None:
     client = Pipedrive(recorder.base_url, TOKEN)
     client.me()
+    recorder.body = b'{"success": true, "data": {"id": "%s"}}' % LEAD.encode()
     client.patch_lead(LEAD, {"title": "T"}, Usage())
     types = [one.headers.get("content-type") for one in recorder.arrived]
     assert types == [None, "application/json"]

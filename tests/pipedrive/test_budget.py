@@ -1,0 +1,142 @@
+"""Tokens of the day and of the run: nothing is sent that could be known to meet a 429."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from connector.pipedrive.budget import Budget
+from connector.pipedrive.errors import BudgetSpent, Interrupted
+
+DAY = "x-daily-ratelimit-token-remaining"
+REQUESTS = "x-daily-requests-left"
+COST = 10
+NOT_STOPPED = threading.Event()
+
+
+def told(left: object, name: str = DAY) -> Mapping[str, str]:
+    return {name: str(left)}
+
+
+def budget_of(left: object, name: str = DAY, **given: int) -> Budget:
+    """A budget of which one answer has told what is left."""
+    budget = Budget(**given)
+    call = budget.take(COST, NOT_STOPPED)
+    budget.settle(call, COST, told(left, name), charged=True)
+    return budget
+
+
+def stopped() -> threading.Event:
+    stop = threading.Event()
+    stop.set()
+    return stop
+
+
+def test_until_an_answer_tells_nothing_is_known() -> None:
+    budget = Budget()
+    for _ in range(100):
+        budget.take(COST, NOT_STOPPED)
+    assert budget.day_left is None
+
+
+@pytest.mark.parametrize(("name", "left"), [(DAY, 0), (DAY, 9), (REQUESTS, 0)])
+def test_a_spent_day_is_known_before_the_next_call(name: str, left: int) -> None:
+    with pytest.raises(BudgetSpent, match="the day's token budget is used up"):
+        budget_of(left, name).take(COST, NOT_STOPPED)
+
+
+@pytest.mark.parametrize(("name", "left"), [(DAY, 30), (REQUESTS, 3)])
+def test_what_is_in_flight_counts(name: str, left: int) -> None:
+    budget = budget_of(left, name)
+    for _ in range(3):
+        budget.take(COST, NOT_STOPPED)
+    with pytest.raises(Interrupted):  # it would wait for the answers
+        budget.take(COST, stopped())
+
+
+def test_a_reserve_is_left_to_others() -> None:
+    budget = budget_of(120, reserve=100)
+    budget.take(COST, NOT_STOPPED)
+    budget.take(COST, NOT_STOPPED)
+    with pytest.raises(Interrupted):
+        budget.take(COST, stopped())
+    with pytest.raises(BudgetSpent, match="token_reserve of 100"):
+        budget_of(109, reserve=100).take(COST, NOT_STOPPED)
+
+
+def test_answers_that_cross_do_not_add_tokens() -> None:
+    budget = budget_of(100)
+    first, second = (budget.take(COST, NOT_STOPPED) for _ in range(2))
+    budget.settle(second, COST, told(80), charged=True)
+    budget.settle(first, COST, told(90), charged=True)
+    assert budget.day_left == 80
+
+
+def test_an_answer_without_the_header_counts_what_it_cost() -> None:
+    budget = budget_of(100)
+    for charged in (True, False):
+        budget.settle(budget.take(COST, NOT_STOPPED), COST, {}, charged=charged)
+    assert budget.day_left == 90
+
+
+def test_others_spend_as_well() -> None:
+    budget = budget_of(100)
+    budget.settle(budget.take(COST, NOT_STOPPED), COST, told(5), charged=True)
+    with pytest.raises(BudgetSpent):
+        budget.take(COST, NOT_STOPPED)
+
+
+def test_a_call_that_is_sent_later_tells_of_a_new_day() -> None:
+    budget = budget_of(100)
+    budget.settle(budget.take(COST, NOT_STOPPED), COST, told(30_000), charged=True)
+    assert budget.day_left == 30_000
+
+
+@pytest.mark.parametrize("odd", ["-1", "nan", "inf", "many", "", "1e309"])
+def test_a_header_that_makes_no_sense_tells_nothing(odd: str) -> None:
+    assert budget_of(odd).day_left is None
+    assert budget_of(odd, REQUESTS).day_left is None
+
+
+def test_a_huge_number_is_no_limit() -> None:
+    budget_of("9" * 300).take(COST, NOT_STOPPED)
+
+
+def test_many_threads_spend_the_day_to_its_end_and_no_further() -> None:
+    """The server charges at some time between sending and answering, in any order."""
+    budget, server, left = budget_of(200), threading.Lock(), [200]
+    sent: list[int] = []
+
+    def call() -> None:
+        number = budget.take(COST, NOT_STOPPED)
+        with server:
+            left[0] -= COST
+            answer = told(left[0])
+            sent.append(left[0])
+        budget.settle(number, COST, answer, charged=True)
+
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(call) for _ in range(40)]
+    spent = [one for one in calls if isinstance(one.exception(), BudgetSpent)]
+    assert (len(sent), min(sent), len(spent)) == (20, 0, 20)
+
+
+def test_a_wait_ends_when_an_answer_frees_tokens() -> None:
+    budget = budget_of(10)
+    under_way = budget.take(COST, NOT_STOPPED)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(budget.take, COST, NOT_STOPPED)
+        budget.settle(under_way, COST, {}, charged=False)
+        assert waiting.result(20) > under_way
+
+
+def test_a_runs_own_budget_gets_back_what_was_not_charged() -> None:
+    budget = Budget(run_tokens=COST)
+    call = budget.take(COST, NOT_STOPPED)
+    with pytest.raises(BudgetSpent, match="token_budget"):
+        budget.take(COST, NOT_STOPPED)
+    budget.settle(call, COST, {}, charged=False)
+    assert budget.take(COST, NOT_STOPPED)
