@@ -8,13 +8,13 @@ from typing import Any
 
 from connector.catalogue import columns_for
 from connector.columns import Columns
+from connector.dataset import open_dataset
 from connector.destination import make_pipeline
 from connector.errors import ConfigError, DesiredTableError, LeadSyncError
 from connector.job import make_client
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
 from connector.settings import Settings, load_settings
-from connector.warehouse import open_warehouse
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def explain_columns(**settings: Any) -> tuple[Columns, list[str]]:
         PipedriveError: The account's fields cannot be read.
     """
     resolved = load_settings(**settings)
-    with open_warehouse(make_pipeline(resolved), resolved) as warehouse:
+    with open_dataset(make_pipeline(resolved), resolved) as warehouse:
         columns, _ = columns_for(warehouse, make_client(resolved), resolved)
         managed = {column.name for column in columns.managed}
         return columns, [name for name in warehouse.columns() if name not in managed]
@@ -67,7 +67,7 @@ def _account(client: Pipedrive) -> Finding:
 
 def _table(settings: Settings, client: Pipedrive, *, reachable: bool) -> Iterator[Finding]:
     try:
-        with open_warehouse(make_pipeline(settings), settings) as warehouse:
+        with open_dataset(make_pipeline(settings), settings) as warehouse:
             yield Finding("warehouse", f"opened, dataset {settings.dataset_name}")
             names = warehouse.columns()
             yield Finding("table", f"{settings.desired_table}: {len(names)} columns")

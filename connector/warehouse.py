@@ -73,10 +73,11 @@ def _answered() -> Iterator[None]:
     try:
         yield
     except DatabaseException as error:
-        raise WarehouseError(f"the warehouse cannot be read: {_first_line(error)}") from None
+        raise WarehouseError(f"the warehouse cannot be read: {first_line(error)}") from None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error that says something."""
     return next((line for line in str(error).splitlines() if line.strip()), repr(error))
 
 
@@ -261,6 +262,11 @@ class Warehouse:
                 return True
         except DatabaseUndefinedRelation:
             return False
+
+    @property
+    def client(self) -> SqlClientBase[Any]:
+        """The connection to it."""
+        return self._client
 
     @property
     def is_duckdb(self) -> bool:

@@ -13,6 +13,7 @@ import orjson
 import requests
 from requests.auth import AuthBase
 
+from connector.escapes import escape
 from connector.pipedrive.bounded import BoundedAdapter
 from connector.pipedrive.budget import Budget
 from connector.pipedrive.errors import (
@@ -272,17 +273,19 @@ def _bounded_body(response: requests.Response) -> bytes:
 
 def _document(body: bytes) -> Json | None:
     try:
-        document = orjson.loads(body)
+        document = _mended(body) if b"\\u0000" in body else orjson.loads(body)
     except orjson.JSONDecodeError:
         document = _mended(body)
     return document if isinstance(document, dict) else None
 
 
 def _mended(body: bytes) -> Any:
-    """Reads JSON with half an emoji in it: one lead's title must not hide a whole page."""
+    """Reads JSON with half an emoji or a NUL in it, as the warehouse will give it back.
+
+    One lead's title must not hide a whole page.
+    """
     try:
-        text = json.dumps(json.loads(body), ensure_ascii=False)
-        return orjson.loads(text.encode("utf-8", "replace"))
+        return orjson.loads(json.dumps(escape(json.loads(body))))
     except (ValueError, RecursionError):
         return None
 
