@@ -133,7 +133,6 @@ def test_what_is_carried_is_text_that_every_process_reads_alike(value: Any) -> N
     except TypeError:  # a number of more than 64 bits, which no answer of the API comes with
         reject()
     carried = orjson.dumps(encode({"any": value if isinstance(value, str) else [value]}))
-    assert b"\\u0000" not in carried
     assert not any(mark.encode() in carried for mark in MARKERS)
     found = orjson.loads(carried)["any"]
     assert (found if isinstance(value, str) else found[0]) == orjson.loads(orjson.dumps(expected))
