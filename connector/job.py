@@ -16,6 +16,7 @@ import pendulum
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from connector.claim import claim_folder
 from connector.dataset import open_dataset
 from connector.destination import make_pipeline, sweep, working_folder
 from connector.errors import ConfigError, LeadSyncError, WarehouseError
@@ -200,6 +201,7 @@ def open_job(
         sweep(folder)
         pipeline = make_pipeline(settings)
         warehouse = stack.enter_context(open_dataset(pipeline, settings))
+        claim_folder(pipeline)
         stack.enter_context(stop_on_signal(client.stop))
         stack.enter_context(stop_after(settings.max_seconds, client.stop))
         only = None if scope.lead is None else lead_id(scope.lead)
