@@ -45,7 +45,7 @@ def _place_of(pipeline: dlt.Pipeline) -> str:
     except ConfigurationValueError:
         location = config.destination_type
     if isinstance(config, DuckDbClientConfiguration):
-        location = os.path.realpath(location)
+        location = os.path.realpath(str(location))
     return f"dataset {pipeline.dataset_name} at {location}"
 
 

@@ -175,6 +175,11 @@ class Job:
         except PipelineStepFailed as error:
             _raise_cause(error)
 
+    def add_columns(self, names: list[str]) -> None:
+        """Adds the columns that tables lack though dlt has recorded that they have them."""
+        with self.pipeline.destination_client() as client:
+            client.update_stored_schema(only_tables=names, force=True)
+
 
 @contextmanager
 def open_job(

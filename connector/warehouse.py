@@ -6,7 +6,7 @@ program out, and the proof that outcomes can be written; dlt loads beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -143,6 +143,24 @@ class Warehouse:
     def missing_tables(self) -> list[str]:
         """Returns which of the tables that a run writes do not exist yet."""
         return [name for name in WRITTEN if not self.exists(name)]
+
+    def incomplete_tables(self, wanted: Mapping[str, Collection[str]]) -> list[str]:
+        """Returns which tables lack a column, as those of an older version do.
+
+        Args:
+            wanted: The columns of each table.
+        """
+        return [
+            name
+            for name, columns in wanted.items()
+            if self.exists(name) and not self.columns_of(name).issuperset(columns)
+        ]
+
+    def columns_of(self, name: str) -> frozenset[str]:
+        """Returns the columns of a table that a run writes, in lower case."""
+        sql = f"SELECT * FROM {self.table(name)} WHERE 1 = 0"
+        with _answered(), self._client.execute_query(sql) as cursor:
+            return frozenset(column[0].lower() for column in cursor.description or ())
 
     def count_desired(self, lead: str | None) -> int:
         """Returns how many rows the desired table has, or has of one lead."""

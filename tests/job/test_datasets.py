@@ -171,9 +171,7 @@ def test_a_table_of_the_same_name_elsewhere_can_be_the_desired_one(site: Site) -
     assert site.plan(desired_table="warehouse.crm.leads").planned == 1
 
 
-@pytest.mark.parametrize(
-    "name", ["Pipedrive_Leads", "pipedrive-leads", "2leads", "leads__a", "a b"]
-)
+@pytest.mark.parametrize("name", ["Pipedrive_Leads", "pipedrive-leads", "2leads", "a b"])
 def test_a_dataset_name_that_dlt_would_rewrite_is_refused(site: Site, name: str) -> None:
     wish(site)
     refused(site, f"dataset_name '{name}' would be written as", dataset_name=name)
@@ -233,9 +231,9 @@ def load_as_the_first_version_did(site: Site) -> None:
     )
     made = []
     for name, lacking in OLD.items():
-        hints = dict(HINTS[name])
+        hints = HINTS[name].copy()
         hints["columns"] = {
-            column: kind for column, kind in HINTS[name]["columns"].items() if column not in lacking
+            column: kind for column, kind in hints["columns"].items() if column not in lacking
         }
         marker = [dlt.mark.materialize_table_schema()]
         made.append(dlt.resource(marker, name=name, max_table_nesting=0, **hints))
@@ -250,6 +248,29 @@ def test_the_tables_of_an_older_version_are_taken_over(site: Site) -> None:
     for name, lacking in OLD.items():
         found = {row["column_name"] for row in site.query(f"DESCRIBE {DATASET}.{name}")}
         assert found >= lacking
+    assert site.run().unchanged == 1
+
+
+def test_a_plan_of_an_older_version_is_refused_by_a_line(site: Site) -> None:
+    wish(site)
+    load_as_the_first_version_did(site)
+    with duckdb.connect(str(site.database)) as connection:
+        connection.execute(
+            f"INSERT INTO {DATASET}.lead_patches (patch_id, plan_id, lead_id, body, before, "
+            "_dlt_load_id, _dlt_id) VALUES ('p-1', 'p', 'x', '{}', '{}', '1', 'a')"
+        )
+    ended = site.command("apply", "p")
+    assert (ended.code, len(ended.stderr.splitlines())) == (1, 1), ended.told
+
+
+def test_a_column_that_somebody_dropped_comes_back(site: Site) -> None:
+    wish(site)
+    assert site.plan().planned == 1
+    with duckdb.connect(str(site.database)) as connection:
+        for name, lacking in OLD.items():
+            for column in lacking:
+                connection.execute(f"ALTER TABLE {DATASET}.{name} DROP COLUMN {column}")
+    assert site.run().statuses["applied"] == 1
     assert site.run().unchanged == 1
 
 
