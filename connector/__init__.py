@@ -7,15 +7,10 @@ are loaded on first use, so that the local Pipedrive starts without dlt.
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from connector.errors import LeadSyncError
-
-# dlt marks types in its files with characters that icon fonts use in titles as well; these are
-# at the end of Unicode, where no font has any. It reads this when it is first imported.
-os.environ.setdefault("DLT_JSON_TYPED_PUA_START", "10FF00")
 
 if TYPE_CHECKING:
     from connector.source import pipedrive_leads

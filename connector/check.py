@@ -10,13 +10,13 @@ import dlt
 
 from connector.catalogue import columns_for
 from connector.columns import Columns
+from connector.dataset import open_dataset
 from connector.destination import make_pipeline
 from connector.errors import ConfigError, DesiredTableError, LeadSyncError
 from connector.job import make_client
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
 from connector.settings import Settings, load_settings
-from connector.warehouse import open_warehouse
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def explain_columns(**settings: Any) -> tuple[Columns, list[str]]:
         PipedriveError: The account's fields cannot be read.
     """
     resolved = load_settings(**settings)
-    with open_warehouse(make_pipeline(resolved), resolved) as warehouse:
+    with open_dataset(make_pipeline(resolved), resolved) as warehouse:
         columns, _ = columns_for(warehouse, make_client(resolved), resolved)
         managed = {column.name for column in columns.managed}
         return columns, [name for name in warehouse.columns() if name not in managed]
@@ -72,7 +72,7 @@ def _table(
     pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, *, reachable: bool
 ) -> Iterator[Finding]:
     try:
-        with open_warehouse(pipeline, settings) as warehouse:
+        with open_dataset(pipeline, settings) as warehouse:
             where = f"dataset {settings.dataset_name}, {warehouse.place}"
             yield Finding("warehouse", f"opened, {where}")
             names = warehouse.columns()

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter
 from pathlib import Path
 from typing import Annotated, Any
 
-import pendulum
 import typer
 
 from connector.errors import LeadSyncError
 from connector.pipedrive.errors import PipedriveError
-from connector.records import package_version
+from connector.results import open_results
 from connector.summary import EXIT_ERROR, Summary
 
 Command = Callable[..., Any]
@@ -40,7 +38,11 @@ GUARD_OPTIONS = {
 }
 RUN_RESULTS = {
     "run_results": Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what came of it as JSON.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what came of it as JSON; an earlier result there is removed at the start.",
+        ),
     ]
 }
 
@@ -63,7 +65,7 @@ def reported(command: Callable[..., Ended]) -> Command:
 
     @wraps(command)
     def reporting(*arguments: Any, run_results: Path | None = None, **given: Any) -> int:
-        with _results(run_results, command.__name__) as write:
+        with open_results(run_results, command.__name__) as write:
             try:
                 ended = command(*arguments, **given)
             except BaseException as error:
@@ -75,53 +77,6 @@ def reported(command: Callable[..., Ended]) -> Command:
             return ended.code
 
     return _with_options(reporting, command, RUN_RESULTS)
-
-
-@contextmanager
-def _results(path: Path | None, command: str) -> Iterator[Callable[[Mapping[str, Any], int], None]]:
-    """Yields what writes the file, and opens it first: one that cannot be written stops all.
-
-    It is emptied at once, so that an older result never passes for this one's.
-
-    Raises:
-        LeadSyncError: It cannot be written.
-    """
-    if path is None:
-        yield lambda _run, _code: None
-        return
-    began = pendulum.now("UTC")
-    try:
-        file = path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-    def write(run: Mapping[str, Any], code: int) -> None:
-        document = _document(command, began, run, code)
-        try:
-            file.write(json.dumps(document, indent=2, default=str) + "\n")
-            file.flush()
-        except OSError as error:
-            raise _unwritable(path, error) from None
-
-    try:
-        yield write
-    finally:
-        with suppress(OSError):  # of what was told already when it was written
-            file.close()
-
-
-def _document(
-    command: str, began: pendulum.DateTime, run: Mapping[str, Any], code: int
-) -> dict[str, Any]:
-    """Returns the results as JSON types; what the run tells of itself wins."""
-    named = {"format": 1, "version": package_version(), "command": command}
-    seconds = round((pendulum.now("UTC") - began).total_seconds(), 2)
-    times = {"started_at": began.isoformat(), "seconds": seconds}
-    return {**named, **times, **run, "command": command, "exit_code": code}
-
-
-def _unwritable(path: Path, error: OSError) -> LeadSyncError:
-    return LeadSyncError(f"--run-results {path} cannot be written: {error.strerror}")
 
 
 def _told(error: BaseException) -> str:

@@ -17,6 +17,8 @@ from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from connector import readers
+from connector.claim import claim_folder
+from connector.dataset import open_dataset
 from connector.destination import make_pipeline, sweep, working_folder
 from connector.errors import ConfigError, LeadSyncError, WarehouseError
 from connector.known import Known
@@ -30,7 +32,7 @@ from connector.source import Marked, batches
 from connector.summary import State, Summary, Tally, every_status
 from connector.tables import Row
 from connector.values import parse_uuid
-from connector.warehouse import Warehouse, open_warehouse
+from connector.warehouse import Warehouse
 
 Progress = Callable[[str, int, int | None], None]
 """Told the step, how much of it is done, and of how much (None: not known yet)."""
@@ -202,6 +204,11 @@ class Job:
         except PipelineStepFailed as error:
             _raise_cause(error)
 
+    def add_columns(self, names: list[str]) -> None:
+        """Adds the columns that tables lack though dlt has recorded that they have them."""
+        with self.pipeline.destination_client() as client:
+            client.update_stored_schema(only_tables=names, force=True)
+
 
 @contextmanager
 def open_job(
@@ -224,7 +231,8 @@ def open_job(
         stack.enter_context(hold(folder))
         sweep(folder)
         pipeline = make_pipeline(settings)
-        warehouse = stack.enter_context(open_warehouse(pipeline, settings))
+        warehouse = stack.enter_context(open_dataset(pipeline, settings))
+        claim_folder(pipeline)
         stack.enter_context(stop_on_signal(client.stop))
         stack.enter_context(stop_after(settings.max_seconds, client.stop))
         only = None if scope.lead is None else lead_id(scope.lead)

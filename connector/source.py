@@ -14,6 +14,7 @@ from dlt.extract import DltResource
 from connector import tables
 from connector.catalogue import columns_for
 from connector.diff import Planned, decide
+from connector.encoding import encode
 from connector.known import Known
 from connector.pipedrive.client import Pipedrive
 from connector.records import new_id, patch_rows
@@ -63,7 +64,7 @@ def into(table: str, rows: list[tables.Row]) -> Iterator[Marked]:
     """Yields the rows as one batch for a table; nothing when there are none."""
     if rows:
         hints = dlt.mark.make_hints(table_name=table, **HINTS[table])
-        yield dlt.mark.with_hints(rows, hints)
+        yield dlt.mark.with_hints([encode(row) for row in rows], hints)
 
 
 def batches(marked: Iterator[Marked]) -> DltResource:
@@ -105,7 +106,8 @@ def pipedrive_leads(
 
     @dlt.resource(**HINTS["leads"])
     def leads() -> Iterator[list[tables.Row]]:
-        yield from mirror_pages(client.leads(), new_id())
+        for rows in mirror_pages(client.leads(), new_id()):
+            yield [encode(row) for row in rows]
 
     @dlt.resource(selected=False, **HINTS["lead_patches"])
     def lead_patches() -> Iterator[tables.Row]:
@@ -123,7 +125,7 @@ def pipedrive_leads(
                     written=found.written,
                 )
                 if isinstance(decision, Planned):
-                    yield from patch_rows(plan_id, number, decision)
+                    yield from map(encode, patch_rows(plan_id, number, decision))
 
     yield leads
     yield lead_patches

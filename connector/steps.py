@@ -21,7 +21,7 @@ from connector.records import run_row
 from connector.refresh import listed_leads, looked_up_leads
 from connector.rows import Comparison, patches_by_lead
 from connector.sending import tallied
-from connector.source import Marked, empty_tables, into
+from connector.source import HINTS, Marked, empty_tables, into
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +37,15 @@ def begin(job: Job) -> None:
 
 
 def drain(job: Job) -> None:
-    """Loads what an earlier run left in dlt's folder."""
+    """Loads what an earlier run left in dlt's folder, and gives old tables their new columns."""
     if job.pipeline.has_pending_data:
         log.info("loading what an earlier run left")
         job.load_package(None)
+    wanted = {name: hints["columns"].keys() for name, hints in HINTS.items()}
+    if incomplete := job.warehouse.incomplete_tables(wanted):
+        job.load_package(empty_tables(incomplete))
+    if incomplete := job.warehouse.incomplete_tables(wanted):
+        job.add_columns(incomplete)
 
 
 def understand(job: Job) -> tuple[Columns, Mapping[str, Field]]:

@@ -7,7 +7,7 @@ program out, and the proof that outcomes can be written; dlt loads beside it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def _opened(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> SqlClientBas
         missing = next(iter(error.fields))
         raise ConfigError(f"the warehouse lacks {missing}; {_where_to_put(missing)}") from None
     except ConfigurationException as error:
-        raise ConfigError(f"the destination cannot be used: {_first_line(error)}") from None
+        raise ConfigError(f"the destination cannot be used: {first_line(error)}") from None
     except Exception as error:  # each driver has errors of its own
         raise _opening_error(error) from None
     return client
@@ -144,7 +144,7 @@ def _answered() -> Iterator[None]:
     try:
         yield
     except DatabaseException as error:
-        raise WarehouseError(f"the warehouse cannot be read: {_first_line(error)}") from None
+        raise WarehouseError(f"the warehouse cannot be read: {first_line(error)}") from None
 
 
 def _place(client: SqlClientBase[Any]) -> str:
@@ -155,7 +155,8 @@ def _place(client: SqlClientBase[Any]) -> str:
     return f"at {redact(str(credentials))}"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error that says something."""
     return next((line for line in str(error).splitlines() if line.strip()), repr(error))
 
 
@@ -221,6 +222,24 @@ class Warehouse:
     def missing_tables(self) -> list[str]:
         """Returns which of the tables that a run writes do not exist yet."""
         return [name for name in WRITTEN if not self.exists(name)]
+
+    def incomplete_tables(self, wanted: Mapping[str, Collection[str]]) -> list[str]:
+        """Returns which tables lack a column, as those of an older version do.
+
+        Args:
+            wanted: The columns of each table.
+        """
+        return [
+            name
+            for name, columns in wanted.items()
+            if self.exists(name) and not self.columns_of(name).issuperset(columns)
+        ]
+
+    def columns_of(self, name: str) -> frozenset[str]:
+        """Returns the columns of a table that a run writes, in lower case."""
+        sql = f"SELECT * FROM {self.table(name)} WHERE 1 = 0"
+        with _answered(), self._client.execute_query(sql) as cursor:
+            return frozenset(column[0].lower() for column in cursor.description or ())
 
     def count_desired(self, lead: str | None) -> int:
         """Returns how many rows the desired table has, or has of one lead."""
@@ -340,6 +359,11 @@ class Warehouse:
                 return True
         except DatabaseUndefinedRelation:
             return False
+
+    @property
+    def client(self) -> SqlClientBase[Any]:
+        """The connection to it."""
+        return self._client
 
     @property
     def is_duckdb(self) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from connector.escapes import escape
+
 DEEPEST = 64
 """How deep a record may be nested. A record beyond that cannot be stored or compared."""
 _CUT_BELOW = 4 * DEEPEST
@@ -16,11 +18,13 @@ _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def read_document(body: bytes) -> dict[str, Any] | None:
-    """Returns the JSON object that a body is, or None."""
+    """Returns the JSON object that a body is, its texts as a warehouse can hold them; or None."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         document = _mended(body)
+    if b"\\u0000" in body:
+        document = escape(document)
     return document if isinstance(document, dict) else None
 
 

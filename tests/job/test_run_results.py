@@ -26,6 +26,17 @@ SCHEMAS = {
     for name in ("plan", "run_results")
 }
 NOWHERE = "00000000-0000-4000-8000-000000000000"
+AN_OLDER_RESULT = json.dumps(
+    {
+        "format": 1,
+        "version": "0.1.0",
+        "command": "run",
+        "started_at": "2026-01-02T03:04:05+00:00",
+        "seconds": 1.5,
+        "exit_code": 0,
+        "state": "done",
+    }
+)
 TYPES = {
     "lead_id": "VARCHAR",
     "title": "VARCHAR",
@@ -50,7 +61,7 @@ class Seen:
     def command(self, name: str, *arguments: str, **settings: Any) -> Row:
         """Run a command and keep its output and its file, which held an older result."""
         file = self.site.folder / f"{name}.json"
-        file.write_text("an older result")
+        file.write_text(AN_OLDER_RESULT)
         told = [*arguments, "--run-results", str(file)]
         self.ended[name] = self.site.command(*told, **settings)
         self.files[name] = file.read_text()

@@ -1,0 +1,56 @@
+"""For which dataset dlt's working folder holds packages that are not loaded yet.
+
+dlt loads what it finds there into whatever the pipeline points to now, and where that dataset is
+new it throws the packages away.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dlt
+from dlt.common.configuration.exceptions import ConfigurationValueError
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
+
+from connector.errors import WarehouseError
+
+
+def claim_folder(pipeline: dlt.Pipeline) -> None:
+    """Notes beside the working folder where its packages belong.
+
+    Raises:
+        WarehouseError: It holds packages that belong elsewhere; the message names both places.
+    """
+    file = Path(pipeline.working_dir).with_suffix(".place")
+    place, held = _place_of(pipeline), _read(file)
+    if held == place:
+        return
+    if held is not None and pipeline.has_pending_data:
+        raise WarehouseError(
+            f"an earlier run left results for {held}, and this run writes to {place}: run once "
+            "with the earlier settings, or give this dataset a pipeline_name of its own; "
+            f"if it has only moved, remove {file}"
+        )
+    beside = file.with_suffix(".place.new")
+    beside.write_text(place, encoding="utf-8")
+    beside.replace(file)
+
+
+def _place_of(pipeline: dlt.Pipeline) -> str:
+    """Returns the dataset and where it is, without a user or a password."""
+    config = pipeline.destination_client().config
+    try:
+        location = config.data_location()
+    except ConfigurationValueError:
+        location = config.destination_type
+    if isinstance(config, DuckDbClientConfiguration):
+        location = os.path.realpath(str(location))
+    return f"dataset {pipeline.dataset_name} at {location}"
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8") or None
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
