@@ -16,7 +16,7 @@ import pendulum
 import typer
 
 from connector.errors import LeadSyncError
-from connector.pipedrive.errors import PipedriveError
+from connector.exits import reason
 from connector.records import package_version
 from connector.summary import EXIT_ERROR, Summary
 
@@ -69,7 +69,7 @@ def reported(command: Callable[..., Ended]) -> Command:
             except BaseException as error:
                 run = getattr(error, "run", None) or {}
                 with suppress(LeadSyncError):  # the first error is the one to tell
-                    write(run | {"message": _told(error)}, EXIT_ERROR)
+                    write(run | {"message": reason(error)}, EXIT_ERROR)
                 raise
             write(ended.summary.as_dict() if ended.summary else {"message": ""}, ended.code)
             return ended.code
@@ -122,12 +122,6 @@ def _document(
 
 def _unwritable(path: Path, error: OSError) -> LeadSyncError:
     return LeadSyncError(f"--run-results {path} cannot be written: {error.strerror}")
-
-
-def _told(error: BaseException) -> str:
-    """Says what ended a command; a bug or Ctrl-C has perhaps no words of its own."""
-    known = isinstance(error, LeadSyncError | PipedriveError)
-    return str(error) if known else f"{type(error).__name__} {error}".strip()
 
 
 def _with_options(command: Command, told_by: Command, options: Mapping[str, Any]) -> Command:
