@@ -35,7 +35,8 @@ class Conflict:
     def __str__(self) -> str:
         values = (self.expected, self.current, self.wanted)
         expected, current, wanted = (visible(self.field.show(one)) for one in values)
-        return f"{visible(self.field.name)}: expected {expected}, is {current}, wanted {wanted}; {self.why}"
+        named = visible(self.field.name)
+        return f"{named}: expected {expected}, is {current}, wanted {wanted}; {self.why}"
 
 
 @dataclass(frozen=True)

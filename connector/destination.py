@@ -20,16 +20,31 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
 
+from connector.errors import WarehouseError
+from connector.lock import unusable
 from connector.settings import DESTINATION, WarehouseSettings
 
 
 def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
-    """Returns the pipeline to the destination named `warehouse`, DuckDB if not configured."""
-    pipeline = dlt.pipeline(
-        pipeline_name=settings.pipeline_name,
-        dataset_name=settings.dataset_name,
-        destination=_destination(),
-    )
+    """Returns the pipeline to the destination named `warehouse`, DuckDB if not configured.
+
+    Raises:
+        WarehouseError: The working folder cannot be used.
+    """
+    destination, folder = _destination(), working_folder(settings)
+    try:
+        pipeline = dlt.pipeline(
+            pipeline_name=settings.pipeline_name,
+            dataset_name=settings.dataset_name,
+            destination=destination,
+        )
+    except OSError as error:
+        raise unusable(folder, error) from None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise WarehouseError(
+            f"dlt's state in the working folder {folder} is damaged ({type(error).__name__}: "
+            f"{error}); remove that folder, and the next run makes it anew from the warehouse"
+        ) from None
     # A request to stop is ours to answer: dlt would drop the load of outcomes for it.
     pipeline.runtime_config.intercept_signals = False
     return pipeline

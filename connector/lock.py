@@ -30,7 +30,7 @@ def hold(working_dir: Path) -> Iterator[None]:
     except Timeout:
         raise LockedError(f"another run is under way: {_told(owner)}; wait for its end") from None
     except (OSError, NotImplementedError) as error:  # the latter: no locks on this file system
-        raise _unusable(working_dir, error) from None
+        raise unusable(working_dir, error) from None
     try:
         _tell(owner, working_dir)
         yield
@@ -43,7 +43,7 @@ def _tell(owner: Path, working_dir: Path) -> None:
     try:
         owner.write_text(f"process {os.getpid()} on {socket.gethostname()} since {now}")
     except OSError as error:
-        raise _unusable(working_dir, error) from None
+        raise unusable(working_dir, error) from None
 
 
 def _told(owner: Path) -> str:
@@ -53,7 +53,8 @@ def _told(owner: Path) -> str:
         return "another process"
 
 
-def _unusable(working_dir: Path, error: Exception) -> WarehouseError:
+def unusable(working_dir: Path, error: Exception) -> WarehouseError:
+    """Returns what to say of a working folder that cannot be read or written."""
     reason = getattr(error, "strerror", None) or error
     return WarehouseError(
         f"the working folder {working_dir} cannot be used: {reason}; make it yours, or name "

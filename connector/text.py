@@ -46,8 +46,9 @@ def visible(text: object, limit: int = LONGEST) -> str:
 
 
 def message(text: object) -> str:
-    """Returns a whole message as it may be shown."""
-    return visible(text, LONGEST_MESSAGE)
+    """Returns a whole message as it may be shown, each word of it cut as a name is."""
+    shown = visible(text, LONGEST_MESSAGE)
+    return re.sub(rf"\S{{{LONGEST + 1},}}", lambda word: word[0][: LONGEST - 1] + "…", shown)
 
 
 def to_json(document: Any, *, indent: int | None = None, ascii_only: bool = False) -> str:

@@ -234,7 +234,9 @@ class Pipedrive:
             host = urlsplit(self._root).hostname
             text = f"no answer from Pipedrive at {host} ({type(error).__name__})"
             raise InDoubt(text) from None
-        except ValueError as error:
+        except OSError as error:  # it never left: requests has words of its own for what did
+            raise AccountError(f"the request cannot be made: {error}") from None
+        except (ValueError, OverflowError) as error:
             raise AccountError(f"the request cannot be made ({type(error).__name__})") from None
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, _document(body))
