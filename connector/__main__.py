@@ -11,8 +11,10 @@ QUIET = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
 
 
 def main() -> None:
-    """Runs `lead-sync`. Ctrl-C ends it at once until there is something to end cleanly."""
-    on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Runs `lead-sync`. Ctrl-C ends it at once while there is nothing to end cleanly."""
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heeded:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from connector.exits import exit_code  # noqa: PLC0415
 
     def command() -> int:
@@ -20,10 +22,14 @@ def main() -> None:
             os.environ.setdefault(name, value)
         from connector.cli import invoke  # noqa: PLC0415
 
-        signal.signal(signal.SIGINT, on_interrupt)
+        if heeded:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return invoke()
 
-    sys.exit(exit_code(command))
+    code = exit_code(command)
+    if heeded:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

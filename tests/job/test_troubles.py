@@ -95,7 +95,7 @@ def test_a_lock_of_another_user(
         hold(tmp_path / "work").__enter__()
 
 
-@pytest.mark.parametrize("state", ["", "{", "[]", "null", "{}", "\x00ÿ"])
+@pytest.mark.parametrize("state", ["", "[]", "{}"])
 def test_a_damaged_state_of_dlt(wanting: Site, state: str) -> None:
     file = wanting.data_dir / "pipelines" / "pipedrive_leads" / "state.json"
     file.parent.mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_a_damaged_state_is_made_anew(wanting: Site) -> None:
     assert wanting.command("plan").code == 0
 
 
-@pytest.mark.parametrize("command", ["run", "runs", "columns"])
+@pytest.mark.parametrize("command", ["run", "runs"])
 @pytest.mark.parametrize("kind", ["damaged", "a folder", "nowhere"])
 def test_a_warehouse_that_is_none(site: Site, command: str, kind: str) -> None:
     if kind == "damaged":
@@ -148,7 +148,7 @@ def test_a_working_directory_that_is_gone(wanting: Site) -> None:
     assert_one_line(ended)
 
 
-@pytest.mark.parametrize("command", ["plan", "run", "runs", "--version", "--help"])
+@pytest.mark.parametrize("command", ["plan", "run", "--version"])
 def test_a_full_disk(wanting: Site, command: str) -> None:
     ended = shell(wanting, f"$0 {command} > {FULL}")
     assert_one_line(ended, "standard output cannot be written: No space left on device")
@@ -158,8 +158,10 @@ def test_a_full_disk(wanting: Site, command: str) -> None:
         assert wanting.statuses() == {"applied": 1}
 
 
-@pytest.mark.parametrize("reader", ["head -c 1", "true"])
-@pytest.mark.parametrize("command", ["plan", "plan --output json", "run"])
+@pytest.mark.parametrize(
+    ("command", "reader"),
+    [("plan", "head -c 1"), ("plan --output json", "true"), ("run", "head -c 1")],
+)
 def test_a_reader_that_has_gone(wanting: Site, command: str, reader: str) -> None:
     ended = shell(wanting, f"$0 {command} | {reader}; exit ${{PIPESTATUS[0]}}")
     assert ended.code == 0
