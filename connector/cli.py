@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from functools import partial
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from connector import log, stored
 from connector.check import check as check_everything
@@ -20,30 +17,24 @@ from connector.errors import ConfigError, LeadSyncError
 from connector.flags import Ended, guarded, reported
 from connector.history import print_run, print_runs
 from connector.job import Scope
-from connector.pipedrive.errors import PipedriveError
-from connector.printing import Output, confirmed, out, print_json, print_result, show_plan
+from connector.printing import Output, confirmed, print_result, show_plan
 from connector.progress import progress_bar
 from connector.report import columns_document, print_columns
 from connector.sandbox import DEFAULT_TOKEN, serve
+from connector.screen import console, print_json, say
 from connector.settings import load_warehouse_settings
+from connector.stopping import stop_on_signal
 from connector.summary import EXIT_CHANGES, EXIT_DONE, EXIT_ERROR
 from connector.sync import apply as apply_plan
 from connector.sync import apply_revert, plan_revert
 from connector.sync import plan as make_plan
 from connector.sync import run as run_job
+from connector.text import message
 from connector.warehouse import open_warehouse
 
-app = typer.Typer(
-    help="Make Pipedrive's leads say what the warehouse says.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-QUIET = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
-"""dlt's own words and its telemetry are off, unless the environment asks for them."""
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 """Click's own error, of whichever click this typer brings."""
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 OutputOption = Annotated[Output, typer.Option(help="Print for people or for machines.")]
@@ -57,6 +48,22 @@ MaxSeconds = Annotated[float | None, typer.Option(help="Stop cleanly after so lo
 FullRefresh = Annotated[
     bool, typer.Option("--full-refresh", help="Ask again for leads known as gone or archived.")
 ]
+
+
+@app.callback(invoke_without_command=True)
+def lead_sync(
+    context: typer.Context,
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Make Pipedrive's leads say what the warehouse says."""
+    if show_version:
+        console().print(f"lead-sync {version('lead-sync')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
@@ -76,9 +83,9 @@ def run(
     """Plan and apply: bring every lead of the desired table to its desired state."""
     log.configure(log_format.value)
     scope = Scope(lead, limit, names_in(fields), full_refresh)
-    with progress_bar() as progress:
-        settings: dict[str, Any] = {"max_seconds": max_seconds, **guards}
-        summary = run_job(**vars(scope), progress=progress, **settings)
+    settings: dict[str, Any] = {"max_seconds": max_seconds, **guards}
+    with stop_on_signal() as stop, progress_bar() as progress:
+        summary = run_job(**vars(scope), progress=progress, stop=stop, **settings)
     return print_result(summary, output)
 
 
@@ -101,7 +108,9 @@ def plan(
     """Show what a run would change, old → new, and send nothing."""
     log.configure(log_format.value)
     scope = Scope(lead, limit, names_in(fields), full_refresh)
-    summary, document, _ = show_plan(partial(make_plan, **vars(scope), **guards), output)
+    with stop_on_signal() as stop:
+        make = partial(make_plan, **vars(scope), stop=stop, **guards)
+        summary, document, _ = show_plan(make, output)
     if output is Output.json:
         print_json(document)
     changes = detailed_exitcode and summary.planned > 0
@@ -124,9 +133,9 @@ def apply(
 ) -> Ended:
     """Apply a stored plan, once, where the leads are still as it found them."""
     log.configure(log_format.value)
-    with progress_bar() as progress:
-        settings: dict[str, Any] = {"max_age": max_age, "max_seconds": max_seconds, **guards}
-        summary = apply_plan(plan_id, progress=progress, **settings)
+    settings: dict[str, Any] = {"max_age": max_age, "max_seconds": max_seconds, **guards}
+    with stop_on_signal() as stop, progress_bar() as progress:
+        summary = apply_plan(plan_id, progress=progress, stop=stop, **settings)
     return print_result(summary, output)
 
 
@@ -144,16 +153,18 @@ def revert(
 ) -> Ended:
     """Give back what a run has changed, but for what was changed in Pipedrive since."""
     log.configure(log_format.value)
-    make = partial(plan_revert, run_id, lead=lead, fields=names_in(fields))
-    made, document, settled = show_plan(make, output)
+    with stop_on_signal() as stop:
+        make = partial(plan_revert, run_id, lead=lead, fields=names_in(fields), stop=stop)
+        made, document, settled = show_plan(make, output)
     if made.state != "done":
         if output is Output.json:
             print_json({"plan": document, "run": None})
         return Ended(made.exit_code, made)
     if not yes and made.planned and not confirmed(made, output):
         return Ended(EXIT_DONE, made)
-    with progress_bar() as progress:
-        summary = apply_revert(made, settled, progress=progress, max_seconds=max_seconds)
+    given: dict[str, Any] = {"max_seconds": max_seconds}
+    with stop_on_signal() as stop, progress_bar() as progress:
+        summary = apply_revert(made, settled, progress=progress, stop=stop, **given)
     if output is Output.json:
         print_json({"plan": document, "run": summary.as_dict()})
         return Ended(summary.exit_code, summary)
@@ -179,9 +190,9 @@ def runs(
     if output is Output.json:
         print_json({**found[0], "misses": misses} if run_id else found)
     elif run_id:
-        print_run(out, found[0], misses)
+        print_run(console(), found[0], misses)
     else:
-        print_runs(out, found)
+        print_runs(console(), found)
     return Ended(EXIT_DONE)
 
 
@@ -193,7 +204,7 @@ def columns(*, output: OutputOption = Output.text) -> Ended:
     if output is Output.json:
         print_json(columns_document(mapped, passed_over))
     else:
-        print_columns(out, mapped, passed_over)
+        print_columns(console(), mapped, passed_over)
     return Ended(EXIT_DONE)
 
 
@@ -206,8 +217,9 @@ def check(*, output: OutputOption = Output.text) -> Ended:
         print_json([vars(finding) for finding in findings])
     else:
         for finding in findings:
-            mark = "[green]ok[/green]" if finding.good else "[red]problem[/red]"
-            out.print(f"{mark}  {finding.subject}: {escape(finding.text)}")
+            mark = ("ok", "green") if finding.good else ("problem", "red")
+            told = f"  {finding.subject}: {message(finding.text)}"
+            say(console(), mark, told)
     return Ended(EXIT_DONE if all(finding.good for finding in findings) else EXIT_ERROR)
 
 
@@ -226,8 +238,8 @@ def sandbox(
     """Serve a local Pipedrive until it is stopped."""
 
     def ready(base_url: str) -> None:
-        out.print(f"A local Pipedrive with {leads} leads listens on {base_url}")
-        out.print(f"Its API token is {DEFAULT_TOKEN}. Stop it with Ctrl-C.")
+        console().print(f"A local Pipedrive with {leads} leads listens on {base_url}")
+        console().print(f"Its API token is {DEFAULT_TOKEN}. Stop it with Ctrl-C.")
 
     settings: dict[str, Any] = {"limits": limits, "plan": account, "latency_ms": latency_ms}
     try:
@@ -240,7 +252,7 @@ def sandbox(
 @app.command()
 def demo() -> int:
     """Run the job on a local Pipedrive and a new DuckDB file."""
-    return play_demo(out)
+    return play_demo(console())
 
 
 def names_in(text: str | None) -> tuple[str, ...]:
@@ -255,18 +267,13 @@ def names_in(text: str | None) -> tuple[str, ...]:
     return names
 
 
-def main() -> None:
-    """Runs `lead-sync`; trouble is one line on standard error and exit code 1."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+def invoke() -> int:
+    """Runs the command that the arguments name; wrong usage is told as click tells it."""
     try:
-        code = app(standalone_mode=False)
-    except (LeadSyncError, PipedriveError) as error:
-        err.print(f"[red]error:[/red] {escape(str(error))}")
-        code = EXIT_ERROR
+        code: int | None = app(standalone_mode=False)
     except USAGE_ERROR as error:
         error.show()
-        code = EXIT_ERROR
-    except (typer.Abort, KeyboardInterrupt):
-        code = EXIT_ERROR
-    sys.exit(code or EXIT_DONE)
+        return EXIT_ERROR
+    except typer.Abort:
+        return EXIT_ERROR
+    return code or EXIT_DONE

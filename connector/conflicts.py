@@ -10,6 +10,7 @@ from typing import Any
 from connector.columns import UPDATED_AT, Columns, OnConflict
 from connector.desired import Row, RowRejected, shown
 from connector.fields import Field, base_key
+from connector.text import visible
 
 Lead = Mapping[str, Any]
 
@@ -32,9 +33,10 @@ class Conflict:
     why: str
 
     def __str__(self) -> str:
-        values = (self.field.show(one) for one in (self.expected, self.current, self.wanted))
-        expected, current, wanted = values
-        return f"{self.field.name}: expected {expected}, is {current}, wanted {wanted}; {self.why}"
+        values = (self.expected, self.current, self.wanted)
+        expected, current, wanted = (visible(self.field.show(one)) for one in values)
+        named = visible(self.field.name)
+        return f"{named}: expected {expected}, is {current}, wanted {wanted}; {self.why}"
 
 
 @dataclass(frozen=True)

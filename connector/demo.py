@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from connector.catalogue import label_options, user_options
 from connector.check import explain_columns
@@ -22,8 +22,10 @@ from connector.pipedrive.client import Pipedrive
 from connector.progress import progress_bar
 from connector.report import PlanReport, print_columns, print_summary
 from connector.sandbox import LocalPipedrive
+from connector.screen import say
 from connector.settings import DESTINATION
 from connector.sync import apply_revert, plan, plan_revert, run
+from connector.text import visible
 
 WAREHOUSE = Path("demo.duckdb")
 BROKEN = "crm.broken_join"
@@ -70,12 +72,12 @@ def play(out: Console) -> int:
         run_id = show_run(out, account)
         pipedrive.clear_requests()
         show_second_run(out, account)
-        out.print(f"PATCHes that the local Pipedrive saw: {len(pipedrive.requests('PATCH'))}.")
+        say(out, f"PATCHes that the local Pipedrive saw: {len(pipedrive.requests('PATCH'))}.")
         show_revert(out, account, run_id)
     headline(out, f"All of it is in {WAREHOUSE}; to look at it")
     python = os.path.relpath(sys.executable)
     query = f"duckdb.connect('{WAREHOUSE}').sql('FROM pipedrive_leads.sync_runs').show()"
-    out.print(f'{python} -c "import duckdb; {query}"')
+    say(out, f'{python} -c "import duckdb; {query}"')
     return 0
 
 
@@ -110,7 +112,7 @@ def show_run(out: Console, account: Mapping[str, Any]) -> str:
         found = connection.sql(query)
         table = Table(*found.columns)
         for row in found.fetchall():
-            table.add_row(*(escape("—" if value is None else str(value)) for value in row))
+            table.add_row(*(Text("—" if value is None else visible(value)) for value in row))
     out.print(table, soft_wrap=False)
     return summary.run_id
 
@@ -132,7 +134,7 @@ def show_revert(out: Console, account: Mapping[str, Any], run_id: str) -> None:
 
 def headline(out: Console, text: str) -> None:
     """Sets off what comes next."""
-    out.print(f"\n[bold cyan]{escape(text)}[/bold cyan]")
+    say(out, f"\n{text}", style="bold cyan")
 
 
 def fill(warehouse: Path, pipedrive: LocalPipedrive) -> str:

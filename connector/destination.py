@@ -23,7 +23,8 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
 
 from connector.configuration import WAREHOUSE, ask, own_configuration
-from connector.errors import ConfigError
+from connector.errors import ConfigError, WarehouseError
+from connector.lock import unusable
 from connector.settings import WarehouseSettings
 from connector.spelling import Names, nearest, refuse_misspelt
 
@@ -35,14 +36,23 @@ def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
 
     Raises:
         ConfigError: There is no destination of the configured type, or a name is misspelt.
+        WarehouseError: The working folder cannot be used.
     """
-    destination = _destination()
-    with own_configuration():
-        pipeline = dlt.pipeline(
-            pipeline_name=settings.pipeline_name,
-            dataset_name=settings.dataset_name,
-            destination=destination,
-        )
+    destination, folder = _destination(), working_folder(settings)
+    try:
+        with own_configuration():
+            pipeline = dlt.pipeline(
+                pipeline_name=settings.pipeline_name,
+                dataset_name=settings.dataset_name,
+                destination=destination,
+            )
+    except OSError as error:
+        raise unusable(folder, error) from None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise WarehouseError(
+            f"dlt's state in the working folder {folder} is damaged ({type(error).__name__}: "
+            f"{error}); remove that folder, and the next run makes it anew from the warehouse"
+        ) from None
     # A request to stop is ours to answer: dlt would drop the load of outcomes for it.
     pipeline.runtime_config.intercept_signals = False
     return pipeline

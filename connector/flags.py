@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from connector.errors import LeadSyncError
-from connector.pipedrive.errors import PipedriveError
+from connector.exits import reason
 from connector.results import open_results
 from connector.summary import EXIT_ERROR, Summary
 
@@ -71,18 +71,12 @@ def reported(command: Callable[..., Ended]) -> Command:
             except BaseException as error:
                 run = getattr(error, "run", None) or {}
                 with suppress(LeadSyncError):  # the first error is the one to tell
-                    write(run | {"message": _told(error)}, EXIT_ERROR)
+                    write(run | {"message": reason(error)}, EXIT_ERROR)
                 raise
             write(ended.summary.as_dict() if ended.summary else {"message": ""}, ended.code)
             return ended.code
 
     return _with_options(reporting, command, RUN_RESULTS)
-
-
-def _told(error: BaseException) -> str:
-    """Says what ended a command; a bug or Ctrl-C has perhaps no words of its own."""
-    known = isinstance(error, LeadSyncError | PipedriveError)
-    return str(error) if known else f"{type(error).__name__} {error}".strip()
 
 
 def _with_options(command: Command, told_by: Command, options: Mapping[str, Any]) -> Command:

@@ -19,6 +19,7 @@ from connector.job import Job
 from connector.rows import Patch, patches_by_lead
 from connector.settings import load_settings
 from connector.tables import Row
+from connector.text import visible
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def _lost(job: Job, size: PlanSize, fields: Mapping[str, Field]) -> Row:
 
 
 def _losses(trip: Row) -> str:
-    fields = ", ".join(f"{name} on {leads}" for name, leads in trip["fields"].items())
+    fields = ", ".join(f"{visible(name)} on {leads}" for name, leads in trip["fields"].items())
     return f": {fields}; such as {'; '.join(trip['samples'])}" if fields else ""
 
 
@@ -120,5 +121,7 @@ def _by_whom() -> Row:
 def _sample(job: Job, patch: Patch, field: Callable[[str], Field]) -> str:
     lead, _ = stored.mirrored(job.warehouse, patch.lead_id) or ({}, None)
     shown = map(field, cleared_keys(patch.body))
-    losses = ", ".join(f"{one.name} {one.show(patch.before.get(one.key))}" for one in shown)
-    return f"{lead.get('title')} ({patch.lead_id}), which would lose {losses}"
+    losses = ", ".join(
+        f"{visible(one.name)} {visible(one.show(patch.before.get(one.key)))}" for one in shown
+    )
+    return f"{visible(lead.get('title'))} ({patch.lead_id}), which would lose {losses}"

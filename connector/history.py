@@ -6,30 +6,31 @@ from collections.abc import Iterable, Iterator
 
 import pendulum
 from rich.console import Console
-from rich.markup import escape
 
 from connector.report import counted, overridden_line, print_guards, settled_line, statuses_told
+from connector.screen import say
 from connector.tables import STATUSES, Row
+from connector.text import message, visible
 
 
 def print_runs(console: Console, runs: Iterable[Row]) -> None:
     """Prints a line a run, newest first."""
     for run in runs:
         told = f"{run['run_id']}  {run['command']:<6}  {run['state']:<7}  {', '.join(_counts(run))}"
-        console.print(f"{told}  {escape(_why(run))}".rstrip())
+        say(console, f"{told}  {visible(_why(run))}".rstrip())
 
 
 def print_run(console: Console, run: Row, misses: Iterable[Row]) -> None:
     """Prints all that is known of a run, and a line for each lead that it missed."""
-    console.print(f"[bold]{run['command']} {run['run_id']}[/bold] {run['state']}")
+    say(console, (f"{run['command']} {run['run_id']}", "bold"), f" {run['state']}")
     for name, text in _facts(run):
-        console.print(f"    {name:<10}  {escape(text)}")
+        say(console, f"    {name:<10}  {message(text)}")
     if run["tripped"]:
         print_guards(console, run["state"], run["tripped"])
     for trip in run["overridden"] or ():
-        console.print(overridden_line(trip))
+        say(console, overridden_line(trip))
     for outcome in sorted(misses, key=lambda one: STATUSES.index(one["status"])):
-        console.print(settled_line(outcome))
+        say(console, settled_line(outcome))
 
 
 def _counts(run: Row) -> Iterator[str]:

@@ -22,13 +22,14 @@ from connector.dataset import open_dataset
 from connector.destination import make_pipeline, sweep, working_folder
 from connector.errors import ConfigError, LeadSyncError, WarehouseError
 from connector.known import Known
-from connector.lock import hold, stop_after, stop_on_signal
+from connector.lock import hold
 from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
 from connector.records import new_id
 from connector.settings import Settings, load_settings, read_argument
 from connector.source import Marked, batches
+from connector.stopping import Stop, stop_after
 from connector.summary import State, Summary, Tally, every_status
 from connector.tables import Row
 from connector.values import parse_uuid
@@ -216,8 +217,16 @@ def open_job(
     given: Mapping[str, Any],
     scope: Scope,
     progress: Progress = silent,
+    stop: threading.Event | None = None,
 ) -> Iterator[Job]:
-    """Takes the locks and opens the warehouse; a signal from now on stops the run cleanly.
+    """Takes the locks and opens the warehouse.
+
+    Args:
+        command: What the run is called in `sync_runs`.
+        given: Settings that win over configuration.
+        scope: What it looks at.
+        progress: Told how far it is.
+        stop: Ends it early and cleanly, once it is set.
 
     Raises:
         ConfigError: A setting is missing or cannot be used.
@@ -225,7 +234,7 @@ def open_job(
         WarehouseError: The warehouse cannot be opened.
     """
     settings = load_settings(**given)
-    client = make_client(settings)
+    client = make_client(settings, stop)
     folder = working_folder(settings)
     with ExitStack() as stack:
         stack.enter_context(hold(folder))
@@ -233,7 +242,6 @@ def open_job(
         pipeline = make_pipeline(settings)
         warehouse = stack.enter_context(open_dataset(pipeline, settings))
         claim_folder(pipeline)
-        stack.enter_context(stop_on_signal(client.stop))
         stack.enter_context(stop_after(settings.max_seconds, client.stop))
         only = None if scope.lead is None else lead_id(scope.lead)
         scope = replace(scope, lead=only)
@@ -252,12 +260,12 @@ def lead_id(text: str) -> str:
         raise ConfigError(f"lead {text!r} {error}") from None
 
 
-def make_client(settings: Settings) -> Pipedrive:
-    """Returns a client for the account that the settings name."""
+def make_client(settings: Settings, stop: threading.Event | None = None) -> Pipedrive:
+    """Returns a client for the account that the settings name, which a stop ends."""
     return Pipedrive(
         settings.base_url,
         settings.api_token,
-        stop=threading.Event(),
+        stop=Stop(stop),
         attempts=settings.max_attempts,
         timeout_seconds=settings.timeout_seconds,
         burst=settings.burst_limit or None,

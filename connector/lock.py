@@ -1,22 +1,17 @@
-"""One run at a time on one working folder, and a stop that loses nothing."""
+"""One run at a time on one working folder."""
 
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import pendulum
 from filelock import FileLock, Timeout
 
-from connector.errors import LockedError
-
-STOPPING = (signal.SIGTERM, signal.SIGINT)
+from connector.errors import LockedError, WarehouseError
 
 
 @contextmanager
@@ -25,56 +20,43 @@ def hold(working_dir: Path) -> Iterator[None]:
 
     Raises:
         LockedError: Another run holds it; the message says which process.
+        WarehouseError: The folder cannot be used, such as one of another user.
     """
-    working_dir.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(working_dir.with_suffix(".lock"))
     owner = working_dir.with_suffix(".owner")
     try:
+        working_dir.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        holder = owner.read_text() if owner.exists() else "another process"
-        raise LockedError(f"another run is under way: {holder}; wait for its end") from None
+        raise LockedError(f"another run is under way: {_told(owner)}; wait for its end") from None
+    except (OSError, NotImplementedError) as error:  # the latter: no locks on this file system
+        raise unusable(working_dir, error) from None
     try:
-        now = pendulum.now("UTC").to_iso8601_string()
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()} since {now}")
+        _tell(owner, working_dir)
         yield
     finally:
         lock.release()
 
 
-@contextmanager
-def stop_on_signal(stop: threading.Event) -> Iterator[None]:
-    """Turns SIGTERM and Ctrl-C into a request to stop; a second one ends the process at once.
-
-    Outside the main thread, where Python allows no handlers, it changes nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in STOPPING}
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        for number in STOPPING:
-            signal.signal(number, signal.SIG_DFL)
-
-    for number in STOPPING:
-        signal.signal(number, ask)
+def _tell(owner: Path, working_dir: Path) -> None:
+    now = pendulum.now("UTC").to_iso8601_string()
     try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()} since {now}")
+    except OSError as error:
+        raise unusable(working_dir, error) from None
 
 
-@contextmanager
-def stop_after(seconds: float, stop: threading.Event) -> Iterator[None]:
-    """Requests a stop when the time is up; 0 never does."""
-    timer = threading.Timer(seconds, stop.set)
-    timer.daemon = True
-    if seconds:
-        timer.start()
+def _told(owner: Path) -> str:
     try:
-        yield
-    finally:
-        timer.cancel()
+        return owner.read_text(errors="replace") or "another process"
+    except OSError:
+        return "another process"
+
+
+def unusable(working_dir: Path, error: Exception) -> WarehouseError:
+    """Returns what to say of a working folder that cannot be read or written."""
+    reason = getattr(error, "strerror", None) or error
+    return WarehouseError(
+        f"the working folder {working_dir} cannot be used: {reason}; make it yours, or name "
+        "another with DLT_DATA_DIR"
+    )

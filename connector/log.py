@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from typing import Literal
 
 import pendulum
 
+from connector.text import message, to_json, where
+
 LogFormat = Literal["text", "json"]
+
+
+class TextFormatter(logging.Formatter):
+    """Writes a log record as one line that is safe on a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the record as a line of text."""
+        return f"{self.formatTime(record)} {record.levelname} {message(_words(record))}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -17,13 +26,14 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the record as a line of JSON."""
-        return json.dumps(
+        return to_json(
             {
                 "time": pendulum.from_timestamp(record.created).to_iso8601_string(),
                 "level": record.levelname.lower(),
                 "logger": record.name,
-                "message": record.getMessage(),
-            }
+                "message": _words(record),
+            },
+            ascii_only=True,
         )
 
 
@@ -33,10 +43,15 @@ def configure(log_format: LogFormat) -> None:
     A person at a terminal sees a progress bar instead of a line for each step.
     """
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-    handler.setFormatter(JsonFormatter() if log_format == "json" else text)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logger = logging.getLogger("connector")
     logger.handlers = [handler]
     by_a_person = log_format == "text" and sys.stderr.isatty()
     logger.setLevel(logging.WARNING if by_a_person else logging.INFO)
     logger.propagate = False
+
+
+def _words(record: logging.LogRecord) -> str:
+    """Returns what a record says, with the error that it is about."""
+    error = record.exc_info and record.exc_info[1]
+    return f"{record.getMessage()}: {where(error)}" if error else record.getMessage()

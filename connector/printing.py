@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
 import typer
-from rich.console import Console
 
 from connector.diff import Settled
 from connector.errors import PlanError
 from connector.flags import Ended
 from connector.progress import progress_bar
 from connector.report import PlanReport, counted, plan_document, print_summary
+from connector.screen import console, print_json
 from connector.summary import Entry, Summary, settled_of
-
-WIDE = 120
-"""For tables that go to no terminal, where no width must be kept."""
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 
 
 class Output(StrEnum):
@@ -38,7 +33,7 @@ def show_plan(
     if output is Output.json:
         summary = make(show=entries.append)
         return summary, plan_document(summary, entries), settled_of(entries)
-    report = PlanReport(out)
+    report = PlanReport(console())
     with progress_bar() as progress:
         summary = make(show=report.show, progress=progress)
     report.finish(summary)
@@ -56,7 +51,7 @@ def confirmed(made: Summary, output: Output) -> bool:
         raise PlanError(f"not applied, as nobody is there to ask: give --yes; {later}")
     if typer.confirm(f"Apply this to {counted(made.planned, 'lead')}?"):
         return True
-    out.print(later)
+    console().print(later)
     return False
 
 
@@ -65,10 +60,5 @@ def print_result(summary: Summary, output: Output) -> Ended:
     if output is Output.json:
         print_json(summary.as_dict())
     else:
-        print_summary(out, summary)
+        print_summary(console(), summary)
     return Ended(summary.exit_code, summary)
-
-
-def print_json(document: Any) -> None:
-    """Prints JSON and nothing else to standard output."""
-    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")

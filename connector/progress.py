@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +16,7 @@ from rich.progress import (
 
 from connector.job import Progress as Tell
 from connector.job import silent
+from connector.screen import console
 
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
@@ -24,11 +24,11 @@ COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), 
 @contextmanager
 def progress_bar() -> Iterator[Tell]:
     """Yields what a run tells its progress to: bars on a terminal, nothing elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    screen = console(stderr=True)
+    if not screen.is_terminal:
         yield silent
         return
-    with Progress(*COLUMNS, console=console) as bar:
+    with Progress(*COLUMNS, console=screen) as bar:
         tasks: dict[str, TaskID] = {}
 
         def tell(step: str, done: int, total: int | None) -> None:

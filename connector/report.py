@@ -8,16 +8,19 @@ from typing import Any, Literal, get_args
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from connector.columns import Columns
 from connector.diff import Settled
-from connector.errors import LeadSyncError
+from connector.exits import exit_code
 from connector.fields import Field
 from connector.rows import Patch
-from connector.summary import EXIT_ERROR, Entry, Summary, settled_of
+from connector.screen import console, say
+from connector.stopping import stop_on_signal
+from connector.summary import Entry, Summary, settled_of
 from connector.tables import STATUSES
+from connector.text import message, visible
 
 NOTHING = "—"
 ChangeKind = Literal["set", "changed", "cleared"]
@@ -29,21 +32,23 @@ PASSED_OVER = {
 }
 
 
-def change_lines(*entries: Entry) -> Iterator[str]:
+def change_lines(*entries: Entry) -> Iterator[Text]:
     """Yields a line for each field that a lead's patches change: `old → new`."""
-    width = max((len(field.name) for entry in entries for field in entry.fields), default=0)
+    names = [visible(field.name) for entry in entries for field in entry.fields]
+    width = max(map(len, names), default=0)
     for entry in entries:
         for field in entry.fields:
             patch = entry.patch
             if patch is not None:
-                old = escape(field.show(patch.before.get(field.key)))
-                yield f"    {escape(f'{field.name:<{width}}')}  {old} → {_new(field, patch)}"
+                old = visible(field.show(patch.before.get(field.key)))
+                name = f"    {visible(field.name):<{width}}  "
+                yield Text.assemble(name, old, " → ", _new(field, patch))
 
 
-def _new(field: Field, patch: Patch) -> str:
+def _new(field: Field, patch: Patch) -> tuple[str, str]:
     if kind_of(patch, field) == "cleared":
-        return "[red]clear[/red]"
-    return f"[green]{escape(field.show(patch.body[field.key]))}[/green]"
+        return "clear", "red"
+    return visible(field.show(patch.body[field.key])), "green"
 
 
 class PlanReport:
@@ -69,37 +74,40 @@ class PlanReport:
             if not self.settled and self.kinds:
                 self._console.print()
             self.settled.append(entry.settled)
-            self._console.print(settled_line(vars(entry.settled)))
+            say(self._console, settled_line(vars(entry.settled)))
 
     def finish(self, summary: Summary) -> None:
         """Prints the counts of the whole plan, and what applying it costs."""
         self._print_lead()
-        self._console.print(
+        say(
+            self._console,
             f"\nPlan {summary.plan_id}: {counted(summary.planned, 'lead')} to change, "
-            f"{summary.unchanged} unchanged{statuses_told(summary.statuses)}."
+            f"{summary.unchanged} unchanged{statuses_told(summary.statuses)}.",
         )
         if summary.patches:
             kinds = ", ".join(f"{self.kinds[kind]} {kind}" for kind in KINDS if self.kinds[kind])
             ranked = sorted(self.fields.items(), key=lambda one: (-one[1], one[0]))
-            fields = ", ".join(f"{name} {count}" for name, count in ranked)
-            self._console.print(f"Values: {kinds}. Fields: {escape(fields)}.")
-            self._console.print(f"Applying {_cost(summary)}.")
+            fields = ", ".join(f"{visible(name)} {count}" for name, count in ranked)
+            say(self._console, f"Values: {kinds}. Fields: {message(fields)}.")
+            say(self._console, f"Applying {_cost(summary)}.")
         _print_notes(self._console, summary)
 
     def _print_lead(self) -> None:
         """Prints a lead's patches under one heading."""
         if self._lead:
             first = self._lead[0]
-            self._console.print(f"[bold]{escape(first.title)}[/bold]  {first.lead_id}")
+            lead = visible(first.lead_id)
+            say(self._console, (visible(first.title), "bold"), "  ", lead)
             for line in change_lines(*self._lead):
-                self._console.print(line)
+                say(self._console, line)
         self._lead = []
 
 
-def settled_line(settled: Mapping[str, Any]) -> str:
+def settled_line(settled: Mapping[str, Any]) -> Text:
     """Tells why a lead was not brought to what is wanted."""
-    lead, reason = settled["lead_id"] or NOTHING, settled["reason"] or ""
-    return f"[yellow]{settled['status']:<9}[/yellow]  {escape(f'{lead:<36}')}  {escape(reason)}"
+    lead, reason = visible(settled["lead_id"] or NOTHING), message(settled["reason"] or "")
+    status = f"{settled['status']:<9}"
+    return Text.assemble((status, "yellow"), f"  {lead:<36}  ", reason)
 
 
 def kind_of(patch: Patch, field: Field) -> ChangeKind:
@@ -169,54 +177,59 @@ def print_summary(console: Console, summary: Summary) -> None:
     else:
         rows = counted(summary.desired_rows, "desired row")
         about = f"{rows}, {about}, {summary.unchanged} unchanged"
-    console.print(f"Run {summary.run_id} {summary.state} in {summary.seconds:.1f} s: {about}.")
-    console.print(f"Outcomes: {statuses_told(summary.statuses).removeprefix(', ') or 'none'}.")
+    say(console, f"Run {summary.run_id} {summary.state} in {summary.seconds:.1f} s: {about}.")
+    say(console, f"Outcomes: {statuses_told(summary.statuses).removeprefix(', ') or 'none'}.")
     tokens, requests = counted(summary.tokens, "token"), counted(summary.requests, "request")
-    console.print(f"Spent: {tokens} in {requests}, {summary.retries} retried.")
+    say(console, f"Spent: {tokens} in {requests}, {summary.retries} retried.")
     _print_notes(console, summary)
 
 
 def _print_notes(console: Console, summary: Summary) -> None:
     if summary.kept_nulls:
         nulls = counted(summary.kept_nulls, "NULL")
-        console.print(f"Left alone: {nulls}, by `on_null` or for good.")
+        say(console, f"Left alone: {nulls}, by `on_null` or for good.")
     for trip in summary.overridden:
-        console.print(overridden_line(trip))
+        say(console, overridden_line(trip))
     if summary.tripped:
         print_guards(console, summary.state, summary.tripped)
     elif summary.message:
-        console.print(f"[yellow]{summary.state}: {escape(summary.message)}[/yellow]")
+        say(console, f"{summary.state}: {message(summary.message)}", style="yellow")
 
 
 def print_guards(console: Console, state: str, tripped: Sequence[Mapping[str, Any]]) -> None:
     """Prints what a plan does not pass: each guard, leads to look at, and what accepts it."""
     effect = "Stopped, nothing was sent" if state == "stopped" else "A run would stop here"
-    console.print(f"[red]{effect}: {counted(len(tripped), 'guard')} tripped[/red]")
+    say(console, f"{effect}: {counted(len(tripped), 'guard')} tripped", style="red")
     for trip in tripped:
-        console.print(f"    [red]{trip['guard']}[/red]: {escape(trip['text'])}")
+        say(console, "    ", (trip["guard"], "red"), ": ", message(trip["text"]))
         if fields := trip.get("fields"):
-            lost = ", ".join(f"{name} on {leads}" for name, leads in fields.items())
-            console.print(f"        {escape(lost)}")
+            lost = ", ".join(f"{visible(name)} on {leads}" for name, leads in fields.items())
+            say(console, f"        {message(lost)}")
         for sample in trip.get("samples", ()):
-            console.print(f"        such as {escape(sample)}")
-    console.print(f"    accept it with {' '.join(trip.get('accept', '') for trip in tripped)}")
+            say(console, f"        such as {message(sample)}")
+    say(console, f"    accept it with {' '.join(trip.get('accept', '') for trip in tripped)}")
 
 
-def overridden_line(trip: Mapping[str, Any]) -> str:
+def overridden_line(trip: Mapping[str, Any]) -> Text:
     """Tells which guard was let pass, and by whom."""
-    who = escape(f"{trip['user']} on {trip['host']}")
-    return f"[yellow]Guard {trip['guard']} let pass by {who}: {escape(trip['text'])}[/yellow]"
+    who = f"{visible(trip['user'])} on {visible(trip['host'])}"
+    return Text(f"Guard {trip['guard']} let pass by {who}: {message(trip['text'])}", "yellow")
 
 
-def exit_code_of(job: Callable[[], Summary]) -> int:
-    """Runs a job for a script: prints what it did, or why it could not, on one line."""
-    try:
-        summary = job()
-    except LeadSyncError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
-        return EXIT_ERROR
-    print_summary(Console(highlight=False, soft_wrap=True), summary)
-    return summary.exit_code
+def exit_code_of(job: Callable[..., Summary]) -> int:
+    """Runs a job for a script as the command does: a signal stops it, and it tells how it ended.
+
+    Args:
+        job: Takes the event that a signal sets as `stop`.
+    """
+
+    def command() -> int:
+        with stop_on_signal() as stop:
+            summary = job(stop=stop)
+        print_summary(console(), summary)
+        return summary.exit_code
+
+    return exit_code(command)
 
 
 def print_columns(console: Console, columns: Columns, passed_over: Iterable[str]) -> None:
@@ -230,13 +243,14 @@ def print_columns(console: Console, columns: Columns, passed_over: Iterable[str]
         part = f" ({column.part})" if column.part else ""
         null = columns.null_rule(field)
         blank = ", only if blank" if field.key in columns.only_if_blank else ""
-        names = list(field.options.names.values())
+        names = list(map(visible, field.options.names.values()))
         values = ", ".join(names[:3] + ["…"] * (len(names) > 3))
-        table.add_row(
-            column.name, escape(field.name) + part, field.type, null + blank, escape(values)
-        )
+        kind = visible(field.type)
+        cells = [visible(column.name), visible(field.name) + part, kind, null + blank, values]
+        table.add_row(*map(Text, cells))
     for name in passed_over:
-        table.add_row(name, NOTHING, "", "", PASSED_OVER.get(name, "dlt's own"))
+        about = PASSED_OVER.get(name, "dlt's own")
+        table.add_row(*map(Text, [visible(name), NOTHING, "", "", about]))
     console.print(table, soft_wrap=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ def run(
     fields: Sequence[str] = (),
     full_refresh: bool = False,
     progress: Progress = silent,
+    stop: threading.Event | None = None,
     **settings: Any,
 ) -> Summary:
     """Makes Pipedrive's leads say what the desired table says.
@@ -46,6 +48,7 @@ def run(
         fields: Names of the only fields to look at; none for all.
         full_refresh: Ask again for the leads that are known to be gone or archived.
         progress: Told how far the run is.
+        stop: Ends the run early, once it is set, as a signal ends the command.
         **settings: Settings that win over dlt's configuration; see `connector.settings`.
 
     Returns:
@@ -55,7 +58,7 @@ def run(
         LeadSyncError: The run could not go on.
     """
     scope = scope_of(lead, limit, fields, full_refresh)
-    with open_job("run", settings, scope, progress) as job:
+    with open_job("run", settings, scope, progress, stop) as job:
         with recorded(job):
             begin(job)
             columns, known = understand(job)
@@ -74,6 +77,7 @@ def plan(
     fields: Sequence[str] = (),
     full_refresh: bool = False,
     progress: Progress = silent,
+    stop: threading.Event | None = None,
     show: Show | None = None,
     **settings: Any,
 ) -> Summary:
@@ -85,6 +89,7 @@ def plan(
         fields: Names of the only fields to look at; none for all.
         full_refresh: Ask again for the leads that are known to be gone or archived.
         progress: Told how far the run is.
+        stop: Ends the run early, once it is set, as a signal ends the command.
         show: Called for each patch, and for each lead that gets none for a reason.
         **settings: Settings that win over dlt's configuration.
 
@@ -92,7 +97,7 @@ def plan(
         LeadSyncError: The plan could not be made.
     """
     scope = scope_of(lead, limit, fields, full_refresh)
-    with open_job("plan", settings, scope, progress) as job:
+    with open_job("plan", settings, scope, progress, stop) as job:
         with recorded(job):
             begin(job)
             columns, known = understand(job)
@@ -103,19 +108,26 @@ def plan(
         return job.summary()
 
 
-def apply(plan_id: str, *, progress: Progress = silent, **settings: Any) -> Summary:
+def apply(
+    plan_id: str,
+    *,
+    progress: Progress = silent,
+    stop: threading.Event | None = None,
+    **settings: Any,
+) -> Summary:
     """Applies a stored plan, once: exactly what it says, where the leads are as it found them.
 
     Args:
         plan_id: The plan, as `plan` or `plan_revert` has told it.
         progress: Told how far it is.
+        stop: Ends it early, once it is set, as a signal ends the command.
         **settings: Settings that win over dlt's configuration.
 
     Raises:
         PlanError: There is no such plan, it is too old, or it was applied before.
         LeadSyncError: The run could not go on.
     """
-    return _apply(plan_id, (), progress, settings)
+    return _apply(plan_id, (), progress, stop, settings)
 
 
 def plan_revert(
@@ -124,6 +136,7 @@ def plan_revert(
     lead: str | None = None,
     fields: Sequence[str] = (),
     progress: Progress = silent,
+    stop: threading.Event | None = None,
     show: Show | None = None,
     **settings: Any,
 ) -> Summary:
@@ -134,6 +147,7 @@ def plan_revert(
         lead: Only this lead.
         fields: Names of the only fields to give back; none for all.
         progress: Told how far it is.
+        stop: Ends it early, once it is set, as a signal ends the command.
         show: Called for each patch, and for each lead that keeps what it has for a reason.
         **settings: Settings that win over dlt's configuration.
 
@@ -141,7 +155,7 @@ def plan_revert(
         PlanError: There is no such run, or it has sent nothing.
         LeadSyncError: The plan could not be made.
     """
-    with open_job("plan", settings, scope_of(lead, fields=fields), progress) as job:
+    with open_job("plan", settings, scope_of(lead, fields=fields), progress, stop) as job:
         drain(job)
         sent = admit_revert(job, run_id)
         with recorded(job):
@@ -160,6 +174,7 @@ def revert(
     lead: str | None = None,
     fields: Sequence[str] = (),
     progress: Progress = silent,
+    stop: threading.Event | None = None,
     **settings: Any,
 ) -> Summary:
     """Gives back what a run has changed, but for what was changed in Pipedrive since.
@@ -169,6 +184,7 @@ def revert(
         lead: Only this lead.
         fields: Names of the only fields to give back; none for all.
         progress: Told how far it is.
+        stop: Ends it early, once it is set, as a signal ends the command.
         **settings: Settings that win over dlt's configuration.
 
     Returns:
@@ -180,14 +196,20 @@ def revert(
     """
     entries: list[Entry] = []
     show = entries.append
-    made = plan_revert(run_id, lead=lead, fields=fields, progress=progress, show=show, **settings)
+    both: dict[str, Any] = {"progress": progress, "stop": stop, **settings}
+    made = plan_revert(run_id, lead=lead, fields=fields, show=show, **both)
     if made.state != "done":
         return made
-    return apply_revert(made, settled_of(entries), progress=progress, **settings)
+    return apply_revert(made, settled_of(entries), **both)
 
 
 def apply_revert(
-    made: Summary, settled: Sequence[Settled], *, progress: Progress = silent, **settings: Any
+    made: Summary,
+    settled: Sequence[Settled],
+    *,
+    progress: Progress = silent,
+    stop: threading.Event | None = None,
+    **settings: Any,
 ) -> Summary:
     """Applies what `plan_revert` has made, and records what stays as it is.
 
@@ -195,18 +217,23 @@ def apply_revert(
         made: The plan.
         settled: The leads, or their fields, that it leaves alone, as it has shown them.
         progress: Told how far it is.
+        stop: Ends it early, once it is set, as a signal ends the command.
         **settings: Settings that win over dlt's configuration.
 
     Raises:
         LeadSyncError: The run could not go on.
     """
-    return _apply(made.plan_id, settled, progress, settings)
+    return _apply(made.plan_id, settled, progress, stop, settings)
 
 
 def _apply(
-    plan_id: str, settled: Sequence[Settled], progress: Progress, settings: Mapping[str, Any]
+    plan_id: str,
+    settled: Sequence[Settled],
+    progress: Progress,
+    stop: threading.Event | None,
+    settings: Mapping[str, Any],
 ) -> Summary:
-    with open_job("apply", settings, Scope(), progress) as job:
+    with open_job("apply", settings, Scope(), progress, stop) as job:
         drain(job)
         left = admit(job, plan_id)
         with recorded(job):

@@ -37,6 +37,7 @@ TOGETHER = (
     "tests/job/test_retries.py",
     "tests/job/test_revert.py",
     "tests/job/test_run_results.py",
+    "tests/job/test_screen.py",
     "tests/job/test_statuses.py",
     "tests/job/test_stopped.py",
     "tests/snapshots",

@@ -1,18 +1,16 @@
-"""One run at a time on one working folder, and a stop that is asked for by a signal."""
+"""One run at a time on one working folder."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from connector.errors import LockedError
-from connector.lock import hold, stop_on_signal
+from connector.lock import hold
 
 
 def test_a_second_holder_is_told_who_the_first_is(tmp_path: Path) -> None:
@@ -53,27 +51,3 @@ def test_a_holder_that_was_killed_does_not_hold_on(tmp_path: Path) -> None:
         process.kill()
     with hold(folder):
         pass
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_asks_to_stop_and_a_second_one_ends(number: signal.Signals) -> None:
-    before, stop = signal.getsignal(number), threading.Event()
-    with stop_on_signal(stop):
-        assert not stop.is_set()
-        os.kill(os.getpid(), number)
-        assert stop.wait(5)
-        assert signal.getsignal(number) is signal.SIG_DFL
-    assert signal.getsignal(number) is before
-
-
-def test_outside_the_main_thread_signals_are_left_alone() -> None:
-    before, found = signal.getsignal(signal.SIGTERM), []
-
-    def look() -> None:
-        with stop_on_signal(threading.Event()):
-            found.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    thread.join()
-    assert found == [before]
