@@ -14,8 +14,8 @@ from connector.errors import LeadSyncError
 
 if TYPE_CHECKING:
     from connector.source import pipedrive_leads
-    from connector.summary import Summary
-    from connector.sync import apply, plan, plan_revert, revert, run
+    from connector.sync.runs import apply, plan, plan_revert, revert, run
+    from connector.sync.summary import Summary
 
 __all__ = [
     "LeadSyncError",
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Summary": "connector.summary",
-    "apply": "connector.sync",
+    "Summary": "connector.sync.summary",
+    "apply": "connector.sync.runs",
     "pipedrive_leads": "connector.source",
-    "plan": "connector.sync",
-    "plan_revert": "connector.sync",
-    "revert": "connector.sync",
-    "run": "connector.sync",
+    "plan": "connector.sync.runs",
+    "plan_revert": "connector.sync.runs",
+    "revert": "connector.sync.runs",
+    "run": "connector.sync.runs",
 }
 
 

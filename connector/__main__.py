@@ -15,7 +15,7 @@ def main() -> None:
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if heeded:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from connector.exits import exit_code  # noqa: PLC0415
+    from connector.report.exits import exit_code  # noqa: PLC0415
 
     def command() -> int:
         for name, value in QUIET.items():

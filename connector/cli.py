@@ -1,42 +1,179 @@
-"""The command line: `lead-sync`."""
+"""What the commands print to standard output, for people or for machines."""
 
 from __future__ import annotations
 
-from functools import partial
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial, wraps
 from importlib.metadata import version
+from inspect import Parameter
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from connector import log, stored
-from connector.check import check as check_everything
-from connector.check import explain_columns
 from connector.demo import play as play_demo
-from connector.destination import make_pipeline
-from connector.errors import ConfigError, LeadSyncError
-from connector.flags import Ended, guarded, reported
-from connector.history import print_run, print_runs
-from connector.job import Scope
-from connector.printing import Output, confirmed, print_result, show_plan
-from connector.progress import progress_bar
-from connector.report import columns_document, print_columns
+from connector.errors import ConfigError, LeadSyncError, PlanError
+from connector.planning.model import NotSent
+from connector.records.text import message
+from connector.report import log
+from connector.report.documents import columns_document, plan_document
+from connector.report.exits import reason
+from connector.report.results import open_results
+from connector.report.screen import console, print_json, say
+from connector.report.terminal import (
+    PlanReport,
+    print_columns,
+    print_run,
+    print_runs,
+    print_summary,
+    progress_bar,
+)
+from connector.report.words import counted
 from connector.sandbox import DEFAULT_TOKEN, serve
-from connector.screen import console, print_json, say
 from connector.settings import load_warehouse_settings
-from connector.stopping import stop_on_signal
-from connector.summary import EXIT_CHANGES, EXIT_DONE, EXIT_ERROR
-from connector.sync import apply as apply_plan
-from connector.sync import apply_revert, plan_revert
-from connector.sync import plan as make_plan
-from connector.sync import run as run_job
-from connector.text import message
-from connector.warehouse import open_warehouse
+from connector.sync.check import check as check_everything
+from connector.sync.check import explain_columns
+from connector.sync.runs import apply as apply_plan
+from connector.sync.runs import apply_revert, plan_revert
+from connector.sync.runs import plan as make_plan
+from connector.sync.runs import run as run_job
+from connector.sync.session import Scope
+from connector.sync.stopping import stop_on_signal
+from connector.sync.summary import EXIT_CHANGES, EXIT_DONE, EXIT_ERROR, Entry, Summary, settled_of
+from connector.warehouse import history
+from connector.warehouse.destination import make_pipeline
+from connector.warehouse.store import open_warehouse
+
+
+class Output(StrEnum):
+    """How a command prints its result."""
+
+    text = "text"
+    json = "json"
+
+
+def show_plan(
+    make: Callable[..., Summary], output: Output
+) -> tuple[Summary, dict[str, Any], list[NotSent]]:
+    """Makes a plan and prints it lead by lead; returns it as a document as well."""
+    entries: list[Entry] = []
+    if output is Output.json:
+        summary = make(show=entries.append)
+        return summary, plan_document(summary, entries), settled_of(entries)
+    report = PlanReport(console())
+    with progress_bar() as progress:
+        summary = make(show=report.show, progress=progress)
+    report.finish(summary)
+    return summary, {}, report.settled
+
+
+def confirmed(made: Summary, output: Output) -> bool:
+    """Asks a person at a terminal, who has read it, whether to apply a plan.
+
+    Raises:
+        PlanError: There is none to ask.
+    """
+    later = f"nothing was sent; `lead-sync apply {made.plan_id}` applies it"
+    if output is Output.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise PlanError(f"not applied, as nobody is there to ask: give --yes; {later}")
+    if typer.confirm(f"Apply this to {counted(made.planned, 'lead')}?"):
+        return True
+    console().print(later)
+    return False
+
+
+def print_result(summary: Summary, output: Output) -> Ended:
+    """Prints what a run did."""
+    if output is Output.json:
+        print_json(summary.as_dict())
+    else:
+        print_summary(console(), summary)
+    return Ended(summary.exit_code, summary)
+
+
+Command = Callable[..., Any]
+
+
+def _guard(help_text: str, metavar: str = "N|off") -> Any:
+    return Annotated[
+        str | None, typer.Option(help=help_text, metavar=metavar, rich_help_panel="Guards")
+    ]
+
+
+GUARD_OPTIONS = {
+    "max_patches": _guard("Leads changed at most."),
+    "max_changed_percent": _guard("The same, of the leads compared."),
+    "max_clears": _guard("Leads that lose a value at most."),
+    "max_clears_percent": _guard("The same, of the leads compared."),
+    "max_archived": _guard("Leads archived at most."),
+    "empty_desired": _guard("Whether an empty desired table stops.", "stop|allow"),
+    "min_desired_percent_of_last": _guard("Least rows, of those of the last run."),
+}
+RUN_RESULTS = {
+    "run_results": Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what came of it as JSON; an earlier result there is removed at the start.",
+        ),
+    ]
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, and what its run came to if it had one."""
+
+    code: int
+    summary: Summary | None = None
+
+
+def guarded(command: Command) -> Command:
+    """Gives a command an option for each guard."""
+    return _with_options(command, command, GUARD_OPTIONS)
+
+
+def reported(command: Callable[..., Ended]) -> Command:
+    """Gives a command `--run-results FILE`; see `schemas/run_results.json` for the shape."""
+
+    @wraps(command)
+    def reporting(*arguments: Any, run_results: Path | None = None, **given: Any) -> int:
+        with open_results(run_results, command.__name__) as write:
+            try:
+                ended = command(*arguments, **given)
+            except BaseException as error:
+                run = getattr(error, "run", None) or {}
+                with suppress(LeadSyncError):  # the first error is the one to tell
+                    write(run | {"message": reason(error)}, EXIT_ERROR)
+                raise
+            write(ended.summary.as_dict() if ended.summary else {"message": ""}, ended.code)
+            return ended.code
+
+    return _with_options(reporting, command, RUN_RESULTS)
+
+
+def _with_options(command: Command, told_by: Command, options: Mapping[str, Any]) -> Command:
+    """Adds options to what typer reads of a command; `**` of the command takes them."""
+    signature = inspect.signature(told_by, eval_str=True)
+    own = [one for one in signature.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+    more = [
+        Parameter(name, Parameter.KEYWORD_ONLY, annotation=option, default=None)
+        for name, option in options.items()
+    ]
+    told = signature.replace(parameters=[*own, *more])
+    command.__signature__ = told  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in told.parameters.values()}
+    return command
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 """Click's own error, of whichever click this typer brings."""
-
-
 OutputOption = Annotated[Output, typer.Option(help="Print for people or for machines.")]
 LogFormat = Annotated[Output, typer.Option("--log-format", help="Log as text or as JSON lines.")]
 Lead = Annotated[str | None, typer.Option(metavar="ID", help="Only this lead.")]
@@ -183,8 +320,8 @@ def runs(
     """List the latest runs, or show one."""
     settings = load_warehouse_settings()
     with open_warehouse(make_pipeline(settings), settings) as warehouse:
-        found = stored.runs(warehouse, run_id)
-        misses = stored.misses(warehouse, run_id) if run_id and found else []
+        found = history.runs(warehouse, run_id)
+        misses = history.misses(warehouse, run_id) if run_id and found else []
     if run_id and not found:
         raise LeadSyncError(f"no run {run_id}; `lead-sync runs` lists them")
     if output is Output.json:

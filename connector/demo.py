@@ -14,18 +14,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from connector.catalogue import label_options, user_options
-from connector.check import explain_columns
-from connector.columns import fold
-from connector.fields import Field, custom_fields, standard_fields
 from connector.pipedrive.client import Pipedrive
-from connector.progress import progress_bar
-from connector.report import PlanReport, print_columns, print_summary
+from connector.planning.columns import fold
+from connector.records.fields import Field, custom_fields, standard_fields
+from connector.records.text import visible
+from connector.report.screen import say
+from connector.report.terminal import PlanReport, print_columns, print_summary, progress_bar
 from connector.sandbox import LocalPipedrive
-from connector.screen import say
 from connector.settings import DESTINATION
-from connector.sync import apply_revert, plan, plan_revert, run
-from connector.text import visible
+from connector.sync.check import explain_columns
+from connector.sync.reading import label_options, user_options
+from connector.sync.runs import apply_revert, plan, plan_revert, run
 
 WAREHOUSE = Path("demo.duckdb")
 BROKEN = "crm.broken_join"

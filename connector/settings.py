@@ -11,15 +11,15 @@ from typing import Any, Final, TypeVar, get_args
 
 from dlt.common.typing import ConfigValueSentinel
 
-from connector import readers
-from connector.columns import OnConflict, OnNull
-from connector.configuration import WAREHOUSE, ask, looked_in, variable
-from connector.diff import Status
+from connector.configuration import readers
+from connector.configuration.origin import parse_origin
+from connector.configuration.providers import WAREHOUSE, ask, looked_in, variable
+from connector.configuration.spelling import Names, nearest, refuse_misspelt
 from connector.errors import ConfigError
-from connector.guards import GUARDS, Limits, limits_of
-from connector.origin import parse_origin
-from connector.spelling import Names, nearest, refuse_misspelt
-from connector.values import parse_age
+from connector.planning.columns import OnConflict, OnNull
+from connector.planning.guards import GUARDS, Limits, limits_of
+from connector.planning.model import Status
+from connector.records.values import parse_age
 
 SECTION: Final = ("sources", "pipedrive_leads")
 DESTINATION: Final = WAREHOUSE[1]

@@ -12,7 +12,7 @@ import sys
 from functools import partial
 
 from connector import run
-from connector.report import exit_code_of
+from connector.report.terminal import exit_code_of
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from connector import run
-from connector.report import exit_code_of
+from connector.report.terminal import exit_code_of
 
 
 def main() -> int:

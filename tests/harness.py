@@ -22,7 +22,7 @@ import pytest
 
 import connector
 from connector.sandbox import LocalPipedrive
-from connector.summary import Summary
+from connector.sync.summary import Summary
 
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("lead-sync")

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from connector.escapes import escape
+from connector.pipedrive.escapes import escape
 
 DEEPEST = 64
 """How deep a record may be nested. A record beyond that cannot be stored or compared."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from connector.fields import Field
 from connector.pipedrive.errors import Refused
+from connector.records.fields import Field
 from connector.sandbox.settings import CHOICES, Settings
 from tests.contract import own_lead
 from tests.contract.account import Account, Body

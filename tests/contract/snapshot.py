@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from connector.fields import base_key, is_custom_key
 from connector.pipedrive.errors import InDoubt, LeadNotFound, PipedriveError, RateLimited, Refused
+from connector.records.fields import base_key, is_custom_key
 from tests.contract.account import Account, Body, Lead, set_keys
 from tests.contract.calls import PAUSES
 

@@ -17,7 +17,7 @@ import requests
 from connector.sandbox import LocalPipedrive
 from connector.sandbox.directory import FIELDS
 from connector.sandbox.settings import CHOICES, Settings
-from connector.summary import EXIT_DONE, EXIT_INCOMPLETE, Summary
+from connector.sync.summary import EXIT_DONE, EXIT_INCOMPLETE, Summary
 from tests.conftest import NewSite
 from tests.contract.everything import (
     CASES,

@@ -16,11 +16,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from connector.columns import map_columns
-from connector.diff import Decision, Planned, Settled, Unchanged, decide
-from connector.fields import Field, custom_fields, standard_fields
-from connector.kinds import FIELD_TYPES
-from connector.options import options_of
+from connector.planning.columns import map_columns
+from connector.planning.diff import decide
+from connector.planning.model import Decision, NotSent, Planned, Unchanged
+from connector.records.fields import Field, custom_fields, standard_fields
+from connector.records.kinds import FIELD_TYPES
+from connector.records.options import options_of
 from connector.sandbox.directory import FIELDS as DEFINED
 from connector.sandbox.directory import LABELS, USERS, lead_fields
 from tests.contract import cells
@@ -286,7 +287,7 @@ def test_a_body_brings_the_lead_to_what_is_wanted(group: str, data: st.DataObjec
     case = data.draw(GROUPS[group])
     if case.wanted is None:
         decision = case.decided(case.lead)
-        assert isinstance(decision, Settled)
+        assert isinstance(decision, NotSent)
         assert decision.status == "rejected"
     else:
         after = {**case.lead, **case.body}

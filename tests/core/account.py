@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from connector.columns import Columns, map_columns
-from connector.diff import Change, Decision, Planned, Settled, Unchanged, decide
-from connector.fields import STANDARD_FIELDS, Field, custom_fields
+from connector.planning.columns import Columns, map_columns
+from connector.planning.diff import decide
+from connector.planning.model import Change, Decision, NotSent, Planned, Unchanged
+from connector.records.fields import STANDARD_FIELDS, Field, custom_fields
 
 LEAD_ID = "adf21080-0e10-11eb-879b-05d71fb426ec"
 HOT = "0a1b2c3d-0e10-11eb-879b-05d71fb426ec"
@@ -92,6 +93,6 @@ def body_of(cells: Row, lead: Lead = LEAD, *, timezone: str = "UTC") -> Row:
 def refusal_of(cells: Row, lead: Lead = LEAD, *, timezone: str = "UTC") -> str:
     """Returns why the row is rejected."""
     decision = decided(cells, lead, timezone=timezone)
-    assert isinstance(decision, Settled), decision
+    assert isinstance(decision, NotSent), decision
     assert decision.status == "rejected"
     return decision.reason

@@ -14,11 +14,11 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, settings
 
-from connector.configuration import own_configuration
-from connector.destination import make_pipeline
+from connector.configuration.providers import own_configuration
 from connector.settings import WarehouseSettings, load_warehouse_settings
-from connector.source import batches, empty_tables, into
-from connector.warehouse import WRITTEN, Warehouse, open_warehouse
+from connector.warehouse.destination import make_pipeline
+from connector.warehouse.load import batches, empty_tables, into
+from connector.warehouse.store import WRITTEN, Warehouse, open_warehouse
 
 settings.register_profile(
     "core",

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from connector.columns import Columns
-from connector.diff import Decision, decide
+from connector.planning.columns import Columns
+from connector.planning.diff import decide
+from connector.planning.model import Decision
 from tests.core.account import COLD, FIELDS, HOT, LEAD_ID, TYPES, Lead, Row, columns_of, key_of
 
 Values = st.SearchStrategy[Any]

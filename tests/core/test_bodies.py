@@ -13,8 +13,8 @@ import orjson
 import pendulum
 import pytest
 
-from connector import stored
-from connector.rows import digest
+from connector.warehouse import history
+from connector.warehouse.rows import digest
 from tests.core.account import COLD, HOT, LEAD_ID, NOTE, SCORE
 from tests.core.conftest import Row, Site
 
@@ -86,7 +86,7 @@ def written(documents: Iterable[Any]) -> list[bytes]:
 def test_bodies_of_one_package_stay_as_they_were(site: Site) -> None:
     site.load("lead_patches", [patch_row(place, body) for place, body in enumerate(BODIES)])
     with site.opened() as warehouse:
-        patches = [patch for patch, _ in stored.planned(warehouse, PLAN)]
+        patches = [patch for patch, _ in history.planned(warehouse, PLAN)]
     assert written(patch.body for patch in patches) == written(BODIES)
     assert written(patch.before for patch in patches) == written(BODIES)
     assert all(patch.intact for patch in patches)
@@ -111,7 +111,7 @@ PACKAGES: list[list[Row]] = [
 def test_a_small_package_stays_as_it_was(site: Site, bodies: list[Row]) -> None:
     site.load("lead_patches", [patch_row(place, body) for place, body in enumerate(bodies)])
     with site.opened() as warehouse:
-        patches = [patch for patch, _ in stored.planned(warehouse, PLAN)]
+        patches = [patch for patch, _ in history.planned(warehouse, PLAN)]
     assert written(patch.body for patch in patches) == written(bodies)
     assert written(patch.before for patch in patches) == written(bodies)
 
@@ -123,7 +123,7 @@ def test_texts_that_begin_with_an_icon_stay_as_they_were(site: Site) -> None:
     bodies = [{"title": text} for text in texts]
     site.load("lead_patches", [patch_row(place, body) for place, body in enumerate(bodies)])
     with site.opened() as warehouse:
-        found = [patch.body for patch, _ in stored.planned(warehouse, PLAN)]
+        found = [patch.body for patch, _ in history.planned(warehouse, PLAN)]
     assert written(found) == written(bodies)
 
 
@@ -151,8 +151,8 @@ def test_a_body_that_was_tampered_with_is_told_from_an_intact_one(site: Site) ->
         )
     )
     with site.opened() as warehouse:
-        planned = [patch.intact for patch, _ in stored.planned(warehouse, PLAN)]
-        unfinished = [patch.intact for patch in stored.unfinished(warehouse, None)]
+        planned = [patch.intact for patch, _ in history.planned(warehouse, PLAN)]
+        unfinished = [patch.intact for patch in history.unfinished(warehouse, None)]
     assert planned == unfinished == [False] * len(TAMPERINGS) + [True]
 
 
@@ -162,6 +162,6 @@ def test_spaces_in_a_body_do_not_matter(site: Site) -> None:
     rewritten = '\'{ "value" : null, "title" : "T" }\''
     site.execute(f"UPDATE pipedrive_leads.lead_patches SET body = {rewritten}")
     with site.opened() as warehouse:
-        [(patch, _)] = stored.planned(warehouse, PLAN)
+        [(patch, _)] = history.planned(warehouse, PLAN)
     assert patch.intact
     assert patch.body == {"title": "T", "value": None}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from connector.breaker import Breaker
-from connector.diff import Status
+from connector.planning.model import Status
+from connector.sync.sending import Breaker
 
 
 def tripped(breaker: Breaker, *statuses: Status) -> tuple[int, str] | None:

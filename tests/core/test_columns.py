@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from connector.columns import map_columns
 from connector.errors import ConfigError, DesiredTableError
-from connector.fields import READ_ONLY, STANDARD_FIELDS, custom_fields
+from connector.planning.columns import map_columns
+from connector.records.fields import READ_ONLY, STANDARD_FIELDS, custom_fields
 from tests.core.account import FIELDS, NOTE, SCORE
 
 HEX_A, HEX_B = "a1" * 20, "b2" * 20

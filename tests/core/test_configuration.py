@@ -18,12 +18,12 @@ from dlt.common.configuration.specs import ConnectionStringCredentials
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.runtime import anon_tracker
 
-from connector.configuration import own_configuration
-from connector.destination import make_pipeline, working_folder
+from connector.configuration.providers import own_configuration
 from connector.errors import ConfigError
 from connector.settings import load_settings, load_warehouse_settings
 from connector.source import pipedrive_leads
-from connector.warehouse import open_warehouse
+from connector.warehouse.destination import make_pipeline, working_folder
+from connector.warehouse.store import open_warehouse
 
 TOKEN = "b1946ac92492d2347c6235b4d2611184c0ffee42"
 BASE_URL = "https://acme.pipedrive.com"

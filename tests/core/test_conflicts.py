@@ -10,13 +10,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from connector.columns import OnConflict, map_columns
-from connector.diff import Decision, Planned, Settled, Unchanged, decide
 from connector.errors import ConfigError
-from connector.fields import base_key
-from connector.records import settled_rows
-from connector.rows import Comparison, by_lead
-from connector.tables import LEAD_OUTCOMES
+from connector.planning.columns import OnConflict, map_columns
+from connector.planning.diff import decide
+from connector.planning.model import Comparison, Decision, NotSent, Planned, Unchanged
+from connector.records.fields import base_key
+from connector.warehouse.rows import by_lead, settled_rows
+from connector.warehouse.schema import LEAD_OUTCOMES
 from tests.core.account import FIELDS, LEAD, LEAD_ID, SCORE, Lead, Row, key_of
 from tests.core.strategies import Case, cases, leads
 from tests.core.test_properties import IN_PLACE
@@ -105,7 +105,7 @@ def test_other_fields_of_the_lead_go_out() -> None:
 
 def test_fail_keeps_the_whole_lead() -> None:
     decision = decided("fail", {**TITLE, **ASKED}, {"title": "Ours"})
-    assert isinstance(decision, Settled)
+    assert isinstance(decision, NotSent)
     assert (decision.status, kept(decision)) == ("conflict", {"title"})
 
 
@@ -188,7 +188,7 @@ def test_the_older_row_wins_over_what_was_not_edited() -> None:
 
 def test_a_lead_of_unknown_age_is_kept() -> None:
     decision = decided("newest", {**TITLE, "updated_at": NEWER}, {}, {**LEAD, "update_time": None})
-    assert isinstance(decision, Settled)
+    assert isinstance(decision, NotSent)
     assert "updated at an unknown time" in decision.reason
 
 
@@ -196,7 +196,7 @@ def test_a_lead_of_unknown_age_is_kept() -> None:
 def test_a_row_without_a_time_is_rejected_where_it_matters(updated_at: Any) -> None:
     cells = {**TITLE, "updated_at": updated_at}
     rejected = decided("newest", cells, {"title": "Ours"})
-    assert isinstance(rejected, Settled)
+    assert isinstance(rejected, NotSent)
     assert rejected.status == "rejected"
     assert rejected.reason.startswith("updated_at ")
     assert "write it like 2026-12-31 23:59:59" in rejected.reason
@@ -226,7 +226,7 @@ def test_rules_that_make_no_sense_are_refused(rules: Any, told: str) -> None:
 
 def test_the_reason_has_all_three_values_and_so_has_the_outcome() -> None:
     decision = decided("crm", {**ASKED, SCORE: 9}, {"channel_id": "Ours", SCORE: 1})
-    assert isinstance(decision, Settled)
+    assert isinstance(decision, NotSent)
     why = "changed in Pipedrive since it was last written (on_conflict crm)"
     assert decision.reason == (
         f"Channel ID: expected Ours, is Spring, wanted —; {why}; "
@@ -265,7 +265,7 @@ def edited(case: Case, written: Row) -> set[str]:
 def test_under_crm_no_edited_field_is_sent_and_every_other_is(case: Case, written: Row) -> None:
     whole, decision = by("warehouse", case, {}), by("crm", case, written)
     for one in (whole, decision):
-        assume(not (isinstance(one, Settled) and one.status == "rejected"))
+        assume(not (isinstance(one, NotSent) and one.status == "rejected"))
     theirs = edited(case, written)
     assert not theirs & body(decision).keys()
     assert not {base_key(x) for x in body(decision)} & {base_key(x) for x in kept(decision)}
@@ -279,7 +279,7 @@ def test_under_fail_a_lead_goes_out_whole_or_not_at_all(case: Case, written: Row
     whole, decision = by("warehouse", case, {}), by("fail", case, written)
     conflicts = bool(edited(case, written) & body(whole).keys())
     if isinstance(whole, Planned) and conflicts:
-        assert isinstance(decision, Settled)
+        assert isinstance(decision, NotSent)
         assert decision.status == "conflict"
     elif isinstance(whole, Planned):
         assert decision == whole

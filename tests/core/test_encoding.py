@@ -15,10 +15,10 @@ import orjson
 import pytest
 from hypothesis import given, reject
 
-from connector import stored
-from connector.encoding import encode
-from connector.escapes import escape
-from connector.tables import lead_row
+from connector.pipedrive.escapes import escape
+from connector.warehouse import history
+from connector.warehouse.encoding import encode
+from connector.warehouse.schema import lead_row
 from tests.core.conftest import Row, Site
 from tests.core.strategies import TEXTS
 from tests.core.test_bodies import PLAN, patch_row
@@ -66,7 +66,7 @@ def test_bodies_that_hold_a_marker_of_dlts_are_intact(site: Site) -> None:
     bodies: list[Row] = [{"title": text, KEY: [text, {text: None}]} for text in TEXTS_MARKED]
     site.load("lead_patches", [patch_row(place, body) for place, body in enumerate(bodies)])
     with site.opened() as warehouse:
-        patches = [patch for patch, _ in stored.planned(warehouse, PLAN)]
+        patches = [patch for patch, _ in history.planned(warehouse, PLAN)]
     assert [patch.body for patch in patches] == bodies
     assert all(patch.intact for patch in patches)
 
@@ -139,10 +139,10 @@ def test_what_is_carried_is_text_that_every_process_reads_alike(value: Any) -> N
 
 
 EXTRACT = """
-from connector.destination import make_pipeline
+from connector.warehouse.destination import make_pipeline
 from connector.settings import load_warehouse_settings
 from connector.source import batches, into
-from connector.tables import lead_row
+from connector.warehouse.schema import lead_row
 from datetime import datetime, UTC
 texts = {texts!r}
 now = datetime.fromisoformat({now!r})
@@ -155,7 +155,7 @@ import os
 os.kill(os.getpid(), 9)
 """
 RESUME = """
-from connector.destination import make_pipeline
+from connector.warehouse.destination import make_pipeline
 from connector.settings import load_warehouse_settings
 pipeline = make_pipeline(load_warehouse_settings())
 assert pipeline.has_pending_data

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
-from connector.diff import Change, Unchanged
+from connector.planning.model import Change, Unchanged
 from tests.core.account import (
     BARE,
     COLD,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connector.guards import GUARDS, PlanSize, limits_of, tripped
+from connector.planning.guards import GUARDS, PlanSize, limits_of, tripped
 
 UNSET: dict[str, Any] = {**dict.fromkeys(GUARDS), "empty_desired": "stop"}
 

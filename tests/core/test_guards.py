@@ -13,8 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.errors import ConfigError
-from connector.guarding import told
-from connector.guards import (
+from connector.planning.guards import (
     GUARDS,
     SAMPLES,
     Limits,
@@ -25,8 +24,9 @@ from connector.guards import (
     measure,
     tripped,
 )
-from connector.rows import Patch
+from connector.planning.model import Patch
 from connector.settings import load_settings
+from connector.sync.permission import told
 from tests.core.strategies import JUNK
 
 UNSET: dict[str, Any] = {**dict.fromkeys(GUARDS), "empty_desired": "stop"}

@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
-from connector.diff import Planned, Settled, Unchanged, shows
-from connector.fields import STANDARD_FIELDS, custom_fields
-from connector.kinds import LabelEdit
-from connector.options import options_of
-from connector.tables import lead_row
+from connector.planning.diff import shows
+from connector.planning.model import NotSent, Planned, Unchanged
+from connector.records.fields import STANDARD_FIELDS, custom_fields
+from connector.records.kinds import LabelEdit
+from connector.records.options import options_of
+from connector.warehouse.schema import lead_row
 from tests.core.account import (
     BARE,
     BY_KEY,
@@ -146,4 +147,4 @@ def test_a_user_without_id_or_address_is_passed_over() -> None:
 def test_such_leads_are_decided_upon() -> None:
     odd = {**LEAD, "label_ids": 5, "value": [1], "owner_id": {"id": {}}, "visible_to": [3]}
     assert isinstance(decided({"title": "Pilot"}, odd), Unchanged)
-    assert isinstance(decided({"value_currency": "EUR"}, odd), Settled)
+    assert isinstance(decided({"value_currency": "EUR"}, odd), NotSent)

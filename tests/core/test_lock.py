@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import LockedError
-from connector.lock import hold
+from connector.sync.lock import hold
 
 
 def test_a_second_holder_is_told_who_the_first_is(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_holder_that_failed_does_not_hold_on(tmp_path: Path) -> None:
 
 HOLDER = """
 import pathlib, sys, time
-from connector.lock import hold
+from connector.sync.lock import hold
 with hold(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

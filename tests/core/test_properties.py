@@ -12,9 +12,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from connector.diff import Change, Planned, Settled, Unchanged, decide, shows
-from connector.fields import companions_of_cleared
-from connector.records import patch_rows
+from connector.planning.diff import decide, shows
+from connector.planning.model import Change, NotSent, Planned, Unchanged
+from connector.records.fields import companions_of_cleared
+from connector.warehouse.rows import patch_rows
 from tests.core.account import BARE, BY_KEY, LEAD_ID, Lead, Row, columns_of, decided, key_of
 from tests.core.strategies import (
     JUNK,
@@ -188,7 +189,7 @@ INVALID: list[tuple[str, Any]] = [
 def test_an_invalid_value_rejects_its_row_and_is_named(name: str, value: Any) -> None:
     cells = {"title": "Fine", name: value}
     decision = decided(cells, BARE, timezone="Asia/Tokyo")
-    assert isinstance(decision, Settled), decision
+    assert isinstance(decision, NotSent), decision
     assert decision.status == "rejected"
     assert name in decision.reason
     assert (repr(value) if isinstance(value, str) else str(value)[:8]) in decision.reason
@@ -202,7 +203,7 @@ def test_one_invalid_value_stops_its_whole_row(case: Case, invalid: tuple[str, A
     kept = {key: cell for key, cell in row.items() if not key.startswith(shared)}
     broken = {**kept, name: value}
     decision = decide([broken], case.lead, columns_of(broken, timezone="Asia/Tokyo"))
-    assert isinstance(decision, Settled)
+    assert isinstance(decision, NotSent)
     assert decision.status == "rejected"
 
 
@@ -226,7 +227,7 @@ def test_changes_win_over_columns(
 @given(junk_cases())
 def test_no_row_ends_the_run(case: Case) -> None:
     decision = case.decide(case.lead)
-    assert isinstance(decision, Planned | Unchanged | Settled)
+    assert isinstance(decision, Planned | Unchanged | NotSent)
     if isinstance(decision, Planned):
         for change in decision.changes:
             assert_json(change)
@@ -253,12 +254,12 @@ def test_no_updated_at_ends_the_run(times: list[Any]) -> None:
     """DuckDB gives a timestamp without end as one without zone, and a far one as text."""
     rows = [{"lead_id": LEAD_ID, "title": f"T{at}", "updated_at": at} for at in times]
     decision = decide(rows, BARE, columns_of(*rows))
-    assert isinstance(decision, Planned | Unchanged | Settled)
+    assert isinstance(decision, Planned | Unchanged | NotSent)
 
 
 @given(JUNK)
 def test_no_lead_id_ends_the_run(lead_id: Any) -> None:
     row = {"lead_id": lead_id, "title": "T"}
     decision = decide([row], None, columns_of(row))
-    assert isinstance(decision, Settled)
+    assert isinstance(decision, NotSent)
     assert decision.status in {"rejected", "not_found"}

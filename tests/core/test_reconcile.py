@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from connector.diff import Planned, decide
-from connector.outcome import Outcome
-from connector.reconcile import settle_interrupted
-from connector.records import outcome_row, patch_rows, settled_rows
-from connector.rows import Comparison, Patch
-from connector.tables import LEAD_OUTCOMES, LEAD_PATCHES
+from connector.planning.diff import decide
+from connector.planning.earlier import resolve_interrupted
+from connector.planning.model import Comparison, Outcome, Patch, Planned
+from connector.warehouse.rows import outcome_row, patch_rows, settled_rows
+from connector.warehouse.schema import LEAD_OUTCOMES, LEAD_PATCHES
 from tests.core.account import BY_KEY, COLD, HOT, LEAD, LEAD_ID, Lead, Row, columns_of, decided
 
 PLAN = "20260101-000000-aaaaaa"
@@ -35,7 +34,7 @@ def settled(
     rows = tuple({"lead_id": LEAD_ID, **row} for row in rows)
     columns = columns_of(*rows, {"lead_id": LEAD_ID})
     found = Comparison(LEAD_ID, rows, lead, patches)
-    outcomes = settle_interrupted(found, columns, BY_KEY, unarchive=unarchive)
+    outcomes = resolve_interrupted(found, columns, BY_KEY, unarchive=unarchive)
     assert all(one.patch in patches for one in outcomes)
     return [(one.patch.patch_id[-1], one.status) for one in outcomes]
 
@@ -113,7 +112,7 @@ def test_a_confirmed_outcome_shows_the_lead() -> None:
     [patch] = patches_of(BOTH, LEAD)
     lead = {**LEAD, "title": "New", "channel": None}
     found = Comparison(LEAD_ID, [], lead, [patch])
-    [outcome] = settle_interrupted(found, columns_of({"lead_id": LEAD_ID}), BY_KEY)
+    [outcome] = resolve_interrupted(found, columns_of({"lead_id": LEAD_ID}), BY_KEY)
     row = outcome_row("run", outcome)
     assert row["after"] == {"title": "New", "channel": None}
     assert (row["outcome_id"], row["run_id"], row["plan_id"]) == (patch.patch_id, "run", PLAN)

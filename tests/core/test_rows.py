@@ -9,9 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from connector.columns import map_columns
-from connector.desired import RowRejected, desired_of
-from connector.diff import Change, Decision, Planned, Settled, Unchanged, decide, difference
+from connector.planning.columns import map_columns
+from connector.planning.desired import RowRejected, desired_of
+from connector.planning.diff import decide, difference
+from connector.planning.model import Change, Decision, NotSent, Planned, Unchanged
 from tests.core.account import (
     BARE,
     BY_KEY,
@@ -32,7 +33,7 @@ def decide_rows(*rows: Row) -> Decision:
 
 
 def rejected(decision: Decision) -> str:
-    assert isinstance(decision, Settled), decision
+    assert isinstance(decision, NotSent), decision
     assert decision.status == "rejected"
     return decision.reason
 
@@ -52,20 +53,20 @@ def test_lead_ids_in_any_spelling(given: Any) -> None:
 def test_what_is_no_lead_id(given: Any) -> None:
     decision = decide_rows({"lead_id": given, "title": "T"})
     assert "lead_id" in rejected(decision)
-    assert isinstance(decision, Settled)
+    assert isinstance(decision, NotSent)
     assert decision.lead_id == str(given)
 
 
 def test_a_row_without_a_lead_id_is_told_by_its_other_values() -> None:
     decision = decide_rows({"lead_id": None, "title": "Orphan", "channel": None})
     assert "title 'Orphan'" in rejected(decision)
-    assert isinstance(decision, Settled)
+    assert isinstance(decision, NotSent)
     assert decision.lead_id is None
 
 
 def test_a_lead_that_pipedrive_does_not_have() -> None:
     decision = decided({"title": "T"}, None)
-    assert isinstance(decision, Settled)
+    assert isinstance(decision, NotSent)
     assert (decision.lead_id, decision.status) == (LEAD_ID, "not_found")
 
 
@@ -176,7 +177,7 @@ ARCHIVED = {**LEAD, "is_archived": True}
 @pytest.mark.parametrize("cells", [{"title": "T"}, {"is_archived": True, "title": "T"}], ids=str)
 def test_an_archived_lead_is_not_edited(cells: Row) -> None:
     decision = decided(cells, ARCHIVED)
-    assert isinstance(decision, Settled)
+    assert isinstance(decision, NotSent)
     assert decision.status == "archived"
     assert "differs in Title" in decision.reason
 
@@ -190,7 +191,7 @@ def test_an_archived_lead_that_does_not_differ_is_unchanged(cells: Row) -> None:
 
 def test_un_archiving_is_opt_in() -> None:
     decision = decided({"is_archived": False}, ARCHIVED)
-    assert isinstance(decision, Settled)
+    assert isinstance(decision, NotSent)
     assert decision.status == "archived"
     assert "unarchive" in decision.reason
 
@@ -208,7 +209,7 @@ def test_un_archiving_goes_out_alone_and_first() -> None:
 def test_unarchive_does_not_edit_a_lead_that_is_to_stay_archived() -> None:
     for cells in ({"title": "T"}, {"title": "T", "is_archived": True}):
         decision = decided(cells, ARCHIVED, unarchive=True)
-        assert isinstance(decision, Settled)
+        assert isinstance(decision, NotSent)
         assert decision.status == "archived"
 
 

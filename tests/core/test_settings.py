@@ -12,7 +12,7 @@ import tomlkit
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
-from connector.configuration import variable
+from connector.configuration.providers import variable
 from connector.errors import ConfigError
 from connector.settings import SECTION, Settings, load_settings, load_warehouse_settings
 

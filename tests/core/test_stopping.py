@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from connector.stopping import STOPPING, Stop, stop_on_signal
+from connector.sync.stopping import STOPPING, Stop, stop_on_signal
 
 
 @pytest.mark.parametrize("number", STOPPING)

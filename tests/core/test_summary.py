@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from connector.diff import Settled
-from connector.report import PlanReport, change_lines, plan_document, print_summary
-from connector.rows import Patch
-from connector.summary import Entry, Summary, every_status
-from connector.tables import STATUSES
+from connector.planning.model import STATUSES, NotSent, Patch
+from connector.report.documents import plan_document
+from connector.report.terminal import PlanReport, change_lines, print_summary
+from connector.sync.summary import Entry, Summary, every_status
 from tests.core.account import BY_KEY, COLD, HOT, LEAD_ID, NOTE, SCORE, Row
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -133,7 +132,7 @@ def test_a_plan_is_told_lead_by_lead_with_its_counts() -> None:
             {"title": "Old", "channel": 5}, {"title": "New", "channel": None}, title="[x] Old"
         ),
         entry_of({"channel": 5}, {"channel": 6}, title="Other", lead_id="x"),
-        Entry(None, "", settled=Settled(None, "rejected", "lead_id is NULL [a]")),
+        Entry(None, "", settled=NotSent(None, "rejected", "lead_id is NULL [a]")),
         planned=2,
         patches=2,
         burst=20,
@@ -151,7 +150,7 @@ def test_a_plan_is_told_lead_by_lead_with_its_counts() -> None:
 def test_a_plan_as_a_document() -> None:
     entries = [
         entry_of({"title": "Old"}, {"title": "New"}),
-        Entry(LEAD_ID, "", settled=Settled(LEAD_ID, "archived", "why")),
+        Entry(LEAD_ID, "", settled=NotSent(LEAD_ID, "archived", "why")),
     ]
     document = json.loads(json.dumps(plan_document(summary_of(), entries)))
     [patch], [settled] = document["patches"], document["settled"]

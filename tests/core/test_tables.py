@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connector import tables
-from connector.tables import LEADS, gone_row, lead_row
+from connector.planning import model
+from connector.warehouse import schema
+from connector.warehouse.schema import LEADS, gone_row, lead_row
 from tests.core.account import LEAD, LEAD_ID, NOTE, SCORE, Lead, key_of
 from tests.core.strategies import TEXTS, leads
 
@@ -58,7 +59,7 @@ ANY_LEADS = st.fixed_dictionaries(
 )
 
 
-def assert_fits(row: tables.Row) -> None:
+def assert_fits(row: schema.TableRow) -> None:
     """Every column of the table, and each value in its column's type and bounds."""
     assert row.keys() == LEADS.keys()
     for name, value in row.items():
@@ -129,11 +130,11 @@ def test_a_lead_that_is_gone() -> None:
     assert gone_row(LEAD, NOW, RUN, first) == {**row, "gone_at": first}
 
 
-@pytest.mark.parametrize("status", tables.STATUSES)
+@pytest.mark.parametrize("status", model.STATUSES)
 def test_a_run_counts_every_status(status: str) -> None:
-    assert tables.SYNC_RUNS[status]["data_type"] == "bigint"
+    assert schema.SYNC_RUNS[status]["data_type"] == "bigint"
 
 
 def test_the_statuses_are_a_closed_set() -> None:
     fixed = "applied ignored confirmed rejected failed not_found archived conflict deferred"
-    assert " ".join(tables.STATUSES) == fixed
+    assert " ".join(model.STATUSES) == fixed

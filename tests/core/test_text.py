@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import connector
-from connector.screen import console, say
-from connector.text import (
+from connector.records.text import (
     HIDDEN,
     JOINER,
     LONGEST,
@@ -25,6 +24,7 @@ from connector.text import (
     visible,
     where,
 )
+from connector.report.screen import console, say
 
 ANY_TEXT = st.text(st.characters())  # surrogates as well
 HOSTILE = st.lists(

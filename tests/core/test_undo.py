@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import assume, example, given
 
-from connector.diff import Planned, Settled, Unchanged
-from connector.fields import base_key
-from connector.rows import Comparison, Patch
-from connector.undo import DELETED, LASTING, SINCE, undo
+from connector.planning.earlier import DELETED, LASTING, SINCE, undo
+from connector.planning.model import Comparison, NotSent, Patch, Planned, Unchanged
+from connector.records.fields import base_key
 from tests.core.account import (
     BARE,
     BY_KEY,
@@ -61,7 +60,7 @@ def sent(decision: Planned) -> list[Patch]:
     ]
 
 
-def undone(decision: Planned, lead: Lead | None, *only: str) -> Planned | Unchanged | Settled:
+def undone(decision: Planned, lead: Lead | None, *only: str) -> Planned | Unchanged | NotSent:
     return undo(Comparison(LEAD_ID, [], lead, sent(decision)), BY_KEY, set(only))
 
 
@@ -71,7 +70,7 @@ def a_run(cells: Row, lead: Lead = LEAD) -> Planned:
     return decision
 
 
-def bodies(decision: Planned | Unchanged | Settled) -> list[Row]:
+def bodies(decision: Planned | Unchanged | NotSent) -> list[Row]:
     assert isinstance(decision, Planned), decision
     return [change.body for change in decision.changes]
 
@@ -142,21 +141,21 @@ def test_a_field_that_was_changed_since_is_left() -> None:
 def test_a_lead_whose_every_field_was_changed_since_is_a_conflict() -> None:
     run = a_run({"title": "New", "channel_id": None})
     back = undone(run, {**after(run, LEAD), "title": "Theirs", "channel_id": "Theirs"})
-    assert isinstance(back, Settled)
+    assert isinstance(back, NotSent)
     assert (back.status, len(back.conflicts)) == ("conflict", 2)
 
 
 def test_an_amount_and_its_currency_are_left_as_one() -> None:
     run = a_run({COST: 5, CURRENCY: "EUR"}, SEK)
     back = undone(run, {**after(run, SEK), CURRENCY: "USD"})
-    assert isinstance(back, Settled)
+    assert isinstance(back, NotSent)
     assert [one.field.key for one in back.conflicts] == [CURRENCY]
 
 
 def test_an_amount_that_was_set_again_since_is_left() -> None:
     run = a_run({COST: None}, SEK)
     back = undone(run, {**after(run, SEK), COST: 1200.5, CURRENCY: "EUR"})
-    assert isinstance(back, Settled)
+    assert isinstance(back, NotSent)
     assert [one.field.key for one in back.conflicts] == [CURRENCY]
 
 
@@ -180,14 +179,14 @@ def test_a_field_may_be_asked_for_by_its_key() -> None:
 
 def test_a_lead_that_is_gone_has_nothing_to_bring_back() -> None:
     back = undone(a_run(BOTH), None)
-    assert isinstance(back, Settled)
+    assert isinstance(back, NotSent)
     assert back.status == "not_found"
 
 
 def test_a_lead_that_was_archived_since_is_not_edited() -> None:
     run = a_run(BOTH)
     back = undone(run, {**after(run, LEAD), "is_archived": True})
-    assert isinstance(back, Settled)
+    assert isinstance(back, NotSent)
     assert back.status == "archived"
 
 
@@ -195,7 +194,7 @@ def test_a_lead_that_was_archived_since_is_not_edited() -> None:
 def test_what_cannot_be_cleared_stays_and_says_so(key: str) -> None:
     run = a_run({key: 5 if key == "visible_to" else True}, BARE)
     back = undone(run, after(run, BARE))
-    assert isinstance(back, Settled)
+    assert isinstance(back, NotSent)
     assert back.status == "conflict"
     assert LASTING in back.reason
 
@@ -203,7 +202,7 @@ def test_what_cannot_be_cleared_stays_and_says_so(key: str) -> None:
 def test_the_last_of_person_and_organization_is_not_taken() -> None:
     run = a_run({"person_id": 11}, BARE)
     back = undone(run, {**after(run, BARE), "organization_id": None})
-    assert isinstance(back, Settled)
+    assert isinstance(back, NotSent)
     assert back.status == "rejected"
     assert "without person and organization" in back.reason
 
@@ -232,7 +231,7 @@ def test_a_run_and_its_undoing_give_every_field_back(case: Case) -> None:
     run, lead = written_twice(case)
     now = after(run, lead)
     back = undone(run, now)
-    assume(not (isinstance(back, Settled) and back.status == "rejected"))
+    assume(not (isinstance(back, NotSent) and back.status == "rejected"))
     conflicts = back.conflicts if not isinstance(back, Unchanged) else ()
     assert all(one.why == LASTING for one in conflicts)
     restored = after(back, now) if isinstance(back, Planned) else now
@@ -257,5 +256,5 @@ def test_a_field_that_was_deleted_since_costs_the_lead_nothing_else() -> None:
     assert bodies(back) == [{"title": "Pilot"}]
     assert isinstance(back, Planned)
     assert [(one.field.key, one.why) for one in back.conflicts] == [(SCORE, DELETED)]
-    assert isinstance(alone := undo(found, left, {SCORE}), Settled)
+    assert isinstance(alone := undo(found, left, {SCORE}), NotSent)
     assert alone.status == "conflict"

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
-from connector.rows import read_row, readers_for
-from connector.values import Unreadable
+from connector.records.values import Unreadable
+from connector.warehouse.rows import read_row, readers_for
 from tests.core.account import BARE, LEAD_ID, NOTE, SCORE, SHORT, body_of, key_of, refusal_of
 
 EAST, WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))

@@ -9,23 +9,22 @@ from typing import Any
 
 import pytest
 
-from connector import stored, tables
 from connector.errors import DesiredTableError, WarehouseError
-from connector.known import Known
-from connector.tables import gone_row, lead_row
-from connector.warehouse import FETCH, WRITTEN, Warehouse
+from connector.warehouse import history, schema
+from connector.warehouse.schema import gone_row, lead_row
+from connector.warehouse.store import FETCH, WRITTEN, MirrorFilter, Warehouse
 from tests.core.account import SCORE
 from tests.core.conftest import Row, Site
 from tests.core.test_bodies import PLAN, patch_row
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RUN, EARLIER = "20260102-000000-bbbbbb", "20260101-120000-cccccc"
-READ = Known(RUN)
+READ = MirrorFilter(RUN)
 COLUMNS_WRITTEN = {
-    "leads": tables.LEADS,
-    "lead_patches": tables.LEAD_PATCHES,
-    "lead_outcomes": tables.LEAD_OUTCOMES,
-    "sync_runs": tables.SYNC_RUNS,
+    "leads": schema.LEADS,
+    "lead_patches": schema.LEAD_PATCHES,
+    "lead_outcomes": schema.LEAD_OUTCOMES,
+    "sync_runs": schema.SYNC_RUNS,
 }
 
 
@@ -50,14 +49,14 @@ def desire(site: Site, *statements: str, columns: str = "lead_id VARCHAR, title 
 def test_before_the_first_run_there_are_no_tables(empty_site: Site) -> None:
     with empty_site.opened() as warehouse:
         assert warehouse.missing_tables() == list(WRITTEN)
-        assert stored.runs(warehouse) == stored.interrupted_runs(warehouse) == []
+        assert history.runs(warehouse) == history.interrupted_runs(warehouse) == []
 
 
 def test_empty_tables_have_every_column_and_no_row(site: Site) -> None:
     with site.opened() as warehouse:
         assert warehouse.missing_tables() == []
-        assert list(stored.unfinished(warehouse, None)) == []
-        assert stored.count_unfinished(warehouse, None) == 0
+        assert list(history.unfinished(warehouse, None)) == []
+        assert history.count_unfinished(warehouse, None) == 0
     with site.pipeline.sql_client() as client:
         for name, columns in COLUMNS_WRITTEN.items():
             with client.execute_query(f"SELECT * FROM pipedrive_leads.{name}") as cursor:
@@ -72,8 +71,8 @@ def test_unfinished_patches_come_in_order_beyond_one_page(site: Site) -> None:
     site.load("sync_runs", [a_run()])
     site.load("lead_patches", rows[::-1])
     with site.opened() as warehouse:
-        found = [patch.patch_id for patch in stored.unfinished(warehouse, None)]
-        assert stored.count_unfinished(warehouse, None) == 1
+        found = [patch.patch_id for patch in history.unfinished(warehouse, None)]
+        assert history.count_unfinished(warehouse, None) == 1
     assert found == sorted(found) == [row["patch_id"] for row in rows]
 
 
@@ -93,7 +92,7 @@ def test_only_what_a_run_released_is_unfinished(site: Site) -> None:
     site.load("sync_runs", runs)
     site.load("lead_patches", [patch_row(1, {}, plan_id=run["plan_id"]) for run in runs])
     with site.opened() as warehouse:
-        found = {patch.plan_id for patch in stored.unfinished(warehouse, None)}
+        found = {patch.plan_id for patch in history.unfinished(warehouse, None)}
     assert found == {"-".join(key) for key, released in RELEASED.items() if released}
 
 
@@ -103,12 +102,12 @@ def test_a_patch_with_an_outcome_is_finished(site: Site) -> None:
     site.load("lead_patches", rows)
     site.load("lead_outcomes", [outcome(rows[1], "failed")])
     with site.opened() as warehouse:
-        assert [one.lead_id for one in stored.unfinished(warehouse, None)] == [
+        assert [one.lead_id for one in history.unfinished(warehouse, None)] == [
             lead_id(0),
             lead_id(2),
         ]
-        assert [one.lead_id for one in stored.unfinished(warehouse, lead_id(2))] == [lead_id(2)]
-        assert stored.count_unfinished(warehouse, None) == 2
+        assert [one.lead_id for one in history.unfinished(warehouse, lead_id(2))] == [lead_id(2)]
+        assert history.count_unfinished(warehouse, None) == 2
 
 
 def test_every_row_without_a_lead_id_is_compared_alone(site: Site) -> None:
@@ -146,9 +145,9 @@ def test_a_lead_is_compared_as_this_run_has_read_it(site: Site) -> None:
         found = {one.lead_id: one.current for one in warehouse.compared(READ, None)}
         assert set(warehouse.unknown(READ, None)) == {ids[1], ids[3]}
         assert set(warehouse.unknown(READ, ids[3])) == {ids[3]}
-        assert stored.mirrored(warehouse, ids[0]) == ({"id": ids[0]}, None)
-        assert stored.mirrored(warehouse, ids[2]) == ({"id": ids[2]}, NOW)
-        assert stored.mirrored(warehouse, ids[3]) is None
+        assert history.mirrored(warehouse, ids[0]) == ({"id": ids[0]}, None)
+        assert history.mirrored(warehouse, ids[2]) == ({"id": ids[2]}, NOW)
+        assert history.mirrored(warehouse, ids[3]) is None
     assert found == {ids[0]: {"id": ids[0]}, ids[1]: None, ids[2]: None, ids[3]: None}
 
 
@@ -171,7 +170,7 @@ def test_what_was_found_gone_or_archived_lately_is_known(site: Site) -> None:
         ],
     )
     with site.opened() as warehouse:
-        both, gone = Known(RUN, LATELY), Known(RUN, LATELY, archived=False)
+        both, gone = MirrorFilter(RUN, LATELY), MirrorFilter(RUN, LATELY, archived=False)
         assert set(warehouse.unknown(READ, None)) == set(ids.values())
         assert set(warehouse.unknown(both, None)) == {ids["active"]}
         assert set(warehouse.unknown(gone, None)) == {ids["archived"], ids["active"]}
@@ -185,7 +184,7 @@ def test_only_what_was_found_in_the_period_is_known(site: Site) -> None:
     desire(site, *(f"('{one}', 'a')" for one in ids.values()))
     site.load("leads", [gone_row({"id": ids[age]}, AGES[age], EARLIER) for age in AGES])
     with site.opened() as warehouse:
-        unknown = set(warehouse.unknown(Known(RUN, LATELY), None))
+        unknown = set(warehouse.unknown(MirrorFilter(RUN, LATELY), None))
     assert unknown == {ids["too long ago"], ids["to come"]}
 
 
@@ -199,8 +198,8 @@ def test_a_lead_with_an_unfinished_patch_is_known_when_this_run_has_read_it(site
     rows = [gone_row({"id": one}, NOW, run) for one, run in zip(ids, read_by, strict=True)]
     site.load("leads", rows)
     with site.opened() as warehouse:
-        assert list(warehouse.unknown(Known(RUN, LATELY), None)) == [ids[0]]
-        assert list(warehouse.unknown(Known(RUN, LATELY), ids[0])) == [ids[0]]
+        assert list(warehouse.unknown(MirrorFilter(RUN, LATELY), None)) == [ids[0]]
+        assert list(warehouse.unknown(MirrorFilter(RUN, LATELY), ids[0])) == [ids[0]]
 
 
 def test_leads_that_failed_before_come_last(site: Site) -> None:
@@ -244,7 +243,7 @@ def test_what_was_interrupted_comes_with_its_rows_and_its_lead(site: Site) -> No
 
 
 def record_of(warehouse: Warehouse, number: int) -> Any:
-    found = stored.mirrored(warehouse, lead_id(number))
+    found = history.mirrored(warehouse, lead_id(number))
     return found and found[0]
 
 
@@ -291,10 +290,10 @@ def test_runs_come_newest_first(site: Site) -> None:
     site.load("sync_runs", runs)
     site.load("sync_runs", [{**runs[3], "state": "done"}])
     with site.opened() as warehouse:
-        assert names_of(stored.runs(warehouse)) == ["run3", "run2", "run1", "run0"]
-        assert names_of(stored.runs(warehouse, limit=2)) == ["run3", "run2"]
-        assert names_of(stored.runs(warehouse, "run1")) == ["run1"]
-        assert sorted(names_of(stored.interrupted_runs(warehouse))) == ["run0", "run1", "run2"]
+        assert names_of(history.runs(warehouse)) == ["run3", "run2", "run1", "run0"]
+        assert names_of(history.runs(warehouse, limit=2)) == ["run3", "run2"]
+        assert names_of(history.runs(warehouse, "run1")) == ["run1"]
+        assert sorted(names_of(history.interrupted_runs(warehouse))) == ["run0", "run1", "run2"]
 
 
 def test_the_desired_tables_columns(site: Site) -> None:

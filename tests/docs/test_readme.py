@@ -12,10 +12,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from connector.planning.model import STATUSES
 from connector.sandbox import LocalPipedrive
 from connector.settings import Settings
-from connector.summary import EXIT_DONE, EXIT_INCOMPLETE
-from connector.tables import STATUSES
+from connector.sync.summary import EXIT_DONE, EXIT_INCOMPLETE
 from tests.docs.walk import normal, played, walk_of
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from connector import LeadSyncError
-from connector.summary import Summary
+from connector.sync.summary import Summary
 from tests.faults.books import MAYBE, assert_books
 from tests.faults.front import FORMS, Answer, Drip, Raw, front_of
 from tests.faults.scene import assert_titles, desire, new_leads

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connector import LeadSyncError
-from connector.summary import Summary
+from connector.sync.summary import Summary
 from tests.conftest import NewSite
 from tests.faults.books import assert_books
 from tests.faults.scene import let_arrive, new_leads

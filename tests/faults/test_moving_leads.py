@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from connector import LeadSyncError
-from connector.summary import Summary
+from connector.sync.summary import Summary
 from tests.faults.books import assert_books
 from tests.faults.front import Raw, front_of
 from tests.faults.scene import assert_titles, desire, new_leads

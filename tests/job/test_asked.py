@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from connector.stopping import STOPPING
+from connector.sync.stopping import STOPPING
 from tests.harness import ROOT, Site, ended_at_last, finish, wait_until, writes
 
 LEADS = 40

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from connector import LeadSyncError
-from connector.tables import STATUSES
+from connector.planning.model import STATUSES
 from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site
 from tests.job.leads import SCORE

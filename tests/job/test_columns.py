@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from connector.summary import Summary
+from connector.sync.summary import Summary
 from tests.conftest import NewSite
 from tests.harness import Site, bodies, wire
 from tests.job.leads import COLD, FULL_LEAD, HOT, NOTES, SCORE, WARM, Case, put_leads

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from connector import LeadSyncError
-from connector.summary import Summary
+from connector.sync.summary import Summary
 from tests.conftest import NewSite
 from tests.contract.everything import KEY
 from tests.faults.scene import desire, new_leads

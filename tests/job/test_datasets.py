@@ -12,11 +12,11 @@ import dlt
 import duckdb
 import pytest
 
-from connector import tables
-from connector.dataset import KNOWN_BY
 from connector.errors import ConfigError, LeadSyncError, WarehouseError
-from connector.source import HINTS
-from connector.warehouse import WRITTEN
+from connector.warehouse import schema
+from connector.warehouse.dataset import KNOWN_BY
+from connector.warehouse.schema import HINTS
+from connector.warehouse.store import WRITTEN
 from tests.harness import Row, Site
 
 DATASET = "pipedrive_leads"
@@ -98,7 +98,7 @@ def test_a_table_of_another_pipeline_stays_as_it_is(site: Site, table: str) -> N
 @pytest.mark.parametrize("dataset", [DATASET, f"{DATASET}_staging"])
 def test_a_table_that_nobody_recorded_stays_as_it_is(site: Site, dataset: str) -> None:
     wish(site)
-    columns = ", ".join(f'"{name}" VARCHAR' for name in tables.LEADS)
+    columns = ", ".join(f'"{name}" VARCHAR' for name in schema.LEADS)
     with duckdb.connect(str(site.database)) as connection:
         connection.execute(f"CREATE SCHEMA {dataset}")
         connection.execute(f"CREATE TABLE {dataset}.leads ({columns})")
@@ -302,7 +302,7 @@ def leave_a_package(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("the disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr("connector.destination.TypedCopyJob.run", fail)
+        broken.setattr("connector.warehouse.destination.TypedCopyJob.run", fail)
         with pytest.raises(WarehouseError):
             site.run()
     assert list((site.data_dir / "pipelines" / DATASET / "load" / "normalized").iterdir())

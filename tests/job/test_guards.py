@@ -14,7 +14,7 @@ import pytest
 
 from connector import LeadSyncError
 from connector.sandbox.directory import LABELS
-from connector.summary import Summary
+from connector.sync.summary import Summary
 from tests.conftest import NewSite
 from tests.harness import DESIRED, ROOT, Ended, Row, Site, bodies, lead_id, writes
 from tests.job.leads import HOT, SCORE

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import LeadSyncError
-from connector.results import open_results
+from connector.report.results import open_results
 from tests.harness import COMMAND, PATIENCE_SECONDS, Ended, Site, ended_at_last, finish, wait_until
 from tests.job.test_run_results import AN_OLDER_RESULT
 

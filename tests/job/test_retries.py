@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connector.summary import Summary
+from connector.sync.summary import Summary
 from tests.conftest import NewSite
 from tests.harness import Row, Site, lead_id, writes
 

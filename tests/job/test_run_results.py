@@ -13,11 +13,12 @@ import duckdb
 import pytest
 from openapi_schema_validator import OAS31Validator
 
-from connector import cli, summary
-from connector.guards import GUARDS
-from connector.report import KINDS
+from connector import cli
+from connector.planning.guards import GUARDS
+from connector.planning.model import STATUSES
+from connector.report.words import KINDS
 from connector.sandbox import CUSTOM_FIELDS
-from connector.tables import STATUSES
+from connector.sync import summary
 from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site
 

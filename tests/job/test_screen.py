@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from connector.text import HIDDEN, LONGEST, LONGEST_MESSAGE, visible
+from connector.records.text import HIDDEN, LONGEST, LONGEST_MESSAGE, visible
 from tests.conftest import NewSite
 from tests.harness import COMMAND, PATIENCE_SECONDS, ROOT, Site
 

@@ -20,7 +20,7 @@ import pytest
 from connector.errors import ConfigError
 from connector.settings import load_settings
 from connector.source import pipedrive_leads
-from connector.warehouse import open_warehouse
+from connector.warehouse.store import open_warehouse
 from tests.harness import ROOT, Ended, Site, lead_id, serving
 
 LEADS = [lead_id(str(number)) for number in range(60)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connector.sandbox import LocalPipedrive
-from connector.summary import Summary
+from connector.sync.summary import Summary
 from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site, bodies, lead_id, wait_until, wire
 from tests.job.leads import SCORE

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from connector import LeadSyncError
-from connector.attempt import MAYBE_LATER
+from connector.sync.attempt import MAYBE_LATER
 from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site, ended_at_last, finish, serving, wait_until, writes
 

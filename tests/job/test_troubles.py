@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from connector.errors import WarehouseError
-from connector.lock import hold
+from connector.sync.lock import hold
 from tests.harness import COMMAND, PATIENCE_SECONDS, ROOT, Ended, Site, ended_at_last, wait_until
 
 FULL = Path("/dev/full")
@@ -218,9 +218,9 @@ def test_it_tells_its_version(site: Site) -> None:
 
 def test_what_nobody_expected_is_a_line_that_can_be_reported(wanting: Site, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import connector.exits, connector.records\n"
+        "import connector.report.exits, connector.records\n"
         "def fail(): raise KeyError('\\x1b[2J')\n"
-        "connector.records.package_version = fail\n"
+        "connector.warehouse.rows.package_version = fail\n"
     )
     ended = shell(wanting, "$0 run", PYTHONPATH=str(tmp_path))
     assert_one_line(ended, "unexpected KeyError: '", " at records.py:", "lead-sync 0.1.0", "report")

@@ -1,0 +1,1 @@
+"""Where settings come from: full names only, read alike from everywhere."""

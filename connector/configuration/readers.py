@@ -1,0 +1,215 @@
+"""How a setting's value is read, whether Python, the environment or a file gives it. No I/O.
+
+The environment gives text, files and Python give types: each reader takes both and returns one
+type. A ValueError says what is wrong and the way out; the setting's name and value stand before it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+from zoneinfo import available_timezones
+
+from connector.records.values import from_json
+
+Read = TypeVar("Read")
+Reader = Callable[[Any], Read]
+LARGEST = 10**18
+TRUTHS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
+
+
+def text(value: Any) -> str:
+    """Takes text."""
+    if not isinstance(value, str):
+        raise ValueError("is no text; put it in quotes")
+    return value.strip()
+
+
+def limit(value: Any) -> Any:
+    """Takes what a guard may be: text or a number; which of them, the guard knows."""
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueError(f"is no limit; give at most {LARGEST}")
+    return value
+
+
+def flag(value: Any) -> bool:
+    """Takes true or false."""
+    truth = TRUTHS.get(str(value).strip().lower()) if isinstance(value, bool | int | str) else None
+    if truth is None:
+        raise ValueError("is neither true nor false; give one of them")
+    return truth
+
+
+def whole(low: int, high: int, must: str = "") -> Reader[int]:
+    """Returns the reader of a whole number.
+
+    Args:
+        low: The least.
+        high: The most.
+        must: What it must be, in words; without them the bound that it breaks.
+    """
+
+    def read(value: Any) -> int:
+        found = _number(value)
+        if found is None or found != found.to_integral_value():
+            raise ValueError(f"is no whole number; give {low} to {high}")
+        if not low <= found <= high:
+            raise ValueError(must or _bound(found, low, high))
+        return int(found)
+
+    return read
+
+
+def number(low: float, high: float, must: str = "") -> Reader[float]:
+    """Returns the reader of a number, with the same arguments as `whole`."""
+
+    def read(value: Any) -> float:
+        found = _number(value)
+        if found is None:
+            raise ValueError(f"is no number; give {low} to {high}")
+        if not low <= found <= high:
+            raise ValueError(must or _bound(found, low, high))
+        return float(found)
+
+    return read
+
+
+def _bound(found: Decimal, low: float, high: float) -> str:
+    if found > high:
+        return f"must be at most {high}"
+    if found <= 0:
+        return "must be more than 0" if low else "must not be negative"
+    return f"must be at least {low}"
+
+
+def names(value: Any) -> list[str]:
+    """Takes a list of names: as such, as JSON, or as text with commas."""
+    wrong = 'is no list of names; write it like ["title", "labels"]'
+    given = _json(value) if isinstance(value, str) and value.strip()[:1] == "[" else value
+    if isinstance(given, str):
+        return [name.strip() for name in given.split(",") if name.strip()]
+    if not isinstance(given, list | tuple | set | frozenset):
+        raise ValueError(wrong)
+    if not all(isinstance(name, str) and name.strip() for name in given):
+        raise ValueError(wrong)
+    return [name.strip() for name in given]
+
+
+def chosen_names(allowed: Sequence[str]) -> Reader[list[str]]:
+    """Returns the reader of a list of names, each of them among those that are allowed."""
+
+    def read(value: Any) -> list[str]:
+        found = names(value)
+        if unknown := sorted(set(found) - set(allowed)):
+            raise ValueError(f"names {', '.join(unknown)}; give {one_of(allowed)}")
+        return found
+
+    return read
+
+
+def rules(allowed: Sequence[str]) -> Reader[str | dict[str, str]]:
+    """Returns the reader of one rule for all fields, or of a table: field = rule."""
+
+    def read(value: Any) -> str | dict[str, str]:
+        given = _table(value) if _is_table(value) else _stripped(value)
+        for rule in given.values() if isinstance(given, dict) else [given]:
+            if rule not in allowed:
+                of = f"has {rule!r}, which" if isinstance(given, dict) else ""
+                raise ValueError(f"{of} is no rule; give {one_of(allowed)}".lstrip())
+        return given if isinstance(given, dict) else str(given)
+
+    return read
+
+
+def mapping(value: Any) -> dict[str, str]:
+    """Takes a table of names: column = field."""
+    if isinstance(value, str) and not value.strip():
+        return {}
+    if not _is_table(value):
+        raise ValueError("is no mapping; write it like {'score': 'Lead score'}")
+    found: dict[str, str] = {}
+    for name, target in _table(value).items():
+        if not isinstance(target, str) or not target.strip():
+            raise ValueError(f"maps {name} to {target!r}, which is no name; put it in quotes")
+        if name.lower() in found:
+            raise ValueError(f"maps {name.lower()} twice; keep one of them")
+        found[name.lower()] = target
+    return found
+
+
+def table_name(value: Any) -> str:
+    """Takes the name of a table, perhaps with those of its schema and database before it."""
+    name = value if isinstance(value, str) else ""
+    if not re.fullmatch(r"\w[\w$]*(\.\w[\w$]*){0,2}", name):
+        raise ValueError("is no table name; write schema.table")
+    return name
+
+
+def folder_name(value: Any) -> str:
+    """Takes what can name a folder."""
+    name = text(value)
+    if not re.fullmatch(r"[\w-]+", name):
+        raise ValueError("cannot name a folder; use letters and _")
+    return name
+
+
+def zone(value: Any) -> str:
+    """Takes the name of a time zone."""
+    name = value if isinstance(value, str) else ""
+    if name not in available_timezones():
+        raise ValueError("is unknown; write it like Europe/Berlin")
+    return name
+
+
+def token(value: Any) -> str:
+    """Takes an API token; a line break at its end may go."""
+    found = value.strip() if isinstance(value, str) else ""
+    if not re.fullmatch(r"[!-~]+", found):
+        raise ValueError("is empty or holds what no token holds; copy it again from Pipedrive")
+    return found
+
+
+def one_of(allowed: Sequence[str]) -> str:
+    """Returns what is allowed, in words."""
+    return f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+
+
+def _number(value: Any) -> Decimal | None:
+    """Returns the finite number that a value is or spells; true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    try:
+        found = Decimal(value.strip() if isinstance(value, str) else value)
+    except (ArithmeticError, ValueError):
+        return None
+    return found if found.is_finite() else None
+
+
+def _json(text: str) -> Any:
+    try:
+        return from_json(text)
+    except ValueError:
+        raise ValueError("is not valid JSON; mend it") from None
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, str) and "{" in value)
+
+
+def _table(value: Any) -> dict[str, Any]:
+    given = _json(value) if isinstance(value, str) else value
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ValueError('is no table of names; write it like {"title": "crm"}')
+    return dict(given)

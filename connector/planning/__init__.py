@@ -1,0 +1,1 @@
+"""Desired × current → decisions. No I/O."""

@@ -1,0 +1,234 @@
+"""How the desired table's columns map to a lead's fields. No I/O."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from connector.errors import ConfigError, DesiredTableError
+from connector.records.fields import READ_ONLY, Field, base_key, is_custom_key
+from connector.records.values import from_json
+
+LEAD_ID, CHANGES, UPDATED_AT = "lead_id", "changes", "updated_at"
+OnNull = Literal["clear", "keep", "reject"]
+OnConflict = Literal["warehouse", "crm", "newest", "fail"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the desired table and what it manages.
+
+    Attributes:
+        name: The column's name in the warehouse; empty for a name that `changes` may use.
+        field: The lead's field.
+        part: What of it: "amount" or "currency" of a value, labels to "add" or to "remove";
+            empty for the whole.
+    """
+
+    name: str
+    field: Field
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns manage, and by which rules.
+
+    Attributes:
+        managed: The table's own columns.
+        by_name: Every folded name, for the keys of `changes`.
+        timezone: Where timestamps with a zone become dates.
+        on_null: Field key → what NULL does; the empty key is for all others.
+        only_if_blank: Keys of fields that are filled and never overwritten.
+        on_conflict: Field key → who wins over an edit in the CRM; the empty key is for all others.
+        only: Keys of the only fields to look at; empty for all.
+    """
+
+    managed: tuple[Column, ...]
+    by_name: Mapping[str, Column]
+    timezone: str = "UTC"
+    on_null: Mapping[str, OnNull] = field(default_factory=dict)
+    only_if_blank: frozenset[str] = frozenset()
+    on_conflict: Mapping[str, OnConflict] = field(default_factory=dict)
+    only: frozenset[str] = frozenset()
+
+    def looks_at(self, managed: Field) -> bool:
+        """Tells whether a field is among those that this run looks at."""
+        return not self.only or base_key(managed.key) in self.only
+
+    def null_rule(self, managed: Field) -> OnNull:
+        """Returns what NULL does to a field; what cannot be cleared is kept."""
+        rule = self.on_null.get(managed.key, self.on_null.get("", "clear"))
+        return "keep" if rule == "clear" and not managed.clearable else rule
+
+    def conflict_rule(self, managed: Field) -> OnConflict:
+        """Returns who wins where a field was edited in the CRM."""
+        return self.on_conflict.get(base_key(managed.key), self.on_conflict.get("", "warehouse"))
+
+    @property
+    def tracks_edits(self) -> bool:
+        """Whether it matters what was last written."""
+        return any(rule != "warehouse" for rule in self.on_conflict.values())
+
+
+def fold(name: str) -> str:
+    """Folds case, spaces and punctuation: `Lead score` and `lead_score` are one name."""
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def map_columns(
+    names: Iterable[str],
+    fields: Iterable[Field],
+    renamed: Mapping[str, str] | None = None,
+    timezone: str = "UTC",
+    *,
+    on_null: Any = "clear",
+    only_if_blank: Sequence[str] = (),
+    on_conflict: Any = "warehouse",
+    only: Sequence[str] = (),
+) -> Columns:
+    """Maps the columns of the desired table to fields.
+
+    Args:
+        names: The table's column names, in lower case.
+        fields: Every field that a lead of this account has.
+        renamed: The mapping from column to field that config gives.
+        timezone: Where timestamps with a zone become dates.
+        on_null: What NULL does: one rule for all, or a rule for each field that is named.
+        only_if_blank: Names of fields that are filled and never overwritten.
+        on_conflict: Who wins over an edit in the CRM: one rule for all, or a rule for each
+            field that is named.
+        only: Names of the only fields to look at; none for all.
+
+    Raises:
+        DesiredTableError: No `lead_id`, or a column that maps to no field or to several.
+        ConfigError: A rule names no field, or is none.
+    """
+    fields = list(fields)
+    if LEAD_ID not in (names := list(names)):
+        raise DesiredTableError("the desired table has no column lead_id; add the leads' ids")
+    by_name = names_of(fields)
+    targets = {name: (renamed or {}).get(name, name) for name in managed_names(names)}
+    managed = tuple(_column(name, target, fields, by_name) for name, target in targets.items())
+    _refuse_twins(managed)
+    blank = frozenset(field_key(name, "only_if_blank", by_name) for name in only_if_blank)
+    conflict_rules = _rules("on_conflict", on_conflict, get_args(OnConflict), by_name)
+    columns = Columns(
+        managed,
+        by_name,
+        timezone,
+        _rules("on_null", on_null, get_args(OnNull), by_name),
+        blank,
+        {base_key(key): rule for key, rule in conflict_rules.items()},
+        frozenset(base_key(field_key(name, "fields", by_name)) for name in only),
+    )
+    if "newest" in columns.on_conflict.values() and UPDATED_AT not in names:
+        raise ConfigError("on_conflict newest needs a column updated_at in the desired table")
+    return columns
+
+
+def managed_names(names: Iterable[str]) -> Iterator[str]:
+    """Leaves out the key, the row's own time, `changes` and dlt's columns."""
+    passed_over = (LEAD_ID, UPDATED_AT, CHANGES)
+    return (name for name in names if not name.startswith("_dlt") and name not in passed_over)
+
+
+def names_of(fields: Iterable[Field]) -> dict[str, Column]:
+    """Returns what each folded name and key stands for; names of two fields are left out."""
+    fields = list(fields)
+    by_name: dict[str, Column] = {}
+    for one in fields:
+        by_name[fold(one.key)] = Column("", one)
+    for name, candidates in _named_alike(fields).items():
+        if len(candidates) == 1 and name:
+            by_name.setdefault(name, Column("", candidates[0]))
+    by_name |= {name: column for one in fields for name, column in _parts(one)}
+    return by_name
+
+
+def _parts(field: Field) -> Iterator[tuple[str, Column]]:
+    if field.key == "value":
+        yield "valueamount", Column("", field, "amount")
+        yield "valuecurrency", Column("", field, "currency")
+    elif field.key == "label_ids":
+        yield "labels", Column("", field)
+        yield "addlabels", Column("", field, "add")
+        yield "removelabels", Column("", field, "remove")
+    elif field.key == "owner_id":
+        yield "owneremail", Column("", field)
+
+
+def _named_alike(fields: Iterable[Field]) -> dict[str, list[Field]]:
+    """Custom fields by folded name; standard ones go by their keys alone."""
+    alike: dict[str, list[Field]] = {}
+    for one in fields:
+        if is_custom_key(one.key):
+            alike.setdefault(fold(one.name), []).append(one)
+    return alike
+
+
+def _column(
+    name: str, target: str, fields: Sequence[Field], by_name: Mapping[str, Column]
+) -> Column:
+    found = by_name.get(fold(target))
+    if found is not None:
+        return Column(name, found.field, found.part)
+    shown = f"column {name!r}" if name == target else f"column {name!r} (mapped to {target!r})"
+    if target in READ_ONLY:
+        raise DesiredTableError(f"{shown} is read-only in Pipedrive; leave it out of the table")
+    alike = _named_alike(fields).get(fold(target), [])
+    if alike:
+        keys = ", ".join(f"{one.key} ({one.name})" for one in alike)
+        raise DesiredTableError(f"{shown} could be any of {keys}; map it to a key under `columns`")
+    way_out = _near(target, by_name) or "rename it, or map it under `columns` in config"
+    raise DesiredTableError(f"{shown} maps to no field that can be written; {way_out}")
+
+
+def _near(target: str, by_name: Mapping[str, Column]) -> str:
+    near = [by_name[match].field for match in difflib.get_close_matches(fold(target), by_name)]
+    hint = ", ".join(dict.fromkeys(f"{one.key} ({one.name})" for one in near))
+    return f"did you mean {hint}?" if hint else ""
+
+
+def _refuse_twins(columns: Iterable[Column]) -> None:
+    taken: dict[tuple[str, str], str] = {}
+    for column in columns:
+        key = column.field.key
+        clash = taken.get((key, column.part)) or (column.part and taken.get((key, "")))
+        if not column.part:
+            clash = clash or next((name for (one, _), name in taken.items() if one == key), None)
+        if clash:
+            raise DesiredTableError(
+                f"columns {clash!r} and {column.name!r} both manage {key}; keep one of them"
+            )
+        taken[key, column.part] = column.name
+
+
+def _rules(
+    setting: str, given: Any, allowed: Sequence[str], by_name: Mapping[str, Column]
+) -> dict[str, Any]:
+    """Reads a setting that is one rule for all fields, or a rule for each by name."""
+    given = from_json(given) if isinstance(given, str) and "{" in given else given
+    rules = given if isinstance(given, Mapping) else {"": given}
+    for name, rule in rules.items():
+        if rule not in allowed:
+            of = f" of {name}" if name else ""
+            known = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+            raise ConfigError(f"{setting}{of} {rule!r} is no rule; give {known}")
+    return {name and field_key(name, setting, by_name): rule for name, rule in rules.items()}
+
+
+def field_key(name: str, setting: str, by_name: Mapping[str, Column]) -> str:
+    """Returns the key of a field that a setting names.
+
+    Raises:
+        ConfigError: There is none; the message has the nearest names.
+    """
+    found = by_name.get(fold(name))
+    if found is None:
+        way_out = _near(name, by_name) or "`lead-sync columns` shows the fields"
+        raise ConfigError(f"{setting} names {name!r}, which is no field; {way_out}")
+    return found.field.key

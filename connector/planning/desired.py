@@ -1,0 +1,255 @@
+"""From a row of the desired table to what is wanted of one lead. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from connector.planning.columns import CHANGES, LEAD_ID, UPDATED_AT, Column, Columns, fold
+from connector.planning.model import Row
+from connector.records.fields import Field
+from connector.records.kinds import LabelEdit, Normal
+from connector.records.values import check_usable, from_json, parse_uuid
+
+
+class RowRejected(Exception):
+    """A row that cannot be sent; the message names field, value and the way out.
+
+    Attributes:
+        rows: How many rows it is about.
+    """
+
+    def __init__(self, message: str, rows: int = 1) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value of a row and what it is of.
+
+    Attributes:
+        name: The column, or the key of `changes`, that it comes from.
+        explicit: It comes from `changes`, where a null is meant.
+    """
+
+    name: str
+    of: Column
+    value: Any
+    explicit: bool = False
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What is wanted of one lead.
+
+    Attributes:
+        lead_id: Lower-case UUID.
+        fields: The managed fields and their normal forms; None clears.
+        sources: For each of them the value as the row gave it, for messages.
+        kept_nulls: NULLs that were left alone.
+    """
+
+    lead_id: str
+    fields: Mapping[Field, Normal]
+    sources: Mapping[Field, str]
+    kept_nulls: int = 0
+
+
+def lead_id_of(row: Row) -> str:
+    """Returns the row's lead, as a lower-case UUID.
+
+    Raises:
+        RowRejected: It is NULL or no UUID.
+    """
+    value = row[LEAD_ID]
+    if value is None:
+        others = [f"{key} {shown(row[key])}" for key in row if row[key] is not None]
+        told = ", ".join(others[:3] + ["…"] * (len(others) > 3)) or "no other value"
+        raise RowRejected(f"lead_id is NULL in the row with {told}; give it its lead's id")
+    try:
+        return parse_uuid(value)
+    except ValueError as error:
+        raise RowRejected(f"lead_id {shown(value)} {error}") from None
+
+
+def newest(rows: Sequence[Row]) -> Row:
+    """Returns the newest of a lead's rows by `updated_at`.
+
+    Raises:
+        RowRejected: Several rows, and nothing says which one counts.
+    """
+    if len(rows) == 1:
+        return rows[0]
+    times: list[Any] = [row.get(UPDATED_AT) for row in rows]
+    try:
+        latest = max(times)
+    except (TypeError, ArithmeticError):  # NULL, text or a number that is none, among times
+        latest = None
+    if latest is None or times.count(latest) > 1:
+        raise RowRejected(
+            f"{len(rows)} rows for this lead, and no updated_at that tells the newest; keep one",
+            len(rows),
+        )
+    return rows[times.index(latest)]
+
+
+def desired_of(row: Row, columns: Columns) -> Desired:
+    """Reads one row.
+
+    Raises:
+        RowRejected: One line with every field that cannot be sent.
+    """
+    lead_id = lead_id_of(row)
+    fields: dict[Field, Normal] = {}
+    sources: dict[Field, str] = {}
+    problems: list[str] = []
+    kept_nulls = 0
+    for field, cells in _by_field(row, columns).items():
+        sources[field] = ", ".join(f"{cell.name} {shown(cell.value)}" for cell in cells.values())
+        try:
+            fields[field] = _wanted(cells, field, columns)
+        except _KeptError:
+            kept_nulls += field.amount_key is None  # a currency goes with its amount
+        except ValueError as error:
+            problems.append(f"{sources[field]} {error}")
+    if problems:
+        raise RowRejected("; ".join(problems))
+    return Desired(lead_id, _without_lone_currencies(fields), sources, kept_nulls)
+
+
+class _KeptError(Exception):
+    """A NULL that leaves its field alone."""
+
+
+def _by_field(row: Row, columns: Columns) -> dict[Field, dict[str, Cell]]:
+    """Collects what the row says of each field: its columns, then `changes` over them."""
+    found: dict[Field, dict[str, Cell]] = {}
+    for cell in filter(lambda cell: columns.looks_at(cell.of.field), _cells(row, columns)):
+        cells = found.setdefault(cell.of.field, {})
+        before = cells.get(cell.of.part)
+        if before is not None and before.explicit:
+            twins = f"{before.name} and {cell.name}"
+            raise RowRejected(f"changes names {twins}, which are one field; keep one")
+        if cell.explicit:
+            _make_way(cells, cell)
+        cells[cell.of.part] = cell
+    return found
+
+
+def _make_way(cells: dict[str, Cell], change: Cell) -> None:
+    """Lets a change win over columns: of its part, or of all parts where it is of the whole."""
+    for part in [part for part in cells if not (part and change.of.part)]:
+        del cells[part]
+
+
+def _cells(row: Row, columns: Columns) -> Iterator[Cell]:
+    for column in columns.managed:
+        yield from _spread(Cell(column.name, column, row[column.name]), columns)
+    for name, value in _changes_of(row).items():
+        named = columns.by_name.get(fold(name))
+        if named is None:
+            raise RowRejected(
+                f"changes names {name!r}, which is no field; use a name that a column could have"
+            )
+        yield from _spread(Cell(name, named, value, explicit=True), columns)
+
+
+def _spread(cell: Cell, columns: Columns) -> Iterator[Cell]:
+    """Spreads a struct over its halves, such as an amount and its currency."""
+    halves = _struct(cell.value) if cell.of.field.halves and not cell.of.part else None
+    if halves is None:
+        yield cell
+        return
+    places = _halves_of(cell.of.field, columns)
+    if not halves or not halves.keys() <= places.keys():
+        way_out = " and ".join(places)
+        given = f"{cell.name} {shown(cell.value)}"
+        raise RowRejected(f"{given} has other keys than {way_out}; use these alone")
+    for name, value in halves.items():
+        yield Cell(f"{cell.name}.{name}", places[name], value, cell.explicit)
+
+
+def _halves_of(field: Field, columns: Columns) -> dict[str, Column]:
+    first, second = field.halves or ("", "")
+    if field.key == "value":
+        return {half: Column("", field, half) for half in (first, second)}
+    return {first: Column("", field), second: columns.by_name[fold(f"{field.key}_{second}")]}
+
+
+def _struct(value: Any) -> Mapping[str, Any] | None:
+    document = value
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        try:
+            document = from_json(value)
+        except ValueError:
+            return None
+    return document if isinstance(document, Mapping) else None
+
+
+def _changes_of(row: Row) -> Mapping[str, Any]:
+    changes = row.get(CHANGES)
+    try:
+        check_usable(changes)
+        document = from_json(changes) if isinstance(changes, str) else changes
+    except ValueError as error:
+        raise RowRejected(f"changes {shown(changes)} {error}") from None
+    if document is None:
+        return {}
+    if not isinstance(document, Mapping):
+        example = '{"title": "New"}'
+        raise RowRejected(f"changes {shown(changes)} is no JSON object; write it like {example}")
+    return document
+
+
+def _wanted(cells: Mapping[str, Cell], field: Field, columns: Columns) -> Normal:
+    values = {part: cell.value for part, cell in cells.items()}
+    if values.keys() & {"add", "remove"}:
+        return field.kind.parse(LabelEdit(values.get("add"), values.get("remove")))
+    whole = cells.get("")
+    if whole is not None and len(cells) == 1:
+        if whole.value is None:
+            return _cleared(whole, field, columns)
+        return field.kind.parse(_local(whole.value, columns.timezone))
+    amount, currency = cells.get("amount"), cells.get("currency")
+    if amount is not None and amount.value is None:
+        return _cleared(amount, field, columns)
+    if amount is None and currency is not None and currency.value is None:
+        raise _KeptError  # a currency cannot be cleared without its amount
+    return field.kind.parse(values)
+
+
+def _cleared(cell: Cell, field: Field, columns: Columns) -> Normal:
+    rule = columns.null_rule(field)
+    if rule == "reject" and not cell.explicit:
+        raise ValueError("is not allowed: on_null is `reject`; give it a value")
+    if not field.clearable or (rule == "keep" and not cell.explicit):
+        raise _KeptError
+
+
+def _without_lone_currencies(fields: Mapping[Field, Normal]) -> dict[Field, Normal]:
+    """A currency goes with its amount: where that is cleared, it is not sent."""
+    cleared = {field.key for field, value in fields.items() if value is None}
+    return {field: value for field, value in fields.items() if field.amount_key not in cleared}
+
+
+def _local(value: Any, timezone: str) -> Any:
+    check_usable(value)
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        try:
+            return value.astimezone(ZoneInfo(timezone))
+        except OverflowError:
+            raise ValueError(f"is out of range in {timezone}; use NULL for none") from None
+    return value
+
+
+def shown(value: Any) -> str:
+    """Shows a value in a message, short enough for one line."""
+    try:
+        text = "NULL" if value is None else repr(value if isinstance(value, str) else str(value))
+    except RecursionError:
+        text = "(nested too deep to be shown)"
+    return text if len(text) <= 80 else f"{text[:77]}…'"

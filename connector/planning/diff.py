@@ -1,0 +1,280 @@
+"""What is wanted × what is → the smallest PATCH, nothing, or the reason why not. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from connector.planning.columns import UPDATED_AT, Columns, OnConflict
+from connector.planning.desired import Desired, RowRejected, desired_of, lead_id_of, newest, shown
+from connector.planning.model import (
+    Change,
+    Conflict,
+    Decision,
+    Lead,
+    NotSent,
+    Planned,
+    Row,
+    Unchanged,
+)
+from connector.records.fields import STANDARD_FIELDS, Field, base_key, companions_of_cleared
+from connector.records.kinds import KINDS, Normal
+
+ARCHIVED = next(field for field in STANDARD_FIELDS if field.key == "is_archived")
+
+
+def decide(
+    rows: Sequence[Row],
+    current: Lead | None,
+    columns: Columns,
+    *,
+    unarchive: bool = False,
+    written: Mapping[str, Any] | None = None,
+) -> Decision:
+    """Decides on one lead.
+
+    Args:
+        rows: The lead's rows of the desired table, at least one.
+        current: The lead as it is, or None for one that Pipedrive does not have.
+        columns: What the table's columns manage.
+        unarchive: Whether `is_archived = false` may bring an archived lead back.
+        written: What was last written of each field that ever was.
+    """
+    given = rows[0]["lead_id"]
+    try:
+        lead_id = lead_id_of(rows[0])
+    except RowRejected as error:
+        return NotSent(None if given is None else str(given), "rejected", str(error))
+    try:
+        row = newest(rows)
+        desired = desired_of(row, columns)
+        if current is None:
+            return NotSent(lead_id, "not_found", "no such lead: deleted, converted or merged")
+        change = difference(desired, current, columns.only_if_blank)
+        edits = Edits(current, written or {}, row)
+        conflicts = tuple(conflicts_of(change.body, desired.fields, columns, edits))
+        if conflicts and (stops_lead(conflicts, columns) or len(conflicts) == len(change.body)):
+            return conflicting(lead_id, conflicts)
+        change = _less_kept(change, conflicts, desired, current)
+    except RowRejected as error:
+        return NotSent(lead_id, "rejected", str(error), error.rows)
+    decision = planned(lead_id, change, current, conflicts, desired.fields, unarchive=unarchive)
+    kept = desired.kept_nulls
+    return decision if isinstance(decision, NotSent) else replace(decision, kept_nulls=kept)
+
+
+def difference(desired: Desired, current: Lead, only_if_blank: Collection[str] = ()) -> Change:
+    """Returns the smallest change that brings a lead to what is wanted, maybe an empty one.
+
+    Args:
+        desired: What is wanted.
+        current: The lead as it is.
+        only_if_blank: Keys of fields that are filled and never overwritten.
+
+    Raises:
+        RowRejected: A half that the row leaves to the lead is not there either.
+    """
+    body: dict[str, Any] = {}
+    before: dict[str, Any] = {}
+    for field, wanted in desired.fields.items():
+        have = field.read(current)
+        if have is not None and field.key in only_if_blank:
+            continue
+        value = _complete(field, wanted, have, desired)
+        if value != have:
+            body[field.key] = field.write(value)
+            before[field.key] = current.get(field.key)
+    return Change(body, before)
+
+
+def planned(
+    lead_id: str,
+    change: Change,
+    current: Lead,
+    conflicts: tuple[Conflict, ...],
+    fields: Iterable[Field],
+    *,
+    unarchive: bool,
+) -> Decision:
+    """Returns what a change comes to: nothing, one PATCH, two where it un-archives, or why none."""
+    if not change.body:
+        return Unchanged(lead_id)
+    if not current.get("is_archived"):
+        return Planned(lead_id, (_with_companions(change, current),), conflicts=conflicts)
+    if ARCHIVED.key not in change.body:
+        return NotSent(lead_id, "archived", _archived_reason(change, fields))
+    if not unarchive:
+        reason = "archived in Pipedrive; is_archived false needs `unarchive = true` in config"
+        return NotSent(lead_id, "archived", reason)
+    first = Change({ARCHIVED.key: False}, {ARCHIVED.key: True})
+    rest = _with_companions(change.without([ARCHIVED.key]), current)
+    return Planned(lead_id, (first, rest) if rest.body else (first,), conflicts=conflicts)
+
+
+def _with_companions(change: Change, current: Lead) -> Change:
+    going = companions_of_cleared(change.body)
+    also = {key: current[key] for key in going if current.get(key) is not None}
+    return Change(change.body, {**change.before, **also})
+
+
+def conflicting(lead_id: str, conflicts: tuple[Conflict, ...]) -> NotSent:
+    """Returns the outcome that tells which fields are kept as they are in the CRM."""
+    return NotSent(lead_id, "conflict", "; ".join(map(str, conflicts)), conflicts=conflicts)
+
+
+def shows(body: Mapping[str, Any], lead: Lead, fields: Mapping[str, Field]) -> bool:
+    """Tells whether a lead has everything that a body asked for."""
+    return all(
+        field.read(body) == field.read(lead) for field in (field_of(key, fields) for key in body)
+    )
+
+
+def keep_person_or_organization(body: Mapping[str, Any], current: Lead) -> None:
+    """Sees to it that a body leaves the lead with one of the two (documented).
+
+    Raises:
+        RowRejected: It would not.
+    """
+    links = ("person_id", "organization_id")
+    cleared = [key for key in links if key in body and body[key] is None]
+    if cleared and all({**current, **body}.get(key) is None for key in links):
+        raise RowRejected(
+            f"{' and '.join(cleared)} NULL would leave the lead without person and organization; "
+            "give it one of them"
+        )
+
+
+def field_of(key: str, fields: Mapping[str, Field]) -> Field:
+    """Returns a key's field, or a text for one that the account's definitions no longer hold."""
+    return fields.get(key) or Field(key, key, KINDS["text"])
+
+
+def _less_kept(
+    change: Change, conflicts: Iterable[Conflict], desired: Desired, current: Lead
+) -> Change:
+    left = change.without(one.field.key for one in conflicts)
+    keep_person_or_organization(left.body, current)
+    _keep_currency_with_amount(desired, left.body, current)
+    return left
+
+
+def _complete(field: Field, wanted: Normal, have: Normal, desired: Desired) -> Normal:
+    try:
+        return field.kind.complete(wanted, have)
+    except ValueError as error:
+        raise RowRejected(f"{desired.sources[field]} {error}") from None
+
+
+def _keep_currency_with_amount(desired: Desired, body: Mapping[str, Any], current: Lead) -> None:
+    for field in desired.fields:
+        amount_key = field.amount_key
+        if field.key in body and amount_key and {**current, **body}.get(amount_key) is None:
+            raise RowRejected(
+                f"{desired.sources[field]} has no amount, and the lead has none; "
+                "give the amount a value as well"
+            )
+
+
+def _archived_reason(change: Change, fields: Iterable[Field]) -> str:
+    names = ", ".join(field.name for field in fields if field.key in change.body)
+    return f"archived in Pipedrive, so it may not be edited; differs in {names}"
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What is known of one lead's fields besides what they are and what they shall be.
+
+    Attributes:
+        current: The lead as it is.
+        written: What was last written of each field that ever was.
+        row: The row of the desired table.
+    """
+
+    current: Lead
+    written: Mapping[str, Any]
+    row: Row
+
+    def is_edited(self, field: Field) -> bool:
+        """Tells whether a value was changed in the CRM since it was last written."""
+        return field.key in self.written and field.read(self.written) != field.read(self.current)
+
+    def is_ours(self, field: Field) -> bool:
+        """Tells whether a value is still the one that was last written."""
+        return field.key in self.written and not self.is_edited(field)
+
+
+def conflicts_of(
+    body: Mapping[str, Any], fields: Iterable[Field], columns: Columns, edits: Edits
+) -> list[Conflict]:
+    """Returns the fields of a body that must not be sent, by the rule of each.
+
+    A field of two keys, such as an amount and its currency, is kept or sent as one.
+
+    Raises:
+        RowRejected: A rule needs a time of the row that is not there.
+    """
+    changed = [field for field in fields if field.key in body]
+    reasons = {
+        base_key(field.key): why for field in changed if (why := _kept(field, columns, edits))
+    }
+    return [
+        Conflict(
+            field,
+            edits.written.get(field.key),
+            edits.current.get(field.key),
+            body[field.key],
+            reasons[base_key(field.key)],
+        )
+        for field in changed
+        if base_key(field.key) in reasons
+    ]
+
+
+def stops_lead(conflicts: Iterable[Conflict], columns: Columns) -> bool:
+    """Tells whether a conflict keeps the whole lead from being written."""
+    return any(columns.conflict_rule(one.field) == "fail" for one in conflicts)
+
+
+def _kept(field: Field, columns: Columns, edits: Edits) -> str:
+    rule: OnConflict = columns.conflict_rule(field)
+    if rule == "newest":
+        return "" if edits.is_ours(field) else _newer_in_crm(edits)
+    if rule == "warehouse" or not edits.is_edited(field):
+        return ""
+    return f"changed in Pipedrive since it was last written (on_conflict {rule})"
+
+
+def _newer_in_crm(edits: Edits) -> str:
+    """Tells that Pipedrive's value is not older than the row's, or an empty text."""
+    row, lead = _row_time(edits.row), _moment(edits.current.get("update_time"))
+    if lead is not None and row > lead:
+        return ""
+    updated = "at an unknown time" if lead is None else f"{lead:%Y-%m-%d %H:%M:%S}"
+    return f"the lead was updated {updated}, the row {row:%Y-%m-%d %H:%M:%S} (on_conflict newest)"
+
+
+def _row_time(row: Row) -> datetime:
+    value = row.get(UPDATED_AT)
+    moment = _moment(value)
+    if moment is None:
+        raise RowRejected(
+            f"{UPDATED_AT} {shown(value)} is no time, and on_conflict newest needs one; "
+            "write it like 2026-12-31 23:59:59"
+        )
+    return moment
+
+
+def _moment(value: Any) -> datetime | None:
+    """Reads a time; one without a zone is in UTC, as Pipedrive's are (observed)."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)

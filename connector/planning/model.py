@@ -1,0 +1,177 @@
+"""The nouns that a plan is made of. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+import pendulum
+
+from connector.pipedrive.errors import PipedriveError
+from connector.records.fields import Field
+from connector.records.text import visible
+
+Status = Literal[
+    "applied",
+    "ignored",
+    "confirmed",
+    "rejected",
+    "failed",
+    "not_found",
+    "archived",
+    "conflict",
+    "deferred",
+]
+STATUSES: tuple[Status, ...] = get_args(Status)
+Lead = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One PATCH: its body, and the same keys as they were.
+
+    Attributes:
+        before: Has as well what goes when the body clears a value, such as its currency.
+    """
+
+    body: dict[str, Any]
+    before: dict[str, Any]
+
+    def without(self, keys: Iterable[str]) -> Change:
+        """Returns the change less some of its keys."""
+        left = self.body.keys() - set(keys)
+        return Change(
+            {key: value for key, value in self.body.items() if key in left},
+            {key: value for key, value in self.before.items() if key in left},
+        )
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A field whose value in the CRM stays, as it is not the one that was expected there.
+
+    Attributes:
+        expected: What should be there: as it was last written, or as it was when planned.
+        current: What is there.
+        wanted: What would have been written.
+        why: Which rule keeps it.
+    """
+
+    field: Field
+    expected: Any
+    current: Any
+    wanted: Any
+    why: str
+
+    def __str__(self) -> str:
+        values = (self.expected, self.current, self.wanted)
+        expected, current, wanted = (visible(self.field.show(one)) for one in values)
+        named = visible(self.field.name)
+        return f"{named}: expected {expected}, is {current}, wanted {wanted}; {self.why}"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A lead that differs; nearly always one change, two where it is un-archived first.
+
+    Attributes:
+        conflicts: Fields that differ as well and are not written.
+    """
+
+    lead_id: str
+    changes: tuple[Change, ...]
+    kept_nulls: int = 0
+    conflicts: tuple[Conflict, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """A lead that already says what is wanted."""
+
+    lead_id: str
+    kept_nulls: int = 0
+
+
+@dataclass(frozen=True)
+class NotSent:
+    """A lead whose outcome is known without sending anything.
+
+    Attributes:
+        rows: How many rows of the desired table it is the outcome of.
+        conflicts: The fields that it is about, for a conflict.
+    """
+
+    lead_id: str | None
+    status: Status
+    reason: str
+    rows: int = 1
+    conflicts: tuple[Conflict, ...] = ()
+
+
+Decision = Planned | Unchanged | NotSent
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A row of `lead_patches`.
+
+    Attributes:
+        intact: Whether the warehouse gives the body back as it was planned.
+    """
+
+    patch_id: str
+    plan_id: str
+    lead_id: str
+    body: dict[str, Any]
+    before: dict[str, Any]
+    intact: bool = True
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The rows that want something of one lead, beside the lead as it is.
+
+    Attributes:
+        lead_id: Lower case; None for a row that names no lead.
+        rows: Its rows in the desired table; none where it left the table since it was planned.
+        current: The lead as this run read it; None where Pipedrive has none.
+        patches: What an earlier run planned for it and left without an outcome.
+        written: What was last written of each field; empty where that does not matter.
+    """
+
+    lead_id: str | None
+    rows: Sequence[Row]
+    current: Lead | None
+    patches: Sequence[Patch] = ()
+    written: Mapping[str, Any] = field(default_factory=dict)
+
+
+DAMAGED = "the warehouse does not give its body back as it was planned; not sent"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one patch.
+
+    Attributes:
+        body: The body as it was sent; None for the plan's own.
+        lead: The lead as last returned, complete; None where no answer brought one.
+        gone: Whether Pipedrive said that there is no such lead.
+        waited_seconds: Time held back by limits and between attempts.
+    """
+
+    patch: Patch
+    status: Status
+    reason: str | None = None
+    body: dict[str, Any] | None = None
+    lead: dict[str, Any] | None = None
+    gone: bool = False
+    error: PipedriveError | None = None
+    attempts: int = 0
+    tokens: int = 0
+    waited_seconds: float = 0.0
+    sent_at: datetime | None = None
+    finished_at: datetime = field(default_factory=lambda: pendulum.now("UTC"))

@@ -1,0 +1,58 @@
+"""How a command ends: with its exit code, and with one line where something is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+
+from connector.errors import LeadSyncError
+from connector.pipedrive.errors import PipedriveError
+from connector.records.text import message, where
+from connector.report.screen import console, say, unfailing_output
+
+EXIT_ERROR = 1
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """Runs a command and returns its exit code, whatever happens in it.
+
+    A result that nobody reads any more, as behind `head`, is no trouble. One that cannot be
+    written, as on a full disk, is.
+    """
+    with unfailing_output() as outlet:
+        code = _run(command)
+        sys.stdout.flush()
+        trouble = outlet and outlet.trouble
+        if trouble and not isinstance(trouble, BrokenPipeError):
+            _tell(f"standard output cannot be written: {trouble.strerror}")
+            return code or EXIT_ERROR
+        return code
+
+
+def reason(error: BaseException) -> str:
+    """Says what ended a command; what nobody expected, with its type and its place."""
+    if isinstance(error, LeadSyncError | PipedriveError):
+        return str(error)
+    return where(error)
+
+
+def _run(command: Callable[[], int]) -> int:
+    try:
+        return command()
+    except KeyboardInterrupt:
+        return EXIT_ERROR
+    except OSError as error:
+        _tell(f"{reason(error)}; check that it is there and yours")
+    except (LeadSyncError, PipedriveError) as error:
+        _tell(reason(error))
+    except Exception as error:  # so that the last word is a line, never a traceback
+        _tell(
+            f"unexpected {reason(error)}; lead-sync {version('lead-sync')} should not do this: "
+            "please report this line, and the command"
+        )
+    return EXIT_ERROR
+
+
+def _tell(text: str) -> None:
+    say(console(stderr=True), ("error:", "red"), " ", message(text))

@@ -1,0 +1,41 @@
+"""Words that several reports share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from connector.planning.model import STATUSES, Patch
+from connector.records.fields import Field
+
+NOTHING = "—"
+ChangeKind = Literal["set", "changed", "cleared"]
+KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
+
+
+def kind_of(patch: Patch, field: Field) -> ChangeKind:
+    """Tells whether a patch sets a field that was unset, changes it or clears it."""
+    if field.read(patch.body) is None:
+        return "cleared"
+    return "set" if field.read(patch.before) is None else "changed"
+
+
+def counted(count: int, noun: str) -> str:
+    """Returns a count with its noun in the right number, such as "1 lead"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return counted(round(seconds), "second")
+    return counted(round(seconds / 60), "minute")
+
+
+def statuses_told(counts: Mapping[str, Any]) -> str:
+    """Returns how many outcomes there are of each status, each with a comma before it."""
+    found = [(status, counts[status]) for status in STATUSES if counts.get(status)]
+    return "".join(f", {_outcomes(status, count)}" for status, count in found)
+
+
+def _outcomes(status: str, count: int) -> str:
+    return counted(count, status) if status == "conflict" else f"{count} {status.replace('_', ' ')}"

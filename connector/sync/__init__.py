@@ -1,0 +1,1 @@
+"""The runs: the only room with an order of things."""

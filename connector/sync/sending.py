@@ -1,0 +1,236 @@
+"""When so many patches have failed that going on would only burn tokens. No I/O."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+from connector.pipedrive.client import Pipedrive
+from connector.pipedrive.errors import (
+    AccountError,
+    BudgetSpent,
+    Interrupted,
+    PipedriveError,
+    RateLimited,
+    Refused,
+    TooManyFailures,
+)
+from connector.planning.model import DAMAGED, Outcome, Patch, Status
+from connector.records.fields import Field
+from connector.sync.attempt import Attempt
+from connector.sync.reading import mirror_row
+from connector.sync.session import Job
+from connector.warehouse import history
+from connector.warehouse.load import Marked, into
+from connector.warehouse.rows import outcome_row, patches_by_lead
+
+log = logging.getLogger(__name__)
+
+
+class Breaker:
+    """Counts the patches that were sent, and tells when to send no more.
+
+    What breaks each lead, such as a changed API, shows as failures in a row; what breaks many,
+    such as a field that lost its options, as the share that has failed.
+
+    Args:
+        in_a_row: So many failures in a row are too many, and so many in all are enough to judge
+            the share by.
+        percent: More than this share of the patches is too much; 0 leaves the share alone.
+    """
+
+    def __init__(self, in_a_row: int, percent: int) -> None:
+        self._most_in_a_row = in_a_row
+        self._percent = percent
+        self._in_a_row = self._failed = self._sent = 0
+
+    def count(self, status: Status) -> str | None:
+        """Counts a patch that was sent; returns why to send no more, where there is a reason."""
+        failed = status in ("failed", "ignored")
+        self._in_a_row = self._in_a_row + 1 if failed else 0
+        self._failed += failed
+        self._sent += 1
+        if self._in_a_row >= self._most_in_a_row:
+            return f"{self._most_in_a_row} patches in a row failed"
+        if self._too_large_a_share():
+            share = f"{self._failed} of {self._sent} patches failed"
+            return f"{share}, more than breaker_percent {self._percent}"
+        return None
+
+    def _too_large_a_share(self) -> bool:
+        judged = self._percent > 0 and self._failed >= self._most_in_a_row
+        return judged and 100 * self._failed > self._percent * self._sent
+
+
+DONE: frozenset[Status] = frozenset({"applied", "confirmed"})
+
+
+class Sender:
+    """Sends patches to one account until something says that no more may be sent.
+
+    Args:
+        client: The account; its `stop` event ends the sending.
+        fields: The lead's fields by key, for checking answers.
+        breaker: Ends the sending when too many patches fail.
+    """
+
+    def __init__(self, client: Pipedrive, fields: Mapping[str, Field], breaker: Breaker) -> None:
+        self._client = client
+        self._fields = fields
+        self._breaker = breaker
+        self._lock = threading.Lock()
+        self._options_as_text = False
+        self.halted_by: PipedriveError | None = None
+
+    def send_lead(self, patches: list[Patch]) -> list[Outcome]:
+        """Sends one lead's patches in order; one that fails defers those behind it."""
+        outcomes: list[Outcome] = []
+        for patch in patches:
+            behind = next((one for one in outcomes if one.status not in DONE), None)
+            if behind is None:
+                outcomes.append(self.send(patch))
+            else:
+                outcomes.append(_deferred(patch, f"the patch before it is {behind.status}"))
+        return outcomes
+
+    def send(self, patch: Patch) -> Outcome:
+        """Sends one patch and returns its outcome, whatever happens."""
+        if self._client.stop.is_set():
+            return _deferred(patch, self._why())
+        if not patch.intact:
+            return Outcome(patch, "failed", DAMAGED)
+        outcome = self._outcome_of(patch)
+        self._watch(outcome)
+        return outcome
+
+    def _watch(self, outcome: Outcome) -> None:
+        if outcome.status == "deferred":
+            return  # not sent
+        with self._lock:
+            too_many = self._breaker.count(outcome.status)
+        if too_many:
+            self._halt(TooManyFailures(too_many))
+
+    def _outcome_of(self, patch: Patch) -> Outcome:
+        attempt = Attempt(self._client, patch, self._fields)
+        try:
+            return self._in_either_spelling(attempt)
+        except Interrupted:
+            return attempt.unsent(self._why())
+        except (BudgetSpent, RateLimited) as error:
+            self._halt(error)
+            return attempt.unsent(self._why())
+        except AccountError as error:
+            self._halt(error)
+            return attempt.failed(error)
+        except Exception as error:
+            log.exception("patch %s", patch.patch_id)
+            return attempt.failed(PipedriveError(f"unexpected {type(error).__name__}"))
+
+    def _in_either_spelling(self, attempt: Attempt) -> Outcome:
+        """Sends option ids as numbers, or as text to an account that takes only that.
+
+        Which of the two an account takes is not documented; a refusal tells, once a run.
+        """
+        if self._options_as_text:
+            attempt.spell_options_as_text()
+        outcome = attempt.run()
+        refused = outcome.status == "failed" and isinstance(outcome.error, Refused)
+        if not (refused or outcome.status == "ignored") or not attempt.spell_options_as_text():
+            return outcome
+        again = attempt.run()
+        self._options_as_text = self._options_as_text or again.status in DONE
+        return outcome if isinstance(again.error, Refused) else again
+
+    def _halt(self, error: PipedriveError) -> None:
+        with self._lock:
+            self.halted_by = self.halted_by or error
+        self._client.stop.set()
+
+    def _why(self) -> str:
+        return f"the run stopped: {self.halted_by or 'asked to'}"
+
+
+def send_in_chunks(
+    leads: Iterable[list[Patch]],
+    send_lead: Callable[[list[Patch]], list[Outcome]],
+    *,
+    workers: int,
+    chunk_size: Callable[[], int],
+) -> Iterator[list[Outcome]]:
+    """Yields the outcomes of chunk after chunk, in the order of the plan.
+
+    While the caller loads one chunk's outcomes, the next chunk is on its way.
+
+    Args:
+        leads: The patches of each lead.
+        send_lead: Sends one lead's patches.
+        workers: Leads on their way at once.
+        chunk_size: Tells how many leads the next chunk takes.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="patch") as pool:
+        ahead: list[Future[list[Outcome]]] = []
+        for chunk in _chunks(leads, chunk_size):
+            under_way = [pool.submit(send_lead, patches) for patches in chunk]
+            if ahead:
+                yield _collect(ahead)
+            ahead = under_way
+        yield _collect(ahead)
+
+
+def _collect(futures: list[Future[list[Outcome]]]) -> list[Outcome]:
+    return [outcome for future in futures for outcome in future.result()]
+
+
+def _chunks(leads: Iterable[list[Patch]], size: Callable[[], int]) -> Iterator[list[list[Patch]]]:
+    waiting = iter(leads)
+    while chunk := list(islice(waiting, size())):
+        yield chunk
+
+
+def _deferred(patch: Patch, reason: str) -> Outcome:
+    return Outcome(patch, "deferred", reason)
+
+
+DEFERRED_CHUNK = 20_000
+"""Leads a load once nothing is sent any more: only their outcomes are left to write."""
+
+
+def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
+    """Sends what is released and loads what came of it, chunk after chunk.
+
+    Raises:
+        PipedriveError: What ended the sending early; every outcome is loaded by then.
+    """
+    settings = job.settings
+    breaker = Breaker(settings.breaker_failures, settings.breaker_percent)
+    sender = Sender(job.client, fields, breaker)
+    leads = patches_by_lead(history.unfinished(job.warehouse, job.lead, job.stored_plan))
+    chunks = send_in_chunks(
+        islice(leads, job.limit),
+        sender.send_lead,
+        workers=settings.workers,
+        chunk_size=lambda: DEFERRED_CHUNK if job.client.stop.is_set() else settings.chunk_size,
+    )
+    sent = 0
+    job.progress("apply", sent, job.tally.planned)
+    for outcomes in chunks:
+        job.load(tallied(job, outcomes))
+        sent += len(outcomes)
+        job.progress("apply", sent, job.tally.planned)
+        log.info("%d patches done", sent)
+    if sender.halted_by is not None:
+        raise sender.halted_by
+    if job.client.stop.is_set():
+        raise Interrupted("asked to stop, by a signal or by max_seconds")
+
+
+def tallied(job: Job, outcomes: list[Outcome]) -> Iterator[Marked]:
+    """Tallies outcomes and yields their rows, and the mirror's rows of their leads."""
+    job.tally.statuses.update(outcome.status for outcome in outcomes)
+    yield from into("lead_outcomes", [outcome_row(job.run_id, one) for one in outcomes])
+    leads = {one.patch.lead_id: row for one in outcomes if (row := mirror_row(job, one))}
+    yield from into("leads", list(leads.values()))

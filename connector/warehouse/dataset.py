@@ -1,0 +1,201 @@
+"""Whether a dataset is ours to write to; found out by reading alone, before anything is written.
+
+dlt merges into whatever table bears the name. So every table that bears the name of one of
+ours must be one that we made: it has the columns by which we know it, and dlt's own record in
+that dataset says that a schema with our mirror holds it, and no other schema does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import dlt
+import orjson
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from dlt.destinations.sql_client import SqlClientBase
+
+from connector.errors import ConfigError, WarehouseError
+from connector.settings import WarehouseSettings
+from connector.warehouse.history import VIEW
+from connector.warehouse.store import WRITTEN, Warehouse, first_line, open_warehouse
+
+Client = SqlClientBase[Any]
+KNOWN_BY: dict[str, frozenset[str]] = {
+    "leads": frozenset({"id", "custom_fields", "record", "read_at", "gone_at"}),
+    "lead_patches": frozenset({"patch_id", "plan_id", "lead_id", "body", "before", "planned_at"}),
+    "lead_outcomes": frozenset({"outcome_id", "run_id", "patch_id", "lead_id", "status", "after"}),
+    "lead_fields": frozenset({"key", "name", "type"}),
+    "sync_runs": frozenset({"run_id", "plan_id", "command", "started_at", "state"}),
+}
+"""Columns that a table had in every version; what a later version adds is added to it."""
+VIEW_COLUMNS = frozenset({"changed_at", "run_id", "lead_id", "field", "old", "new", "key"})
+MIRROR = "leads"
+ELSEWHERE = "set dataset_name to a name of its own"
+
+
+@contextmanager
+def open_dataset(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Iterator[Warehouse]:
+    """Opens the warehouse where its dataset is ours or new.
+
+    Raises:
+        ConfigError: The dataset's or the desired table's name cannot be used.
+        WarehouseError: A table of one of our names is not ours.
+        LeadSyncError: The warehouse cannot be opened.
+    """
+    with suppress(ConfigurationException):  # opening tells it
+        check_names(pipeline.sql_client(), settings)
+    with open_warehouse(pipeline, settings) as warehouse:
+        try:
+            check_tables(warehouse.client)
+        except DatabaseException as error:
+            raise WarehouseError(
+                f"dataset {settings.dataset_name} cannot be examined: {first_line(error)}"
+            ) from None
+        yield warehouse
+
+
+def check_names(client: Client, settings: WarehouseSettings) -> None:
+    """Refuses names under which a run would write elsewhere than it reads.
+
+    Raises:
+        ConfigError: A name cannot be used; the message says why, and what to set.
+    """
+    name, written = settings.dataset_name, client.dataset_name
+    if name != written:
+        raise ConfigError(f"dataset_name {name!r} would be written as {written!r}; set it to that")
+    datasets = [name.lower(), str(client.staging_dataset_name).lower()]
+    catalog = _catalog(client)
+    if catalog in datasets:
+        raise ConfigError(
+            f"the DuckDB file {client.credentials.database} and the dataset {catalog} "
+            f"have one name, which DuckDB cannot tell apart; rename the file, or {ELSEWHERE}"
+        )
+    *places, table = settings.desired_table.lower().split(".")
+    is_ours = table in {*WRITTEN, VIEW} or table.startswith("_dlt_")
+    elsewhere = len(places) == 2 and catalog is not None and places[0] != catalog
+    is_here = not places or places[-1] in datasets or places == [catalog]
+    if is_ours and is_here and not elsewhere:
+        raise ConfigError(
+            f"desired_table {settings.desired_table!r} names a table that lead-sync writes; "
+            "name the table with the desired leads, with its schema"
+        )
+
+
+def check_tables(client: Client) -> None:
+    """Refuses a dataset, or the one beside it through which dlt merges, that holds other tables.
+
+    Raises:
+        WarehouseError: It does; the message names the table and the way out.
+        DatabaseException: The dataset cannot be read.
+    """
+    _check_spelling(client, str(client.dataset_name))
+    _check_spelling(client, str(client.staging_dataset_name))
+    ours = _check_dataset(client)
+    if isinstance(client, DuckDbSqlClient):
+        _check_view(client, ours)
+    with client.with_staging_dataset():
+        _check_dataset(client)
+
+
+def _check_dataset(client: Client) -> frozenset[str]:
+    """Returns which of our tables a dataset holds."""
+    found = {name: columns for name in WRITTEN if (columns := _columns(client, name)) is not None}
+    if not found:
+        return frozenset()
+    schemas, kinds = _schemas(client), _kinds(client)
+    ours = {name for name, tables in schemas.items() if _is_ours(tables.get(MIRROR), MIRROR)}
+    for table, columns in found.items():
+        owners = {name for name, tables in schemas.items() if table in tables}
+        shown = f"{client.dataset_name}.{table}"
+        if kinds.get(table) == "VIEW":
+            raise WarehouseError(f"{shown} is a view, and lead-sync writes a table; {ELSEWHERE}")
+        if others := owners - ours:
+            names = ", ".join(sorted(others))
+            raise WarehouseError(
+                f"{shown} is a table of the dlt pipeline with the schema {names}, "
+                f"which a run would overwrite; {ELSEWHERE}"
+            )
+        if not owners or not columns >= KNOWN_BY[table]:
+            raise WarehouseError(
+                f"{shown} is not a table that lead-sync made, and a run would overwrite it; "
+                f"{ELSEWHERE}"
+            )
+    return frozenset(found)
+
+
+def _check_view(client: Client, ours: frozenset[str]) -> None:
+    """The view is made anew by each run, so it must be the one that a run made."""
+    columns = _columns(client, VIEW)
+    if columns is None:
+        return
+    is_view = _kinds(client).get(VIEW) == "VIEW"
+    if not is_view or not columns >= VIEW_COLUMNS or not ours >= {"lead_outcomes", "lead_fields"}:
+        raise WarehouseError(
+            f"{client.dataset_name}.{VIEW} is not the view that lead-sync made, "
+            f"and a run would replace it; {ELSEWHERE}"
+        )
+
+
+def _check_spelling(client: Client, dataset: str) -> None:
+    """DuckDB takes names in any case for one, and dlt does not."""
+    if not isinstance(client, DuckDbSqlClient):
+        return
+    sql = (
+        "SELECT schema_name FROM information_schema.schemata "
+        "WHERE lower(schema_name) = lower(%s) AND schema_name <> %s "
+        "AND catalog_name = current_database()"
+    )
+    for [name] in client.execute_sql(sql, dataset, dataset) or ():
+        raise WarehouseError(
+            f"the warehouse spells the dataset {dataset} {name}, and DuckDB takes them for one; "
+            f"rename that schema, or {ELSEWHERE}"
+        )
+
+
+def _catalog(client: Client) -> str | None:
+    """Returns the name by which DuckDB knows its file."""
+    if not isinstance(client, DuckDbSqlClient):
+        return None
+    return Path(str(client.credentials.database)).name.lstrip(".").partition(".")[0].lower()
+
+
+def _columns(client: Client, table: str) -> frozenset[str] | None:
+    """Returns the names of a table's columns in lower case; None where there is no such table."""
+    sql = f"SELECT * FROM {client.make_qualified_table_name(table)} WHERE 1 = 0"
+    try:
+        with client.execute_query(sql) as cursor:
+            return frozenset(column[0].lower() for column in cursor.description or ())
+    except DatabaseUndefinedRelation:
+        return None
+
+
+def _kinds(client: Client) -> dict[str, str]:
+    """Returns what each table of the dataset is, where the warehouse tells it in this way."""
+    sql = "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = %s"
+    try:
+        rows = client.execute_sql(sql, client.dataset_name) or ()
+    except DatabaseException:
+        return {}
+    return {str(name).lower(): str(kind).upper() for name, kind in rows}
+
+
+def _schemas(client: Client) -> dict[str, Mapping[str, Any]]:
+    """Returns the tables of each dlt schema, as dlt has last recorded them in the dataset."""
+    sql = f"SELECT * FROM {client.make_qualified_table_name('_dlt_version')}"
+    try:
+        with client.execute_query(sql) as cursor:
+            names = [column[0].lower() for column in cursor.description or ()]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    except DatabaseUndefinedRelation:
+        return {}
+    newest = {row["schema_name"]: row for row in sorted(rows, key=lambda row: row["inserted_at"])}
+    return {name: orjson.loads(row["schema"])["tables"] for name, row in newest.items()}
+
+
+def _is_ours(table: Mapping[str, Any] | None, name: str) -> bool:
+    return table is not None and KNOWN_BY[name] <= set(table.get("columns", ()))

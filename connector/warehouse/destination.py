@@ -1,0 +1,191 @@
+"""The warehouse as a dlt destination: whatever config names, with one mend for DuckDB.
+
+dlt's fast way into DuckDB is JSONL, read with guessed types. A guess takes the JSON documents
+of a column for one STRUCT, so that a body gets every key that any other body has, as null:
+each would clear a field. Here the types are those of the table, and a document stays as it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.destination import Destination, DestinationCapabilitiesContext
+from dlt.common.destination.client import LoadJob
+from dlt.common.destination.exceptions import UnknownDestinationModule
+from dlt.common.destination.reference import DestinationReference
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
+from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
+from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
+
+from connector.configuration.providers import WAREHOUSE, ask, own_configuration
+from connector.configuration.spelling import Names, nearest, refuse_misspelt
+from connector.errors import ConfigError, WarehouseError
+from connector.settings import WarehouseSettings
+
+DUCKDB = "duckdb"
+
+
+def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
+    """Returns the pipeline to the destination named `warehouse`, DuckDB if not configured.
+
+    Raises:
+        ConfigError: There is no destination of the configured type, or a name is misspelt.
+        WarehouseError: The working folder cannot be used.
+    """
+    destination, folder = _destination(), working_folder(settings)
+    try:
+        with own_configuration():
+            pipeline = dlt.pipeline(
+                pipeline_name=settings.pipeline_name,
+                dataset_name=settings.dataset_name,
+                destination=destination,
+            )
+    except OSError as error:
+        raise unusable(folder, error) from None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise WarehouseError(
+            f"dlt's state in the working folder {folder} is damaged ({type(error).__name__}: "
+            f"{error}); remove that folder, and the next run makes it anew from the warehouse"
+        ) from None
+    # A request to stop is ours to answer: dlt would drop the load of outcomes for it.
+    pipeline.runtime_config.intercept_signals = False
+    return pipeline
+
+
+def working_folder(settings: WarehouseSettings) -> Path:
+    """Returns the folder in which dlt keeps this pipeline's state and packages."""
+    return Path(get_dlt_pipelines_dir(), settings.pipeline_name)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what a killed dlt left half written or half deleted, where it would trip over it.
+
+    dlt writes a schema under a name without an ending first, and then renames it. It deletes
+    an extracted package file by file once its normalized copy is complete. What a package
+    lost with it, the next run settles from the plan. Packages that are loaded are of no use
+    any more, and dlt keeps them for good.
+    """
+    for file in (folder / "schemas").glob("*"):
+        if not file.name.endswith(".schema.json"):
+            file.unlink()
+    for package in (folder / "normalize" / "extracted").glob("*"):
+        copies = [folder / "load" / stage / package.name for stage in ("normalized", "loaded")]
+        whole = (package / "schema.json").exists() and (package / "new_jobs").exists()
+        if not whole or any(copy.exists() for copy in copies):
+            shutil.rmtree(package)
+    for package in (folder / "load" / "loaded").glob("*"):
+        shutil.rmtree(package)
+
+
+def _destination() -> Destination[Any, Any]:
+    """Returns the destination of the configured type, which finds its settings by full names."""
+    kind = ask(WAREHOUSE, "destination_type")
+    named = DUCKDB if kind is None else kind
+    if not isinstance(named, str) or not named.strip():
+        raise ConfigError(f"destination_type {named!r} is no text; write it like {DUCKDB}")
+    try:
+        found = DestinationReference.ensure_factory(DestinationReference.find(named.strip()))
+    except UnknownDestinationModule:
+        raise ConfigError(
+            f"destination_type {named!r} is no destination; the nearest is "
+            f"{nearest(named, dlt.destinations.__all__)}"
+        ) from None
+    factory = TypedDuckDb if found is dlt_duckdb else _finding_full_names(found)
+    made: Destination[Any, Any] = factory(destination_name=WAREHOUSE[1])
+    refuse_misspelt(_names(made))
+    return made
+
+
+def _finding_full_names(factory: type[Destination[Any, Any]]) -> type[Destination[Any, Any]]:
+    return type(factory.__name__, (FindsFullNames, factory), {"__module__": factory.__module__})
+
+
+def _names(destination: Destination[Any, Any]) -> Names:
+    """Returns the names that the destination's section may hold."""
+    spec = destination.spec
+    known = {*spec.get_resolvable_fields(), "destination_type", "destination_name"}
+    inner: dict[str, Any] = getattr(spec.credentials_type(), "get_resolvable_fields", dict)()
+    return Names(WAREHOUSE, known, {"credentials": inner.keys() - known}, is_whole=False)
+
+
+class FindsFullNames(Destination[Any, Any]):
+    """A destination whose settings are found by their full names alone, whoever asks."""
+
+    def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
+        """Returns the destination's settings."""
+        with own_configuration():
+            return super().configuration(initial_config, accept_partial)
+
+
+class TypedDuckDb(FindsFullNames, dlt_duckdb):
+    """dlt's DuckDB, loading JSONL with the table's own types."""
+
+    _partial: DuckDbClientConfiguration | None = None
+
+    def configuration(
+        self, initial_config: DuckDbClientConfiguration, accept_partial: bool = False
+    ) -> DuckDbClientConfiguration:
+        """Returns the destination's settings.
+
+        What dlt asks for a dozen times a load, only to know what DuckDB can do, is found out
+        once: it took a fifth of a run's time.
+        """
+        if accept_partial and self._partial:
+            return self._partial
+        found: DuckDbClientConfiguration = super().configuration(initial_config, accept_partial)
+        self._partial = found if accept_partial else self._partial
+        return found
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        capabilities = super()._raw_capabilities()
+        capabilities.preferred_loader_file_format = "jsonl"
+        return capabilities
+
+    @property
+    def client_class(self) -> type[DuckDbClient]:
+        """The client that makes the load jobs."""
+        return TypedDuckDbClient
+
+
+class TypedDuckDbClient(DuckDbClient):
+    """Loads every JSONL file with a `TypedCopyJob`."""
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        """Returns the job that loads one file."""
+        job = super().create_load_job(table, file_path, load_id, restore)
+        is_jsonl = isinstance(job, DuckDbCopyJob) and ".jsonl" in file_path
+        return TypedCopyJob(file_path) if is_jsonl else job
+
+
+class TypedCopyJob(DuckDbCopyJob):
+    """Copies a JSONL file into its table; a key that a line lacks is NULL."""
+
+    def run(self) -> None:
+        """Loads the file."""
+        client, table = self._job_client, self._load_table
+        literal = client.capabilities.escape_literal
+        types = ", ".join(
+            f"{literal(name)}: {literal(client.type_mapper.to_destination_type(column, table))}"
+            for name, column in table["columns"].items()
+        )
+        client.sql_client.execute_sql(
+            f"INSERT INTO {client.sql_client.make_qualified_table_name(self.load_table_name)} "
+            f"BY NAME SELECT * FROM read_json({literal(self._file_path)}, "
+            f"format = 'newline_delimited', columns = {{{types}}})"
+        )
+
+
+def unusable(working_dir: Path, error: Exception) -> WarehouseError:
+    """Returns what to say of a working folder that cannot be read or written."""
+    reason = getattr(error, "strerror", None) or error
+    return WarehouseError(
+        f"the working folder {working_dir} cannot be used: {reason}; make it yours, or name "
+        "another with DLT_DATA_DIR"
+    )

@@ -1,0 +1,250 @@
+"""What runs have stored: leads, plans, what was sent, and how each run ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from connector.planning.model import Comparison, Patch
+from connector.records.fields import Field
+from connector.warehouse.rows import MARK, document_of, patch_of
+from connector.warehouse.schema import SYNC_RUNS, TableRow
+from connector.warehouse.store import FETCH, Warehouse, matching
+
+NOT_GUARDED = "(tripped IS NULL OR CAST(tripped AS VARCHAR) = '[]')"
+
+
+def planned(warehouse: Warehouse, plan_id: str) -> Iterator[tuple[Patch, str]]:
+    """Yields a plan's patches with their leads' titles."""
+    rows = warehouse.query(
+        f"SELECT p.*, m.title AS {MARK}title FROM {warehouse.table('lead_patches')} p "
+        f"LEFT JOIN {warehouse.table('leads')} m ON m.id = p.lead_id "
+        "WHERE p.plan_id = %s ORDER BY p.patch_id",
+        plan_id,
+    )
+    return ((patch_of(row), row[f"{MARK}title"] or "") for row in rows)
+
+
+def runs(warehouse: Warehouse, run_id: str | None = None, limit: int = 20) -> list[TableRow]:
+    """Returns the latest runs, newest first, or one run; each with the leads of its plan."""
+    where, args = ("WHERE run_id = %s", [run_id]) if run_id else ("", [])
+    found = _runs(warehouse, f"{where} ORDER BY started_at DESC LIMIT {limit}", *args)
+    leads = _planned_leads(warehouse, [row["plan_id"] for row in found]) if found else {}
+    return [{**row, "planned": leads.get(row["plan_id"], 0)} for row in found]
+
+
+def _planned_leads(warehouse: Warehouse, plan_ids: list[str]) -> dict[str, int]:
+    """Returns how many leads each plan changes."""
+    marks = ", ".join(["%s"] * len(plan_ids))
+    sql = (
+        f"SELECT plan_id, count(DISTINCT lead_id) AS n FROM {warehouse.table('lead_patches')} "
+        f"WHERE plan_id IN ({marks}) GROUP BY plan_id"
+    )
+    return {row["plan_id"]: int(row["n"]) for row in warehouse.query(sql, *plan_ids)}
+
+
+def runs_of_plan(warehouse: Warehouse, plan_id: str) -> list[TableRow]:
+    """Returns the run that made a plan and those that applied it, oldest first."""
+    return _runs(warehouse, "WHERE plan_id = %s ORDER BY started_at", plan_id)
+
+
+def interrupted_runs(warehouse: Warehouse) -> list[TableRow]:
+    """Returns the runs that never came to their end."""
+    return _runs(warehouse, "WHERE state = 'running'")
+
+
+def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
+    """Returns how many rows a table had when all of it was last sent; no guard stopped that."""
+    found = _runs(
+        warehouse,
+        "WHERE desired_table = %s AND command IN ('run', 'apply') AND state <> 'running' "
+        f"AND {NOT_GUARDED} ORDER BY started_at DESC LIMIT 1",
+        desired_table,
+    )
+    return next((int(row["desired_rows"]) for row in found), None)
+
+
+def misses(warehouse: Warehouse, run_id: str) -> list[TableRow]:
+    """Returns a run's outcomes that are neither applied nor confirmed."""
+    sql = (
+        f"SELECT lead_id, status, reason FROM {warehouse.table('lead_outcomes')} "
+        "WHERE run_id = %s AND status NOT IN ('applied', 'confirmed') ORDER BY outcome_id"
+    )
+    return list(warehouse.query(sql, run_id))
+
+
+def count_active(warehouse: Warehouse) -> int:
+    """Returns how many leads the list of leads would show, as far as the mirror knows."""
+    sql = (
+        f"SELECT count(*) AS n FROM {warehouse.table('leads')} "
+        "WHERE gone_at IS NULL AND NOT coalesce(is_archived, false)"
+    )
+    [row] = warehouse.query(sql)
+    return int(row["n"])
+
+
+def most_read(warehouse: Warehouse) -> int:
+    """Returns how many leads the mirror has known at most; 0 where no run has read them all.
+
+    Only a run that looked at the whole desired table has read the whole list.
+    """
+    sql = f"SELECT max(leads_read) AS n FROM {warehouse.runs_table} WHERE desired_table IS NOT NULL"
+    [row] = warehouse.query(sql)
+    return max(int(row["n"]), count_active(warehouse)) if row["n"] else 0
+
+
+def read_by(warehouse: Warehouse, run_id: str) -> Iterator[str]:
+    """Yields the leads that a run has read."""
+    sql = f"SELECT id FROM {warehouse.table('leads')} WHERE read_by = %s"
+    return (row["id"] for row in warehouse.query(sql, run_id))
+
+
+def mirrored(warehouse: Warehouse, lead_id: str) -> tuple[dict[str, Any], datetime | None] | None:
+    """Returns a lead as it was last read, in any run, and since when it is known as gone."""
+    sql = f"SELECT record, gone_at FROM {warehouse.table('leads')} WHERE id = %s"
+    rows = warehouse.query(sql, lead_id)
+    return next(((document_of(row["record"]), row["gone_at"]) for row in rows), None)
+
+
+def unfinished(
+    warehouse: Warehouse, lead: str | None, plan_id: str | None = None
+) -> Iterator[Patch]:
+    """Yields released patches without an outcome, in the order in which to send them.
+
+    Args:
+        warehouse: Where they are.
+        lead: Only those of this lead.
+        plan_id: Only those of this plan.
+    """
+    which, args = matching("u", lead_id=lead, plan_id=plan_id)
+    last: str | None = ""
+    while last is not None:
+        sql = (
+            f"SELECT * FROM (SELECT * FROM {warehouse.unfinished_patches} u {which}) p "
+            f"WHERE p.patch_id > %s ORDER BY p.patch_id LIMIT {FETCH}"
+        )
+        page = [patch_of(row) for row in warehouse.query(sql, *args, last)]
+        yield from page
+        last = page[-1].patch_id if len(page) == FETCH else None
+
+
+def count_unfinished(warehouse: Warehouse, lead: str | None, plan_id: str | None = None) -> int:
+    """Returns how many leads have released patches without an outcome."""
+    which, args = matching("u", lead_id=lead, plan_id=plan_id)
+    sql = f"SELECT count(DISTINCT u.lead_id) AS n FROM {warehouse.unfinished_patches} u {which}"
+    [row] = warehouse.query(sql, *args)
+    return int(row["n"])
+
+
+def planned_leads(warehouse: Warehouse, plan_id: str, run_id: str) -> Iterator[Comparison]:
+    """Yields the leads of a plan's unfinished patches, as this run has read them."""
+    return _beside_leads(warehouse, warehouse.unfinished_patches, run_id, plan_id=plan_id)
+
+
+def sent_leads(
+    warehouse: Warehouse, sent_by: str, run_id: str, lead: str | None
+) -> Iterator[Comparison]:
+    """Yields the leads that an earlier run has sent something to, as this run has read them."""
+    return _beside_leads(warehouse, _sent(warehouse), run_id, run_id=sent_by, lead_id=lead)
+
+
+def sent_lead_ids(warehouse: Warehouse, sent_by: str, lead: str | None) -> list[str]:
+    """Returns the leads that an earlier run has sent something to."""
+    which, args = matching("o", run_id=sent_by, lead_id=lead)
+    sql = f"SELECT DISTINCT o.lead_id FROM {_sent(warehouse)} o {which}"
+    return [row["lead_id"] for row in warehouse.query(sql, *args)]
+
+
+def sent_keys(warehouse: Warehouse, sent_by: str) -> set[str]:
+    """Returns the keys of all that an earlier run has sent."""
+    rows = warehouse.query(f"SELECT body FROM {_sent(warehouse)} o WHERE run_id = %s", sent_by)
+    return {key for row in rows for key in document_of(row["body"])}
+
+
+def open_lead_ids(warehouse: Warehouse, plan_id: str) -> list[str]:
+    """Returns the leads of a plan's patches that have no outcome, be it released or not."""
+    sql = (
+        f"SELECT DISTINCT p.lead_id FROM {warehouse.table('lead_patches')} p "
+        f"LEFT JOIN {warehouse.table('lead_outcomes')} o ON o.patch_id = p.patch_id "
+        "WHERE p.plan_id = %s AND o.patch_id IS NULL"
+    )
+    return [row["lead_id"] for row in warehouse.query(sql, plan_id)]
+
+
+def planned_keys(warehouse: Warehouse, plan_id: str) -> set[str]:
+    """Returns the keys of all bodies of a plan."""
+    return {key for patch, _ in planned(warehouse, plan_id) for key in patch.body}
+
+
+def _beside_leads(
+    warehouse: Warehouse, patches: str, reader: str, **wanted: str | None
+) -> Iterator[Comparison]:
+    """Yields patches by lead, with the leads as the reading run has them and no desired rows."""
+    which, args = matching("u", **wanted)
+    return warehouse.compare(
+        f"SELECT u.lead_id AS {MARK}lead, NULL AS lead_id, m.record AS {MARK}record, "
+        f"u.patch_id AS {MARK}patch_id, u.plan_id AS {MARK}plan_id, u.body AS {MARK}body, "
+        f"u.before AS {MARK}before, u.digest AS {MARK}digest "
+        f"FROM {patches} u LEFT JOIN {warehouse.table('leads')} m "
+        "ON m.id = u.lead_id AND m.read_by = %s AND m.gone_at IS NULL "
+        f"{which} ORDER BY u.lead_id, u.patch_id",
+        reader,
+        *args,
+    )
+
+
+def _sent(warehouse: Warehouse) -> str:
+    """What may be in effect: also a send that the API refused or did not answer."""
+    return (
+        f"(SELECT *, NULL AS digest FROM {warehouse.table('lead_outcomes')} "
+        "WHERE patch_id IS NOT NULL AND (status IN ('applied', 'confirmed', 'ignored') "
+        "OR (status = 'failed' AND sent_at IS NOT NULL)))"
+    )
+
+
+def _runs(warehouse: Warehouse, which: str, *args: str) -> list[TableRow]:
+    """Reads runs by `SELECT *`, as an older version's table lacks some columns."""
+    if not warehouse.exists("sync_runs"):
+        return []
+    found = warehouse.query(f"SELECT * FROM {warehouse.table('sync_runs')} {which}", *args)
+    return [{name: _read(row.get(name), name) for name in SYNC_RUNS} for row in found]
+
+
+def _read(value: Any, name: str) -> Any:
+    return document_of(value) if SYNC_RUNS[name]["data_type"] == "json" else value
+
+
+VIEW = "lead_field_changes"
+
+
+def make_view(warehouse: Warehouse) -> None:
+    """Makes the view anew; its JSON functions are DuckDB's, so other warehouses go without."""
+    if not warehouse.is_duckdb:
+        return
+    key = """'$."' || c.key || '"'"""
+    warehouse.execute(
+        f"CREATE OR REPLACE VIEW {warehouse.table(VIEW)} AS "
+        "SELECT c.finished_at AS changed_at, c.run_id, c.lead_id, "
+        "coalesce(f.name, c.key) AS field, "
+        f"nullif(json_extract_string(c.before, {key}), '[]') AS old, "
+        f"nullif(json_extract_string(c.body, {key}), '[]') AS new, c.status, c.key, c.patch_id "
+        "FROM (SELECT o.*, unnest(json_keys(o.body)) AS key "
+        f"FROM {warehouse.table('lead_outcomes')} o "
+        "WHERE o.patch_id IS NOT NULL AND o.status IN ('applied', 'confirmed') "
+        # What somebody else had made so already may be spelled otherwise than it was planned.
+        "AND CAST(o.before AS VARCHAR) IS DISTINCT FROM CAST(o.after AS VARCHAR)) c "
+        f"LEFT JOIN {warehouse.table('lead_fields')} f ON f.key = c.key "
+        "WHERE old IS DISTINCT FROM new"
+    )
+
+
+def new_names(warehouse: Warehouse, fields: Iterable[Field]) -> list[TableRow]:
+    """Returns rows of `lead_fields` for the fields that are not there under their name."""
+    found = warehouse.query(f"SELECT key, name FROM {warehouse.table('lead_fields')}")
+    known = {(row["key"], row["name"]) for row in found}
+    return [
+        {"key": field.key, "name": field.name, "type": field.type}
+        for field in fields
+        if (field.key, field.name) not in known
+    ]

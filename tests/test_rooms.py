@@ -1,0 +1,80 @@
+"""The house holds: a room imports only from the rooms below it, and nothing stands outside."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "connector"
+FLOORS = (
+    ("__init__", "__main__"),
+    ("cli",),
+    ("demo",),
+    ("report", "source"),
+    ("sync",),
+    ("warehouse",),
+    ("settings",),
+    ("configuration",),
+    ("planning",),
+    ("records",),
+    ("pipedrive",),
+    ("errors", "sandbox"),
+)
+"""From the roof to the ground; CONTRIBUTING.md has the same map in words."""
+FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def room_of(module: Path) -> str:
+    """Return the room that a module stands in: its folder, or itself at the top."""
+    return module.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imported_rooms(module: Path) -> Iterator[str]:
+    """Yield the rooms of this package that a module imports from, its own left out."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are written out from `connector`"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == "connector" and rest:
+                yield rest.partition(".")[0]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_only_from_the_rooms_below_it(module: Path) -> None:
+    here = room_of(module)
+    assert here in FLOOR_OF, f"{here} has no place in the house"
+    above = [
+        room
+        for room in imported_rooms(module)
+        if room != here and FLOOR_OF.get(room, -1) <= FLOOR_OF[here]
+    ]
+    assert not above
+
+
+def test_no_circle_of_modules() -> None:
+    names = {
+        ".".join(("connector", *path.relative_to(ROOT).with_suffix("").parts)) for path in MODULES
+    }
+    graph = {name: set(imported_modules(name, names)) for name in names}
+    assert list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def imported_modules(name: str, names: set[str]) -> Iterator[str]:
+    """Yield the modules of this package that a module needs when it is imported."""
+    module = ROOT.parent / (name.replace(".", "/") + ".py")
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield from {whole, str(node.module)} & names
