@@ -16,7 +16,8 @@ from rich.text import Text
 
 from connector.pipedrive.client import Pipedrive
 from connector.planning.columns import fold
-from connector.records.fields import Field, custom_fields, standard_fields
+from connector.records.fields import Field, custom_fields
+from connector.records.leads import standard_fields
 from connector.records.text import visible
 from connector.report.screen import say
 from connector.report.terminal import PlanReport, print_columns, print_summary, progress_bar

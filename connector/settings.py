@@ -14,12 +14,12 @@ from dlt.common.typing import ConfigValueSentinel
 from connector.configuration import readers
 from connector.configuration.origin import parse_origin
 from connector.configuration.providers import WAREHOUSE, ask, looked_in, variable
+from connector.configuration.readers import parse_age
 from connector.configuration.spelling import Names, nearest, refuse_misspelt
 from connector.errors import ConfigError
 from connector.planning.columns import OnConflict, OnNull
 from connector.planning.guards import GUARDS, Limits, limits_of
 from connector.planning.model import Status
-from connector.records.values import parse_age
 
 SECTION: Final = ("sources", "pipedrive_leads")
 DESTINATION: Final = WAREHOUSE[1]

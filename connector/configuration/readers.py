@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import available_timezones
 
-from connector.records.values import from_json
+from connector.records.cells import from_json
 
 Read = TypeVar("Read")
 Reader = Callable[[Any], Read]
@@ -213,3 +214,12 @@ def _table(value: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise ValueError('is no table of names; write it like {"title": "crm"}')
     return dict(given)
+
+
+def parse_age(text: Any) -> timedelta:
+    """Takes a time span such as 90m, 24h or 7d; a bare number is hours."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*([smhd]?)", str(text).strip().lower())
+    if found is None:
+        raise ValueError(f"max_age {text!r} is no time span; write it like 90m, 24h or 7d")
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2] or "h"]
+    return timedelta(**{unit: float(found[1])})

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from connector.errors import ConfigError, DesiredTableError
-from connector.records.fields import READ_ONLY, Field, base_key, is_custom_key
-from connector.records.values import from_json
+from connector.records.cells import from_json
+from connector.records.fields import Field, is_custom_key
+from connector.records.leads import LEADS
 
 LEAD_ID, CHANGES, UPDATED_AT = "lead_id", "changes", "updated_at"
 OnNull = Literal["clear", "keep", "reject"]
@@ -31,6 +32,12 @@ class Column:
     name: str
     field: Field
     part: str = ""
+
+    @property
+    def place(self) -> str:
+        """The part that a plain value is of: the first key of a field of two keys is its first."""
+        is_of_two_keys = not self.part and len(self.field.keys) > 1
+        return self.field.parts[0].name if is_of_two_keys else self.part
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Columns:
 
     def looks_at(self, managed: Field) -> bool:
         """Tells whether a field is among those that this run looks at."""
-        return not self.only or base_key(managed.key) in self.only
+        return not self.only or managed.key in self.only
 
     def null_rule(self, managed: Field) -> OnNull:
         """Returns what NULL does to a field; what cannot be cleared is kept."""
@@ -66,7 +73,7 @@ class Columns:
 
     def conflict_rule(self, managed: Field) -> OnConflict:
         """Returns who wins where a field was edited in the CRM."""
-        return self.on_conflict.get(base_key(managed.key), self.on_conflict.get("", "warehouse"))
+        return self.on_conflict.get(managed.key, self.on_conflict.get("", "warehouse"))
 
     @property
     def tracks_edits(self) -> bool:
@@ -113,17 +120,16 @@ def map_columns(
     by_name = names_of(fields)
     targets = {name: (renamed or {}).get(name, name) for name in managed_names(names)}
     managed = tuple(_column(name, target, fields, by_name) for name, target in targets.items())
-    _refuse_twins(managed)
+    _refuse_parts_twice(managed)
     blank = frozenset(field_key(name, "only_if_blank", by_name) for name in only_if_blank)
-    conflict_rules = _rules("on_conflict", on_conflict, get_args(OnConflict), by_name)
     columns = Columns(
         managed,
         by_name,
         timezone,
         _rules("on_null", on_null, get_args(OnNull), by_name),
         blank,
-        {base_key(key): rule for key, rule in conflict_rules.items()},
-        frozenset(base_key(field_key(name, "fields", by_name)) for name in only),
+        _rules("on_conflict", on_conflict, get_args(OnConflict), by_name),
+        frozenset(field_key(name, "fields", by_name) for name in only),
     )
     if "newest" in columns.on_conflict.values() and UPDATED_AT not in names:
         raise ConfigError("on_conflict newest needs a column updated_at in the desired table")
@@ -139,34 +145,38 @@ def managed_names(names: Iterable[str]) -> Iterator[str]:
 def names_of(fields: Iterable[Field]) -> dict[str, Column]:
     """Returns what each folded name and key stands for; names of two fields are left out."""
     fields = list(fields)
-    by_name: dict[str, Column] = {}
-    for one in fields:
-        by_name[fold(one.key)] = Column("", one)
+    by_name = {fold(key): Column("", one, part) for one in fields for key, part in _keys(one)}
     for name, candidates in _named_alike(fields).items():
         if len(candidates) == 1 and name:
-            by_name.setdefault(name, Column("", candidates[0]))
-    by_name |= {name: column for one in fields for name, column in _parts(one)}
-    return by_name
+            by_name.setdefault(name, candidates[0])
+    keys = {one.key: one for one in fields}
+    aliases = {
+        alias: Column("", keys[key], part)
+        for alias, (key, part) in LEADS.aliases.items()
+        if key in keys
+    }
+    return by_name | aliases
 
 
-def _parts(field: Field) -> Iterator[tuple[str, Column]]:
-    if field.key == "value":
-        yield "valueamount", Column("", field, "amount")
-        yield "valuecurrency", Column("", field, "currency")
-    elif field.key == "label_ids":
-        yield "labels", Column("", field)
-        yield "addlabels", Column("", field, "add")
-        yield "removelabels", Column("", field, "remove")
-    elif field.key == "owner_id":
-        yield "owneremail", Column("", field)
+def _keys(field: Field) -> Iterator[tuple[str, str]]:
+    """Yields what columns may call a field by its keys, each with the part that it is."""
+    yield field.key, ""
+    for part in field.parts:
+        if part.key != field.key:
+            yield part.key, part.name
+        elif not is_custom_key(field.key):
+            yield f"{field.key}_{part.name}", part.name
 
 
-def _named_alike(fields: Iterable[Field]) -> dict[str, list[Field]]:
+def _named_alike(fields: Iterable[Field]) -> dict[str, list[Column]]:
     """Custom fields by folded name; standard ones go by their keys alone."""
-    alike: dict[str, list[Field]] = {}
+    alike: dict[str, list[Column]] = {}
     for one in fields:
         if is_custom_key(one.key):
-            alike.setdefault(fold(one.name), []).append(one)
+            alike.setdefault(fold(one.name), []).append(Column("", one))
+            for part in one.parts[1:]:
+                second = Column("", one, part.name)
+                alike.setdefault(fold(one.name_of(part.key)), []).append(second)
     return alike
 
 
@@ -177,11 +187,11 @@ def _column(
     if found is not None:
         return Column(name, found.field, found.part)
     shown = f"column {name!r}" if name == target else f"column {name!r} (mapped to {target!r})"
-    if target in READ_ONLY:
+    if target in LEADS.read_only:
         raise DesiredTableError(f"{shown} is read-only in Pipedrive; leave it out of the table")
     alike = _named_alike(fields).get(fold(target), [])
     if alike:
-        keys = ", ".join(f"{one.key} ({one.name})" for one in alike)
+        keys = ", ".join(f"{one.field.key} ({one.field.name})" for one in alike)
         raise DesiredTableError(f"{shown} could be any of {keys}; map it to a key under `columns`")
     way_out = _near(target, by_name) or "rename it, or map it under `columns` in config"
     raise DesiredTableError(f"{shown} maps to no field that can be written; {way_out}")
@@ -193,18 +203,19 @@ def _near(target: str, by_name: Mapping[str, Column]) -> str:
     return f"did you mean {hint}?" if hint else ""
 
 
-def _refuse_twins(columns: Iterable[Column]) -> None:
-    taken: dict[tuple[str, str], str] = {}
+def _refuse_parts_twice(columns: Iterable[Column]) -> None:
+    taken: dict[Field, dict[str, str]] = {}
     for column in columns:
-        key = column.field.key
-        clash = taken.get((key, column.part)) or (column.part and taken.get((key, "")))
-        if not column.part:
-            clash = clash or next((name for (one, _), name in taken.items() if one == key), None)
+        places = taken.setdefault(column.field, {})
+        clash = places.get(column.place) or (
+            places.get("") if column.place else next(iter(places.values()), None)
+        )
         if clash:
             raise DesiredTableError(
-                f"columns {clash!r} and {column.name!r} both manage {key}; keep one of them"
+                f"columns {clash!r} and {column.name!r} both manage {column.field.key}; "
+                "keep one of them"
             )
-        taken[key, column.part] = column.name
+        places[column.place] = column.name
 
 
 def _rules(

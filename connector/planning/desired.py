@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.planning.columns import CHANGES, LEAD_ID, UPDATED_AT, Column, Columns, fold
 from connector.planning.model import Row
+from connector.records.cells import check_usable, from_json
 from connector.records.fields import Field
-from connector.records.kinds import LabelEdit, Normal
-from connector.records.values import check_usable, from_json, parse_uuid
+from connector.records.kinds import Normal, parse_uuid
 
 
 class RowRejected(Exception):
@@ -113,12 +113,12 @@ def desired_of(row: Row, columns: Columns) -> Desired:
         try:
             fields[field] = _wanted(cells, field, columns)
         except _KeptError:
-            kept_nulls += field.amount_key is None  # a currency goes with its amount
+            kept_nulls += 1
         except ValueError as error:
             problems.append(f"{sources[field]} {error}")
     if problems:
         raise RowRejected("; ".join(problems))
-    return Desired(lead_id, _without_lone_currencies(fields), sources, kept_nulls)
+    return Desired(lead_id, fields, sources, kept_nulls)
 
 
 class _KeptError(Exception):
@@ -128,56 +128,51 @@ class _KeptError(Exception):
 def _by_field(row: Row, columns: Columns) -> dict[Field, dict[str, Cell]]:
     """Collects what the row says of each field: its columns, then `changes` over them."""
     found: dict[Field, dict[str, Cell]] = {}
-    for cell in filter(lambda cell: columns.looks_at(cell.of.field), _cells(row, columns)):
-        cells = found.setdefault(cell.of.field, {})
-        before = cells.get(cell.of.part)
-        if before is not None and before.explicit:
-            twins = f"{before.name} and {cell.name}"
-            raise RowRejected(f"changes names {twins}, which are one field; keep one")
+    for cell in _cells(row, columns):
+        if not columns.looks_at(cell.of.field):
+            continue
+        cells, part = found.setdefault(cell.of.field, {}), cell.of.place
+        before = cells.get(part)
+        if before is not None and before.explicit == cell.explicit:
+            both = f"{before.name} and {cell.name}"
+            where = "changes names" if cell.explicit else "the row has"
+            raise RowRejected(f"{where} {both}, which are one field; keep one")
         if cell.explicit:
             _make_way(cells, cell)
-        cells[cell.of.part] = cell
+        cells[part] = cell
     return found
 
 
 def _make_way(cells: dict[str, Cell], change: Cell) -> None:
     """Lets a change win over columns: of its part, or of all parts where it is of the whole."""
-    for part in [part for part in cells if not (part and change.of.part)]:
+    for part in [part for part in cells if not (part and change.of.place)]:
         del cells[part]
 
 
 def _cells(row: Row, columns: Columns) -> Iterator[Cell]:
     for column in columns.managed:
-        yield from _spread(Cell(column.name, column, row[column.name]), columns)
+        yield from _spread(Cell(column.name, column, row[column.name]))
     for name, value in _changes_of(row).items():
         named = columns.by_name.get(fold(name))
         if named is None:
             raise RowRejected(
                 f"changes names {name!r}, which is no field; use a name that a column could have"
             )
-        yield from _spread(Cell(name, named, value, explicit=True), columns)
+        yield from _spread(Cell(name, named, value, explicit=True))
 
 
-def _spread(cell: Cell, columns: Columns) -> Iterator[Cell]:
-    """Spreads a struct over its halves, such as an amount and its currency."""
-    halves = _struct(cell.value) if cell.of.field.halves and not cell.of.part else None
-    if halves is None:
+def _spread(cell: Cell) -> Iterator[Cell]:
+    """Spreads a struct over the parts of its field, such as an amount and its currency."""
+    parts = [part.name for part in cell.of.field.parts]
+    struct = _struct(cell.value) if parts and not cell.of.part else None
+    if struct is None:
         yield cell
         return
-    places = _halves_of(cell.of.field, columns)
-    if not halves or not halves.keys() <= places.keys():
-        way_out = " and ".join(places)
+    if not struct or not struct.keys() <= set(parts):
         given = f"{cell.name} {shown(cell.value)}"
-        raise RowRejected(f"{given} has other keys than {way_out}; use these alone")
-    for name, value in halves.items():
-        yield Cell(f"{cell.name}.{name}", places[name], value, cell.explicit)
-
-
-def _halves_of(field: Field, columns: Columns) -> dict[str, Column]:
-    first, second = field.halves or ("", "")
-    if field.key == "value":
-        return {half: Column("", field, half) for half in (first, second)}
-    return {first: Column("", field), second: columns.by_name[fold(f"{field.key}_{second}")]}
+        raise RowRejected(f"{given} has other keys than {' and '.join(parts)}; use these alone")
+    for name, value in struct.items():
+        yield Cell(f"{cell.name}.{name}", replace(cell.of, part=name), value, cell.explicit)
 
 
 def _struct(value: Any) -> Mapping[str, Any] | None:
@@ -206,34 +201,23 @@ def _changes_of(row: Row) -> Mapping[str, Any]:
 
 
 def _wanted(cells: Mapping[str, Cell], field: Field, columns: Columns) -> Normal:
-    values = {part: cell.value for part, cell in cells.items()}
-    if values.keys() & {"add", "remove"}:
-        return field.kind.parse(LabelEdit(values.get("add"), values.get("remove")))
-    whole = cells.get("")
-    if whole is not None and len(cells) == 1:
-        if whole.value is None:
-            return _cleared(whole, field, columns)
-        return field.kind.parse(_local(whole.value, columns.timezone))
-    amount, currency = cells.get("amount"), cells.get("currency")
-    if amount is not None and amount.value is None:
-        return _cleared(amount, field, columns)
-    if amount is None and currency is not None and currency.value is None:
-        raise _KeptError  # a currency cannot be cleared without its amount
-    return field.kind.parse(values)
+    """Returns what is wanted of a field; one rule holds for what is blank in any of its parts.
 
-
-def _cleared(cell: Cell, field: Field, columns: Columns) -> Normal:
+    Raises:
+        ValueError: A value cannot be sent.
+        _KeptError: Nothing is wanted: what is blank leaves the field alone.
+    """
+    wanted = field.parse({name: _local(one.value, columns.timezone) for name, one in cells.items()})
+    blank = [cells[part] for part in field.blank_parts(wanted) if part in cells]
+    meant = all(cell.explicit for cell in blank)
     rule = columns.null_rule(field)
-    if rule == "reject" and not cell.explicit:
+    if blank and rule == "reject" and not meant:
         raise ValueError("is not allowed: on_null is `reject`; give it a value")
-    if not field.clearable or (rule == "keep" and not cell.explicit):
+    if blank and (not field.clearable or (rule == "keep" and not meant)):
+        wanted = field.without_blanks(wanted)
+    if wanted == {}:
         raise _KeptError
-
-
-def _without_lone_currencies(fields: Mapping[Field, Normal]) -> dict[Field, Normal]:
-    """A currency goes with its amount: where that is cleared, it is not sent."""
-    cleared = {field.key for field, value in fields.items() if value is None}
-    return {field: value for field, value in fields.items() if field.amount_key not in cleared}
+    return wanted
 
 
 def _local(value: Any, timezone: str) -> Any:

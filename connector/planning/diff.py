@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -19,10 +19,11 @@ from connector.planning.model import (
     Row,
     Unchanged,
 )
-from connector.records.fields import STANDARD_FIELDS, Field, base_key, companions_of_cleared
-from connector.records.kinds import KINDS, Normal
+from connector.records.fields import Field, field_of, pick
+from connector.records.kinds import Normal
+from connector.records.leads import LEADS, STANDARD_FIELDS
 
-ARCHIVED = next(field for field in STANDARD_FIELDS if field.key == "is_archived")
+ARCHIVED = next(field for field in STANDARD_FIELDS if field.key == LEADS.archive_key)
 
 
 def decide(
@@ -55,12 +56,13 @@ def decide(
         change = difference(desired, current, columns.only_if_blank)
         edits = Edits(current, written or {}, row)
         conflicts = tuple(conflicts_of(change.body, desired.fields, columns, edits))
-        if conflicts and (stops_lead(conflicts, columns) or len(conflicts) == len(change.body)):
+        left = change.without(one.field for one in conflicts)
+        if conflicts and (stops_lead(conflicts, columns) or not left.body):
             return conflicting(lead_id, conflicts)
-        change = _less_kept(change, conflicts, desired, current)
+        keep_one_of(left.body, current)
     except RowRejected as error:
         return NotSent(lead_id, "rejected", str(error), error.rows)
-    decision = planned(lead_id, change, current, conflicts, desired.fields, unarchive=unarchive)
+    decision = planned(lead_id, left, current, conflicts, desired.fields, unarchive=unarchive)
     kept = desired.kept_nulls
     return decision if isinstance(decision, NotSent) else replace(decision, kept_nulls=kept)
 
@@ -80,12 +82,13 @@ def difference(desired: Desired, current: Lead, only_if_blank: Collection[str] =
     before: dict[str, Any] = {}
     for field, wanted in desired.fields.items():
         have = field.read(current)
-        if have is not None and field.key in only_if_blank:
+        if field.key in only_if_blank and not field.is_blank(current):
             continue
         value = _complete(field, wanted, have, desired)
         if value != have:
-            body[field.key] = field.write(value)
-            before[field.key] = current.get(field.key)
+            changed = field.write(value, have)
+            body |= changed
+            before |= field.before(changed, current)
     return Change(body, before)
 
 
@@ -102,21 +105,15 @@ def planned(
     if not change.body:
         return Unchanged(lead_id)
     if not current.get("is_archived"):
-        return Planned(lead_id, (_with_companions(change, current),), conflicts=conflicts)
+        return Planned(lead_id, (change,), conflicts=conflicts)
     if ARCHIVED.key not in change.body:
         return NotSent(lead_id, "archived", _archived_reason(change, fields))
     if not unarchive:
         reason = "archived in Pipedrive; is_archived false needs `unarchive = true` in config"
         return NotSent(lead_id, "archived", reason)
     first = Change({ARCHIVED.key: False}, {ARCHIVED.key: True})
-    rest = _with_companions(change.without([ARCHIVED.key]), current)
+    rest = change.without([ARCHIVED])
     return Planned(lead_id, (first, rest) if rest.body else (first,), conflicts=conflicts)
-
-
-def _with_companions(change: Change, current: Lead) -> Change:
-    going = companions_of_cleared(change.body)
-    also = {key: current[key] for key in going if current.get(key) is not None}
-    return Change(change.body, {**change.before, **also})
 
 
 def conflicting(lead_id: str, conflicts: tuple[Conflict, ...]) -> NotSent:
@@ -126,59 +123,34 @@ def conflicting(lead_id: str, conflicts: tuple[Conflict, ...]) -> NotSent:
 
 def shows(body: Mapping[str, Any], lead: Lead, fields: Mapping[str, Field]) -> bool:
     """Tells whether a lead has everything that a body asked for."""
-    return all(
-        field.read(body) == field.read(lead) for field in (field_of(key, fields) for key in body)
-    )
+    return all(field_of(key, fields).agrees(body, lead, (key,)) for key in body)
 
 
-def keep_person_or_organization(body: Mapping[str, Any], current: Lead) -> None:
-    """Sees to it that a body leaves the lead with one of the two (documented).
+def keep_one_of(body: Mapping[str, Any], current: Lead) -> None:
+    """Sees to it that a body leaves the lead with a person or an organization (documented).
 
     Raises:
         RowRejected: It would not.
     """
-    links = ("person_id", "organization_id")
-    cleared = [key for key in links if key in body and body[key] is None]
-    if cleared and all({**current, **body}.get(key) is None for key in links):
+    cleared = [key for key in LEADS.one_of if key in body and body[key] is None]
+    if cleared and all({**current, **body}.get(key) is None for key in LEADS.one_of):
         raise RowRejected(
             f"{' and '.join(cleared)} NULL would leave the lead without person and organization; "
             "give it one of them"
         )
 
 
-def field_of(key: str, fields: Mapping[str, Field]) -> Field:
-    """Returns a key's field, or a text for one that the account's definitions no longer hold."""
-    return fields.get(key) or Field(key, key, KINDS["text"])
-
-
-def _less_kept(
-    change: Change, conflicts: Iterable[Conflict], desired: Desired, current: Lead
-) -> Change:
-    left = change.without(one.field.key for one in conflicts)
-    keep_person_or_organization(left.body, current)
-    _keep_currency_with_amount(desired, left.body, current)
-    return left
-
-
 def _complete(field: Field, wanted: Normal, have: Normal, desired: Desired) -> Normal:
     try:
-        return field.kind.complete(wanted, have)
+        return field.complete(wanted, have)
     except ValueError as error:
         raise RowRejected(f"{desired.sources[field]} {error}") from None
 
 
-def _keep_currency_with_amount(desired: Desired, body: Mapping[str, Any], current: Lead) -> None:
-    for field in desired.fields:
-        amount_key = field.amount_key
-        if field.key in body and amount_key and {**current, **body}.get(amount_key) is None:
-            raise RowRejected(
-                f"{desired.sources[field]} has no amount, and the lead has none; "
-                "give the amount a value as well"
-            )
-
-
 def _archived_reason(change: Change, fields: Iterable[Field]) -> str:
-    names = ", ".join(field.name for field in fields if field.key in change.body)
+    names = ", ".join(
+        field.name for field in fields if not change.body.keys().isdisjoint(field.keys)
+    )
     return f"archived in Pipedrive, so it may not be edited; differs in {names}"
 
 
@@ -198,7 +170,7 @@ class Edits:
 
     def is_edited(self, field: Field) -> bool:
         """Tells whether a value was changed in the CRM since it was last written."""
-        return field.key in self.written and field.read(self.written) != field.read(self.current)
+        return not field.agrees(self.written, self.current, self.written.keys())
 
     def is_ours(self, field: Field) -> bool:
         """Tells whether a value is still the one that was last written."""
@@ -207,29 +179,23 @@ class Edits:
 
 def conflicts_of(
     body: Mapping[str, Any], fields: Iterable[Field], columns: Columns, edits: Edits
-) -> list[Conflict]:
-    """Returns the fields of a body that must not be sent, by the rule of each.
+) -> Iterator[Conflict]:
+    """Yields the fields of a body that must not be sent, by the rule of each.
 
-    A field of two keys, such as an amount and its currency, is kept or sent as one.
+    Args:
+        body: The body that would be sent.
+        fields: The fields that the row manages.
+        columns: The rules.
+        edits: The lead, and what was last written to it.
 
     Raises:
         RowRejected: A rule needs a time of the row that is not there.
     """
-    changed = [field for field in fields if field.key in body]
-    reasons = {
-        base_key(field.key): why for field in changed if (why := _kept(field, columns, edits))
-    }
-    return [
-        Conflict(
-            field,
-            edits.written.get(field.key),
-            edits.current.get(field.key),
-            body[field.key],
-            reasons[base_key(field.key)],
-        )
-        for field in changed
-        if base_key(field.key) in reasons
-    ]
+    for field in fields:
+        keys = [key for key in field.keys if key in body]
+        if keys and (why := _kept(field, columns, edits)):
+            expected, current = pick(edits.written, keys), pick(edits.current, keys)
+            yield Conflict(field, expected, current, pick(body, keys), why)
 
 
 def stops_lead(conflicts: Iterable[Conflict], columns: Columns) -> bool:

@@ -11,8 +11,7 @@ from connector.planning.desired import RowRejected
 from connector.planning.diff import (
     conflicting,
     decide,
-    field_of,
-    keep_person_or_organization,
+    keep_one_of,
     planned,
     shows,
 )
@@ -28,8 +27,7 @@ from connector.planning.model import (
     Patch,
     Planned,
 )
-from connector.records.fields import Field, base_key
-from connector.records.kinds import Json
+from connector.records.fields import Field, fields_of, pick
 
 
 def resolve_interrupted(
@@ -65,7 +63,7 @@ def _edited(
     """Yields what was edited in the CRM since it was planned, where such an edit is to be kept."""
     current = found.current or {}
     for one in _changed_since(patch, current, fields):
-        is_ours = one.field.read(current) == one.field.read(patch.body)
+        is_ours = one.field.agrees(current, patch.body, patch.body.keys())
         if columns.conflict_rule(one.field) in ("crm", "fail") and not is_ours:
             yield one
 
@@ -125,11 +123,12 @@ def _already_so(patch: Patch, found: Comparison) -> Outcome:
 
 
 def _changed_since(patch: Patch, current: Lead, fields: Mapping[str, Field]) -> Iterator[Conflict]:
-    for key, expected in patch.before.items():
-        field = field_of(key, fields)
-        if field.read(current) != field.read(patch.before):
+    for field in fields_of(patch.before, fields):
+        keys = [key for key in field.keys if key in patch.before]
+        if not field.agrees(current, patch.before, keys):
+            expected, have = pick(patch.before, keys), pick(current, keys)
             why = "changed in Pipedrive since it was planned"
-            yield Conflict(field, expected, current.get(key), patch.body.get(key), why)
+            yield Conflict(field, expected, have, pick(patch.body, keys), why)
 
 
 def _still_wanted(
@@ -165,16 +164,15 @@ def undo(
     if current is None:
         return NotSent(lead_id, "not_found", "no such lead any more; nothing to bring back")
     wrote, before = _written(found)
-    sent = [field_of(key, fields) for key in wrote]
-    chosen = [field for field in sent if not only or base_key(field.key) in only]
+    chosen = [one for one in fields_of(wrote, fields) if not only or one.key in only]
     conflicts = tuple(_conflicts(chosen, fields, wrote, before, current))
-    kept = {base_key(one.field.key) for one in conflicts}
-    restored = [field for field in chosen if base_key(field.key) not in kept]
-    change = _change(restored, before, current)
+    kept = {one.field for one in conflicts}
+    restored = [field for field in chosen if field not in kept]
+    change = _change(restored, wrote, before, current)
     if conflicts and not change.body:
         return conflicting(lead_id, conflicts)
     try:
-        keep_person_or_organization(change.body, current)
+        keep_one_of(change.body, current)
     except RowRejected as error:
         return NotSent(lead_id, "rejected", str(error))
     return planned(lead_id, change, current, conflicts, restored, unarchive=True)
@@ -199,34 +197,36 @@ def _conflicts(
     current: Lead,
 ) -> Iterator[Conflict]:
     for field in chosen:
-        have, was = field.read(current), field.read(before)
-        values = wrote[field.key], current.get(field.key), before.get(field.key)
-        if have == was:
+        keys = [key for key in field.keys if key in wrote]
+        differing = [key for key in keys if not field.agrees(current, before, (key,))]
+        if not differing:
             continue
+        why = ""
         # Neither the account nor the lead shows it: sent, it would cost the lead its other fields.
-        if field.key not in fields and current.get(field.key) is None:
-            yield Conflict(field, *values, DELETED)
-        elif have != field.read(wrote):
-            yield Conflict(field, *values, SINCE)
-        elif was is None and not field.clearable and field.amount_key is None:
-            yield Conflict(field, *values, LASTING)
+        if field.key not in fields and all(current.get(key) is None for key in keys):
+            why = DELETED
+        elif not field.agrees(current, wrote, differing):
+            why = SINCE
+        elif not field.clearable and field.is_blank(before):
+            why = LASTING
+        if why:
+            values = pick(wrote, keys), pick(current, keys), pick(before, keys)
+            yield Conflict(field, *values, why)
 
 
-def _change(fields: list[Field], before: Mapping[str, Any], current: Lead) -> Change:
-    differing = [field for field in fields if field.read(before) != field.read(current)]
-    body = {field.key: _as_it_was(field, before.get(field.key)) for field in differing}
-    cleared = {key for key, value in body.items() if value is None}
-    # A currency goes with its amount: where that is cleared, it is not sent.
-    gone = [field.key for field in differing if field.amount_key in cleared]
-    return Change(body, {key: current.get(key) for key in body}).without(gone)
-
-
-def _as_it_was(field: Field, value: Json) -> Json:
-    """Returns the value itself where it can be sent, so that labels keep their order."""
-    normal = field.read({field.key: value})
-    written = field.write(normal)
-    are_numbers = {type(value), type(written)} == {int, float}
-    if normal is None or not (are_numbers or isinstance(value, type(written))):
-        return written
-    same_keys = not isinstance(value, dict) or value.keys() == written.keys()
-    return value if same_keys else written
+def _change(
+    fields: list[Field], wrote: Mapping[str, Any], before: Mapping[str, Any], current: Lead
+) -> Change:
+    body: dict[str, Any] = {}
+    was: dict[str, Any] = {}
+    for field in fields:
+        keys = [key for key in field.keys if key in wrote]
+        back = {
+            key: field.as_it_was(key, before)
+            for key in keys
+            if not field.agrees(current, before, (key,))
+        }
+        back = field.less_companions(back)
+        body |= back
+        was |= field.before(back, current)
+    return Change(body, was)

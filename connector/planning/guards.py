@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, Literal, get_args
 
 from connector.planning.model import Patch
+from connector.records.fields import base_key
 
 OFF = "off"
 GUARDS = (
@@ -111,8 +112,9 @@ class Trip:
 
 
 def cleared_keys(body: Mapping[str, Any]) -> list[str]:
-    """Returns the fields that a body clears."""
-    return [key for key, value in body.items() if value is None or value == []]
+    """Returns the first keys of the fields that a body clears, or a part of them."""
+    cleared = (base_key(key) for key, value in body.items() if value is None or value == [])
+    return list(dict.fromkeys(cleared))
 
 
 def measure(leads: Iterable[Sequence[Patch]], size: PlanSize) -> PlanSize:

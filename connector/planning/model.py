@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import pendulum
 
 from connector.pipedrive.errors import PipedriveError
-from connector.records.fields import Field
+from connector.records.fields import Field, Values
 from connector.records.text import visible
 
 Status = Literal[
@@ -40,12 +40,12 @@ class Change:
     body: dict[str, Any]
     before: dict[str, Any]
 
-    def without(self, keys: Iterable[str]) -> Change:
-        """Returns the change less some of its keys."""
-        left = self.body.keys() - set(keys)
+    def without(self, fields: Iterable[Field]) -> Change:
+        """Returns the change less some fields."""
+        gone = {key for field in fields for key in field.keys}
         return Change(
-            {key: value for key, value in self.body.items() if key in left},
-            {key: value for key, value in self.before.items() if key in left},
+            {key: value for key, value in self.body.items() if key not in gone},
+            {key: value for key, value in self.before.items() if key not in gone},
         )
 
 
@@ -54,16 +54,17 @@ class Conflict:
     """A field whose value in the CRM stays, as it is not the one that was expected there.
 
     Attributes:
-        expected: What should be there: as it was last written, or as it was when planned.
+        expected: What should be there: as it was last written, or as it was when planned; as
+            are the next two, by the field's keys.
         current: What is there.
         wanted: What would have been written.
         why: Which rule keeps it.
     """
 
     field: Field
-    expected: Any
-    current: Any
-    wanted: Any
+    expected: Values
+    current: Values
+    wanted: Values
     why: str
 
     def __str__(self) -> str:

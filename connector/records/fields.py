@@ -1,41 +1,60 @@
-"""The fields of a lead: the standard ones, and an account's custom ones by their definition.
-
-Which standard fields can be cleared is from Pipedrive's published description; where it is
-silent or says more than is known to be true (a null title), the field counts as not
-clearable.
-"""
+"""The fields of a record, and an account's custom ones by their definition. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from connector.records.cells import from_json
 from connector.records.kinds import (
-    COMPANIONS,
-    FIELD_TYPES,
-    KINDS,
+    CURRENCY,
+    DATE,
+    ID,
+    NUMBER,
+    SHORT_TEXT,
+    TEXT,
+    TIME,
     Json,
     Kind,
+    Labels,
     Normal,
-    label_set,
-    reference,
+    Option,
+    OptionSet,
+    Reference,
 )
 from connector.records.options import NO_OPTIONS, Options, options_of
+
+NOTHING = "—"
+Values = Mapping[str, Json]
+"""A record, a body or any other values by their wire keys."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the two values of a field, such as an amount and its currency.
+
+    Attributes:
+        name: What a column and a struct call it.
+        key: The wire key that it travels under.
+        kind: How its values are read, compared and written.
+    """
+
+    name: str
+    key: str
+    kind: Kind = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Field:
-    """One key of a lead; a field of two keys, such as an amount and its currency, is two.
+    """A field of a record, whatever number of keys and parts it has on the wire.
 
     Attributes:
-        key: Its key on the wire.
+        key: Its key; the first one where it has two.
         name: What the CRM's users call it.
-        kind: How its values are read, compared and written.
+        kind: How its values are read, compared and written; the first part's where it has two.
         type: What Pipedrive calls its type.
         clearable: Whether NULL can clear it.
-        halves: What a struct calls this key and its companion, as ("amount", "currency").
-        amount_key: For a currency, the key of its amount.
         options: The ids that it may hold, with their names, where they are known.
     """
 
@@ -44,65 +63,303 @@ class Field:
     kind: Kind = field(repr=False, compare=False)
     type: str = field(default="", compare=False)
     clearable: bool = True
-    halves: tuple[str, str] | None = field(default=None, compare=False)
-    amount_key: str | None = field(default=None, compare=False)
     options: Options = field(default=NO_OPTIONS, repr=False, compare=False)
 
-    def read(self, lead: Mapping[str, Json]) -> Normal:
-        """Returns the field's normal form in a lead; absent and null both mean unset."""
-        return self.kind.read(lead.get(self.key))
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its two parts; none where it is one value."""
+        return ()
 
-    def write(self, value: Normal) -> Json:
-        """Returns the wire form that sets this normal form, or clears for None."""
-        return self.kind.cleared if value is None else self.kind.write(value)
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every wire key that is this field's."""
+        return (self.key,)
 
-    def show(self, value: Json) -> str:
-        """Shows a wire value to a person; nothing as a dash."""
-        return "—" if self.kind.read(value) is None else self.kind.show(value)
+    def name_of(self, key: str) -> str:
+        """Returns what people call what is under one of its keys."""
+        return self.name if key == self.key else f"{self.name} {key.removeprefix(self.key)[1:]}"
+
+    def read(self, values: Values) -> Normal:
+        """Returns its normal form; absent and null both mean unset."""
+        return self.kind.read(values.get(self.key))
+
+    def is_blank(self, values: Values) -> bool:
+        """Tells whether no part of it is set."""
+        return self.read(values) is None
+
+    def agrees(self, one: Values, other: Values, keys: Collection[str] | None = None) -> bool:
+        """Tells whether two records say the same of it.
+
+        Args:
+            one: A record or a body.
+            other: Another.
+            keys: Only what is under these keys; None for all of the field.
+        """
+        return all(
+            self.read_key(key, one) == self.read_key(key, other)
+            for key in self.keys
+            if keys is None or key in keys
+        )
+
+    def read_key(self, key: str, values: Values) -> Normal:
+        """Returns the normal form of what is under one of its keys."""
+        return self.read(values) if key == self.key else None
+
+    def parse(self, cells: Mapping[str, Any]) -> Normal:
+        """Returns what a row wants of it, from its values by part; "" is the whole.
+
+        Raises:
+            ValueError: What is wrong with a value, and the way out.
+        """
+        value = cells[""]
+        return None if value is None else self.kind.parse(value)
+
+    def blank_parts(self, wanted: Normal) -> set[str]:
+        """Returns the parts in which a row wants nothing."""
+        return {""} if wanted is None else set()
+
+    def without_blanks(self, _wanted: Normal) -> Normal:
+        """Returns what a row wants where what is blank means nothing; {} is no wish."""
+        return {}
+
+    def complete(self, wanted: Normal, have: Normal) -> Normal:
+        """Fills what the row leaves open from what the record has.
+
+        Raises:
+            ValueError: It is open there as well.
+        """
+        return self.kind.complete(wanted, have)
+
+    def write(self, value: Normal, have: Normal = None) -> dict[str, Json]:  # noqa: ARG002
+        """Returns the part of a body that makes a record with `have` say `value`; None clears."""
+        return {self.key: self.kind.cleared if value is None else self.kind.write(value)}
+
+    def before(self, body: Values, record: Values) -> dict[str, Json]:
+        """Returns what a record has under the keys of a body, and under those that go with them."""
+        return {key: record.get(key) for key in self.keys if key in body}
+
+    def less_companions(self, body: dict[str, Json]) -> dict[str, Json]:
+        """Returns a part of a body less what goes by itself, as a currency does with its amount."""
+        return body
+
+    def as_it_was(self, key: str, before: Values) -> Json:
+        """Returns what brings a value back under one of its keys.
+
+        It is the value itself where it can be sent, so that labels keep their order.
+        """
+        return _resent(self.kind, before.get(key))
+
+    def show(self, values: Values) -> str:
+        """Shows its value to a person; nothing as a dash."""
+        value = values.get(self.key)
+        return NOTHING if self.kind.read(value) is None else self.kind.show(value)
 
 
-def standard_fields(
-    label_names: Options = NO_OPTIONS, users: Options = NO_OPTIONS
-) -> tuple[Field, ...]:
-    """Returns the fields that every lead has.
+@dataclass(frozen=True)
+class LabelField(Field):
+    """The labels of a record, which a row may give as a whole or add to and remove from."""
 
-    Args:
-        label_names: The account's lead labels, so that they can be given by name.
-        users: Its users, so that an owner can be given by e-mail address.
+    kind: Labels = field(default=Labels(), repr=False, compare=False)
+
+    def parse(self, cells: Mapping[str, Any]) -> Normal:
+        """Returns the labels wanted, or the edit of those that are there."""
+        if "" in cells:
+            return super().parse(cells)
+        return self.kind.parse_edit(cells.get("add"), cells.get("remove"))
+
+
+@dataclass(frozen=True)
+class PairField(Field):
+    """A field of two parts, such as an amount and its currency, or the two days of a period.
+
+    Its normal form is a pair. What a row wants of it is a mapping from the parts that it gives
+    to their values; those that it does not give are the record's. Every rule holds for the pair.
+
+    Attributes:
+        first, second: What a struct and a column call the parts.
+        second_kind: The second part's kind.
+        leads: Whether the second part is nothing without the first, as a currency is.
+        nested: Whether both are in one object under one key, and sent whole.
     """
-    labels, owner = label_set(label_names), reference(users)
-    return (
-        Field("title", "Title", KINDS["title"], "varchar", clearable=False),
-        Field("owner_id", "Owner", owner, "user", clearable=False, options=users),
-        Field("label_ids", "Labels", labels, "labels", options=label_names),
-        Field("person_id", "Person", KINDS["id"], "people"),
-        Field("organization_id", "Organization", KINDS["id"], "org"),
-        Field("is_archived", "Archived", KINDS["boolean"], "boolean", clearable=False),
-        Field("value", "Value", KINDS["money"], "monetary", halves=("amount", "currency")),
-        Field("expected_close_date", "Expected close date", KINDS["date"], "date"),
-        Field("visible_to", "Visible to", KINDS["visibility"], "visible_to", clearable=False),
-        Field("was_seen", "Seen", KINDS["boolean"], "boolean", clearable=False),
-        Field("channel", "Channel", KINDS["id"], "channel"),
-        Field("channel_id", "Channel ID", KINDS["text"], "varchar"),
-    )
+
+    first: str = field(default="", compare=False)
+    second: str = field(default="", compare=False)
+    second_kind: Kind = field(default=CURRENCY, repr=False, compare=False)
+    leads: bool = field(default=False, compare=False)
+    nested: bool = field(default=False, compare=False)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The two."""
+        second_key = self.key if self.nested else f"{self.key}_{self.second}"
+        return (
+            Part(self.first, self.key, self.kind),
+            Part(self.second, second_key, self.second_kind),
+        )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """One key, or one for each part."""
+        return tuple(dict.fromkeys(part.key for part in self.parts))
+
+    def read(self, values: Values) -> Normal:
+        """Returns the pair, or None where it is unset."""
+        pair = tuple(part.kind.read(_raw(self, part, values)) for part in self.parts)
+        return None if pair[0] is None and (self.leads or pair[1] is None) else pair
+
+    def is_blank(self, values: Values) -> bool:
+        """Tells whether no part of it is set."""
+        return all(part.kind.read(_raw(self, part, values)) is None for part in self.parts)
+
+    def read_key(self, key: str, values: Values) -> Normal:
+        """Returns the normal form of what is under one of its keys."""
+        if self.nested:
+            return self.read(values)
+        return next(part.kind.read(values.get(key)) for part in self.parts if part.key == key)
+
+    def parse(self, cells: Mapping[str, Any]) -> Normal:
+        """Returns the values of the parts that a row gives; None clears the whole."""
+        if "" in cells:
+            if isinstance(cells[""], str):
+                from_json(cells[""])
+            if cells[""] is not None:
+                raise ValueError('is not a value; write it like {"amount": 100, "currency": "EUR"}')
+            return None
+        parts = {part.name: part for part in self.parts}
+        wanted = {
+            name: None if value is None else parts[name].kind.parse(value)
+            for name, value in cells.items()
+        }
+        if self.leads:
+            if self.first in wanted and wanted[self.first] is None:
+                return None
+            wanted = {name: value for name, value in wanted.items() if value is not None}
+        return wanted
+
+    def blank_parts(self, wanted: Normal) -> set[str]:
+        """Returns the parts in which a row wants nothing; of an amount it is the whole."""
+        if wanted is None:
+            return {"", self.first}
+        return {name for name, value in wanted.items() if value is None}
+
+    def without_blanks(self, wanted: Normal) -> Normal:
+        """Returns what a row wants of the parts that are not blank."""
+        return {name: value for name, value in (wanted or {}).items() if value is not None}
+
+    def complete(self, wanted: Normal, have: Normal) -> Normal:
+        """Takes from the record the part that the row leaves out."""
+        if wanted is None:
+            return None
+        had = {
+            part.name: value if part.kind.can_write(value) else None
+            for part, value in zip(self.parts, have or (None, None), strict=True)
+        }
+        first, second = ({**had, **wanted}[name] for name in (self.first, self.second))
+        if self.leads and first is None:
+            raise ValueError(self._lacks(self.first))
+        if self.nested and second is None:
+            raise ValueError(self._lacks(self.second))
+        return None if first is None and second is None else (first, second)
+
+    def write(self, value: Normal, have: Normal = None) -> dict[str, Json]:
+        """Writes a nested pair whole, and of two keys those that differ.
+
+        A currency goes with its amount: where that is cleared, it is not sent.
+        """
+        if value is None and (self.nested or self.leads):
+            return {self.key: None}
+        if self.nested:
+            return {
+                self.key: {
+                    part.name: part.kind.write(one)
+                    for part, one in zip(self.parts, value, strict=True)
+                }
+            }
+        wanted, had = value or (None, None), have or (None, None)
+        return {
+            part.key: part.kind.cleared if one is None else part.kind.write(one)
+            for part, one, was in zip(self.parts, wanted, had, strict=True)
+            if one != was
+        }
+
+    def before(self, body: Values, record: Values) -> dict[str, Json]:
+        """Returns what was there, with the second part of a first that is cleared."""
+        was = super().before(body, record)
+        if self.key in body and body[self.key] is None:
+            was |= {key: record[key] for key in self.keys if record.get(key) is not None}
+        return was
+
+    def less_companions(self, body: dict[str, Json]) -> dict[str, Json]:
+        """A currency is not sent where its amount is cleared."""
+        return {self.key: None} if self.leads and body.get(self.key, 0) is None else body
+
+    def _lacks(self, part: str) -> str:
+        hint = f"add {self.key}_{part}" if self.nested else f"give the {part} a value as well"
+        return f"has no {part}, and the lead has none; {hint}"
+
+    def as_it_was(self, key: str, before: Values) -> Json:
+        """Returns what brings a value back under one of its keys."""
+        if self.nested:
+            was = before.get(self.key)
+            pair = self.read(before)
+            if pair is None:
+                return None
+            written = self.write(pair)[self.key]
+            return was if isinstance(was, dict) and was.keys() == written.keys() else written
+        return next(_resent(part.kind, before.get(key)) for part in self.parts if part.key == key)
+
+    def show(self, values: Values) -> str:
+        """Shows an amount as 50.5 EUR, and a period as 2026-01-01 – 2026-03-31."""
+        shown = {
+            part.name: part.kind.show(value)
+            for part in self.parts
+            if part.kind.read(value := _raw(self, part, values)) is not None
+        }
+        if self.leads:
+            return " ".join(shown.values()) or NOTHING
+        if len(shown) == 1:
+            [(name, value)] = shown.items()
+            return f"{name} {value}"
+        return " – ".join(shown.values()) or NOTHING
 
 
-STANDARD_FIELDS = standard_fields()
-READ_ONLY = frozenset(
-    {
-        "id",
-        "creator_id",
-        "source_name",
-        "origin",
-        "origin_id",
-        "source_deal_id",
-        "next_activity_id",
-        "add_time",
-        "update_time",
-        "cc_email",
-    }
-)
-"""Fields of a lead that no PATCH changes (published description)."""
+def _raw(pair: PairField, part: Part, values: Values) -> Json:
+    """Returns a part's wire value."""
+    value = values.get(part.key)
+    if not pair.nested:
+        return value
+    return value.get(part.name) if isinstance(value, dict) else None
+
+
+def _resent(kind: Kind, value: Json) -> Json:
+    normal = kind.read(value)
+    if normal is None:
+        return kind.cleared
+    if not kind.can_write(normal):
+        return value
+    written = kind.write(normal)
+    are_numbers = {type(value), type(written)} == {int, float}
+    return value if are_numbers or isinstance(value, type(written)) else written
+
+
+def by_key(fields: Iterable[Field]) -> dict[str, Field]:
+    """Returns the field of each wire key."""
+    return {key: one for one in fields for key in one.keys}
+
+
+def field_of(key: str, fields: Mapping[str, Field]) -> Field:
+    """Returns a key's field, or a text for one that the account's definitions no longer hold."""
+    return fields.get(key) or Field(key, key, TEXT)
+
+
+def fields_of(keys: Iterable[str], fields: Mapping[str, Field]) -> list[Field]:
+    """Returns the fields of some keys in their order, each once."""
+    return list(dict.fromkeys(field_of(key, fields) for key in keys))
+
+
+def pick(values: Values, keys: Iterable[str]) -> dict[str, Json]:
+    """Returns what is under some keys; null where there is nothing."""
+    return {key: values.get(key) for key in keys}
 
 
 def is_custom_key(name: str) -> bool:
@@ -116,11 +373,13 @@ def base_key(key: str) -> str:
     return key[:40] if is_custom_key(key) else key
 
 
-def companions_of_cleared(body: Mapping[str, Json]) -> list[str]:
+def companions_of_cleared(body: Values) -> list[str]:
     """Returns the second keys that go when a body clears their first, such as a currency."""
     cleared = [key for key, value in body.items() if value is None and is_custom_key(key)]
-    second = (f"{key}_{suffix}" for key in cleared for suffix, *_ in COMPANIONS.values())
-    return [key for key in dict.fromkeys(second) if key not in body]
+    suffixes = dict.fromkeys(second for _, second in PAIRS.values())
+    return [
+        f"{key}_{suffix}" for key in cleared for suffix in suffixes if f"{key}_{suffix}" not in body
+    ]
 
 
 def custom_fields(
@@ -135,28 +394,54 @@ def custom_fields(
     custom = (one for one in definitions if is_custom_key(str(one.get("key"))))
     known = (one for one in custom if str(one.get("field_type")) in FIELD_TYPES)
     living = (one for one in known if one.get("active_flag") is not False)
-    return [made for one in living for made in _custom_field(one, users)]
+    return [_custom_field(one, users) for one in living]
 
 
-def _custom_field(definition: Mapping[str, Any], users: Options) -> Iterator[Field]:
+def _custom_field(definition: Mapping[str, Any], users: Options) -> Field:
     key = str(definition["key"])
     name = str(definition.get("name") or key)
-    field_type = str(definition["field_type"])
+    type_ = str(definition["field_type"])
     options = options_of("option", definition.get("options"), "label")
-    options = users if field_type == "user" else options
-    kind = FIELD_TYPES[field_type](options)
-    companion = COMPANIONS.get(field_type)
-    if companion is None:
-        yield Field(key, name, kind, field_type, options=options)
-        return
-    suffix, first, second_kind = companion
-    yield Field(key, name, kind, field_type, halves=(first, suffix))
-    is_currency = suffix == "currency"
-    yield Field(
-        f"{key}_{suffix}",
-        f"{name} {suffix}",
-        second_kind,
-        field_type,
-        clearable=not is_currency,
-        amount_key=key if is_currency else None,
+    options = users if type_ == "user" else options
+    kind = _kind_of(type_, options)
+    if type_ not in PAIRS:
+        return Field(key, name, kind, type_, options=options)
+    first, second = PAIRS[type_]
+    leads = type_ == "monetary"
+    second_kind = CURRENCY if leads else kind
+    return PairField(
+        key, name, kind, type_, first=first, second=second, second_kind=second_kind, leads=leads
     )
+
+
+def _kind_of(type_: str, options: Options) -> Kind:
+    kind = FIELD_TYPES[type_]
+    return kind if isinstance(kind, Kind) else kind(options)
+
+
+FIELD_TYPES: Mapping[str, Kind | type[Option] | type[OptionSet] | type[Reference]] = {
+    "varchar": SHORT_TEXT,
+    "varchar_auto": SHORT_TEXT,
+    "phone": SHORT_TEXT,
+    "text": TEXT,
+    "address": TEXT,
+    "double": NUMBER,
+    "monetary": NUMBER,
+    "enum": Option,
+    "set": OptionSet,
+    "user": Reference,
+    "org": ID,
+    "people": ID,
+    "date": DATE,
+    "daterange": DATE,
+    "time": TIME,
+    "timerange": TIME,
+}
+"""The kind of each `field_type` of a custom field; some are made for the field's options."""
+
+PAIRS: Mapping[str, tuple[str, str]] = {
+    "monetary": ("amount", "currency"),
+    "daterange": ("from", "until"),
+    "timerange": ("from", "until"),
+}
+"""Types of two keys, with the names of their parts; the second names the second key's suffix."""

@@ -43,7 +43,7 @@ def _patch_document(entry: Entry, patch: Patch) -> dict[str, Any]:
 
 def _named(field: Field, values: Mapping[str, Any]) -> str | None:
     """Returns what a person calls a value; None for none."""
-    return None if field.read(values) is None else field.show(values.get(field.key))
+    return None if field.is_blank(values) else field.show(values)
 
 
 def columns_document(columns: Columns, passed_over: Iterable[str]) -> list[dict[str, Any]]:

@@ -23,11 +23,11 @@ from rich.text import Text
 
 from connector.planning.columns import Columns
 from connector.planning.model import STATUSES, NotSent, Patch
-from connector.records.fields import Field
+from connector.records.fields import NOTHING, Field
 from connector.records.text import message, visible
 from connector.report.exits import exit_code
 from connector.report.screen import console, say
-from connector.report.words import KINDS, NOTHING, _duration, counted, kind_of, statuses_told
+from connector.report.words import KINDS, _duration, counted, kind_of, statuses_told
 from connector.sync.session import Progress as Tell
 from connector.sync.session import silent
 from connector.sync.stopping import stop_on_signal
@@ -49,7 +49,7 @@ def change_lines(*entries: Entry) -> Iterator[Text]:
         for field in entry.fields:
             patch = entry.patch
             if patch is not None:
-                old = visible(field.show(patch.before.get(field.key)))
+                old = visible(field.show(patch.before))
                 name = f"    {visible(field.name):<{width}}  "
                 yield Text.assemble(name, old, " → ", _new(field, patch))
 
@@ -57,7 +57,7 @@ def change_lines(*entries: Entry) -> Iterator[Text]:
 def _new(field: Field, patch: Patch) -> tuple[str, str]:
     if kind_of(patch, field) == "cleared":
         return "clear", "red"
-    return visible(field.show(patch.body[field.key])), "green"
+    return visible(field.show(patch.body)), "green"
 
 
 class PlanReport:

@@ -8,16 +8,15 @@ from typing import Any, Literal, get_args
 from connector.planning.model import STATUSES, Patch
 from connector.records.fields import Field
 
-NOTHING = "—"
 ChangeKind = Literal["set", "changed", "cleared"]
 KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 
 
 def kind_of(patch: Patch, field: Field) -> ChangeKind:
     """Tells whether a patch sets a field that was unset, changes it or clears it."""
-    if field.read(patch.body) is None:
+    if field.is_blank(patch.body):
         return "cleared"
-    return "set" if field.read(patch.before) is None else "changed"
+    return "set" if field.is_blank(patch.before) else "changed"
 
 
 def counted(count: int, noun: str) -> str:

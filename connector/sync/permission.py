@@ -11,13 +11,12 @@ from itertools import islice
 
 import pendulum
 
+from connector.configuration.readers import parse_age
 from connector.errors import GuardTripped, PlanError
-from connector.planning.diff import field_of
 from connector.planning.guards import GUARDS, PlanSize, Trip, cleared_keys, measure, tripped
 from connector.planning.model import Patch
-from connector.records.fields import Field
+from connector.records.fields import Field, by_key, field_of
 from connector.records.text import visible
-from connector.records.values import parse_age
 from connector.settings import load_settings
 from connector.sync.reading import read_names
 from connector.sync.session import Job
@@ -124,7 +123,7 @@ def told(tripped: Sequence[TableRow]) -> str:
 
 def _lost(job: Job, size: PlanSize, fields: Mapping[str, Field]) -> TableRow:
     """Names the fields that would be cleared and what some leads would lose."""
-    named = {one.key: one for one in read_names(job.client, fields.values(), size.clears)}
+    named = by_key(read_names(job.client, dict.fromkeys(fields.values()), size.clears))
 
     def field(key: str) -> Field:
         return field_of(key, named)
@@ -187,7 +186,5 @@ def _by_whom() -> TableRow:
 def _sample(job: Job, patch: Patch, field: Callable[[str], Field]) -> str:
     lead, _ = history.mirrored(job.warehouse, patch.lead_id) or ({}, None)
     shown = map(field, cleared_keys(patch.body))
-    losses = ", ".join(
-        f"{visible(one.name)} {visible(one.show(patch.before.get(one.key)))}" for one in shown
-    )
+    losses = ", ".join(f"{visible(one.name)} {visible(one.show(patch.before))}" for one in shown)
     return f"{visible(lead.get('title'))} ({patch.lead_id}), which would lose {losses}"

@@ -9,10 +9,10 @@ from itertools import islice
 
 from connector.planning import model
 from connector.planning.columns import Columns, field_key, names_of
-from connector.planning.diff import conflicting, decide, field_of
+from connector.planning.diff import conflicting, decide
 from connector.planning.earlier import resolve_interrupted, resolve_planned, undo, unreadable
 from connector.planning.model import Comparison, Decision, NotSent, Outcome, Planned, Unchanged
-from connector.records.fields import Field, base_key
+from connector.records.fields import Field, by_key, fields_of
 from connector.sync.permission import judge
 from connector.sync.reading import read_names
 from connector.sync.sending import tallied
@@ -53,9 +53,9 @@ def plan_undo(
 
 def tell_plan(job: Job, settled: Iterable[NotSent], fields: Iterable[Field], show: Show) -> None:
     """Passes on every patch of the plan with its fields, then what gets none, by its status."""
-    named = {field.key: field for field in fields}
+    named = by_key(fields)
     for patch, title in history.planned(job.warehouse, job.plan_id):
-        changed = [field_of(key, named) for key in patch.body]
+        changed = fields_of(patch.body, named)
         show(Entry(patch.lead_id, title, patch=patch, fields=changed))
     for one in sorted(settled, key=lambda one: model.STATUSES.index(one.status)):
         show(Entry(one.lead_id, "", settled=one))
@@ -183,7 +183,7 @@ def finish_plan(
         verdict = judge(job, fields, patches_by_lead(patches))
         job.message = f"a run would stop here: {verdict}" if verdict else ""
     if show:
-        tell_plan(job, settled, read_names(job.client, fields.values(), shown), show)
+        tell_plan(job, settled, read_names(job.client, dict.fromkeys(fields.values()), shown), show)
 
 
 def only_keys(job: Job, fields: Mapping[str, Field]) -> set[str]:
@@ -192,8 +192,8 @@ def only_keys(job: Job, fields: Mapping[str, Field]) -> set[str]:
     Raises:
         ConfigError: A name is of no field.
     """
-    by_name = names_of(fields.values())
-    return {base_key(field_key(name, "fields", by_name)) for name in job.scope.fields}
+    by_name = names_of(dict.fromkeys(fields.values()))
+    return {field_key(name, "fields", by_name) for name in job.scope.fields}
 
 
 def _settle_earlier(

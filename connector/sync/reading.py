@@ -16,9 +16,10 @@ from connector.pipedrive.lookup import Found, look_up, one_by_one
 from connector.pipedrive.paging import PAGE_LIMIT
 from connector.planning.columns import CHANGES, Columns, fold, managed_names, map_columns, names_of
 from connector.planning.model import Outcome
-from connector.records.fields import STANDARD_FIELDS, Field, custom_fields, standard_fields
+from connector.records.fields import Field, by_key, custom_fields
+from connector.records.kinds import parse_uuid
+from connector.records.leads import STANDARD_FIELDS, standard_fields
 from connector.records.options import NO_OPTIONS, Options, options_of
-from connector.records.values import parse_uuid
 from connector.settings import Settings
 from connector.sync.session import Job
 from connector.warehouse import history, schema
@@ -57,7 +58,7 @@ def columns_for(
         on_conflict=settings.on_conflict,
         only=only,
     )
-    return mapped, {field.key: field for field in fields}
+    return mapped, by_key(fields)
 
 
 def _refuse_struct(columns: Mapping[str, str]) -> None:
@@ -235,7 +236,7 @@ def read_account(job: Job) -> tuple[Columns, Mapping[str, Field]]:
     if job.lead and not job.tally.desired_rows:
         raise DesiredTableError(f"{job.settings.desired_table} has no row for lead {job.lead}")
     job.whole_table = None if job.lead else job.settings.desired_table
-    job.load(into("lead_fields", new_names(job.warehouse, fields.values())))
+    job.load(into("lead_fields", new_names(job.warehouse, dict.fromkeys(fields.values()))))
     log.info("%d desired rows, %d managed columns", job.tally.desired_rows, len(columns.managed))
     return columns, fields
 
@@ -250,7 +251,7 @@ def read_account_for(job: Job, keys: set[str], *, named: bool = False) -> Mappin
     """
     fields = read_fields(job.client, dict.fromkeys(keys, "JSON"))
     fields = read_names(job.client, fields, keys) if named else fields
-    return {field.key: field for field in fields}
+    return by_key(fields)
 
 
 def refresh(job: Job) -> None:

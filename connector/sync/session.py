@@ -21,7 +21,7 @@ from connector.errors import ConfigError, LeadSyncError, WarehouseError
 from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
-from connector.records.values import parse_uuid
+from connector.records.kinds import parse_uuid
 from connector.settings import Settings, load_settings, read_argument
 from connector.sync.lock import hold
 from connector.sync.stopping import Stop, stop_after

@@ -244,7 +244,8 @@ def new_names(warehouse: Warehouse, fields: Iterable[Field]) -> list[TableRow]:
     found = warehouse.query(f"SELECT key, name FROM {warehouse.table('lead_fields')}")
     known = {(row["key"], row["name"]) for row in found}
     return [
-        {"key": field.key, "name": field.name, "type": field.type}
+        {"key": key, "name": field.name_of(key), "type": field.type}
         for field in fields
-        if (field.key, field.name) not in known
+        for key in field.keys
+        if (key, field.name_of(key)) not in known
     ]

@@ -15,8 +15,8 @@ import orjson
 import pendulum
 
 from connector.planning.model import Comparison, Conflict, NotSent, Outcome, Patch, Planned, Row
+from connector.records.cells import Unreadable, from_json
 from connector.records.fields import companions_of_cleared
-from connector.records.values import Unreadable, from_json
 from connector.warehouse.schema import TableRow
 
 MARK = "lead_sync__"
@@ -207,9 +207,9 @@ def _in_conflict(conflicts: Sequence[Conflict]) -> dict[str, Any]:
     if not conflicts:
         return {}
     return {
-        "body": {one.field.key: one.wanted for one in conflicts},
-        "before": {one.field.key: one.expected for one in conflicts},
-        "after": {one.field.key: one.current for one in conflicts},
+        "body": {key: value for one in conflicts for key, value in one.wanted.items()},
+        "before": {key: value for one in conflicts for key, value in one.expected.items()},
+        "after": {key: value for one in conflicts for key, value in one.current.items()},
     }
 
 

@@ -16,8 +16,9 @@ from dlt.common.data_types.typing import TDataType
 from dlt.common.schema.typing import TColumnSchema, TWriteDisposition
 
 from connector.records.fields import is_custom_key
-from connector.records.kinds import read_money
-from connector.records.wire import read_id
+from connector.records.kinds import read_id
+from connector.records.leads import LEADS as LEAD
+from connector.records.leads import VALUE
 
 TableRow = dict[str, Any]
 
@@ -27,34 +28,7 @@ def _columns(**types: TDataType) -> dict[str, TColumnSchema]:
 
 
 LEADS = _columns(
-    id="text",
-    title="text",
-    owner_id="bigint",
-    creator_id="bigint",
-    label_ids="json",
-    person_id="bigint",
-    organization_id="bigint",
-    source_name="text",
-    origin="text",
-    origin_id="text",
-    channel="bigint",
-    channel_id="text",
-    source_deal_id="bigint",
-    is_archived="bool",
-    was_seen="bool",
-    value_amount="decimal",
-    value_currency="text",
-    expected_close_date="date",
-    next_activity_id="bigint",
-    add_time="timestamp",
-    update_time="timestamp",
-    visible_to="text",
-    cc_email="text",
-    custom_fields="json",
-    record="json",
-    read_at="timestamp",
-    read_by="text",
-    gone_at="timestamp",
+    **LEAD.mirror, record="json", read_at="timestamp", read_by="text", gone_at="timestamp"
 )
 LEADS["value_amount"]["precision"], LEADS["value_amount"]["scale"] = 38, 9
 LEAD_TYPES: dict[str, TDataType] = {
@@ -130,12 +104,12 @@ def lead_row(lead: Mapping[str, Any], read_at: datetime, run_id: str) -> TableRo
         read_at: When.
         run_id: Which run read it; unlike a clock, it cannot be set back.
     """
-    money = read_money(lead.get("value"))
+    amount, currency = VALUE.read(lead) or (None, None)
     return {
         **{name: _cast(lead.get(name), kind) for name, kind in LEAD_TYPES.items()},
         "id": str(lead["id"]).lower(),
-        "value_amount": _decimal(money and money.amount),
-        "value_currency": money and money.currency,
+        "value_amount": _decimal(amount),
+        "value_currency": currency,
         "custom_fields": {key: lead[key] for key in lead if is_custom_key(key)},
         "record": dict(lead),
         "read_at": read_at,

@@ -10,7 +10,8 @@ from typing import Any
 from connector.pipedrive.client import Pipedrive, TokenAuth
 from connector.pipedrive.errors import RateLimited, Refused
 from connector.pipedrive.usage import Usage
-from connector.records.fields import Field, custom_fields, is_custom_key, standard_fields
+from connector.records.fields import Field, custom_fields, is_custom_key
+from connector.records.leads import standard_fields
 from connector.sandbox import LocalPipedrive
 from connector.sync.reading import label_options, user_options
 from tests.contract.calls import WINDOW_SECONDS, WINDOWS, Calls

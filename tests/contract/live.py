@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from connector.pipedrive.client import LOOPBACK
 from connector.pipedrive.errors import PipedriveError
-from connector.records.kinds import FIELD_TYPES
+from connector.records.fields import FIELD_TYPES
 from tests.contract import own_lead, snapshot
 from tests.contract.account import Account, Lead, account_of
 from tests.contract.calls import Unreachable

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from connector.pipedrive.errors import LeadNotFound
-from connector.records.fields import Field
-from connector.records.kinds import FIELD_TYPES
+from connector.records.fields import FIELD_TYPES, Field
 from connector.sandbox.settings import BOOLEANS, CHOICES
 from tests.contract.account import Account, Body, Lead, set_keys
 from tests.contract.conftest import Shown

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from connector.planning.columns import map_columns
 from connector.planning.diff import decide
 from connector.planning.model import Decision, NotSent, Planned, Unchanged
-from connector.records.fields import Field, custom_fields, standard_fields
-from connector.records.kinds import FIELD_TYPES
+from connector.records.fields import FIELD_TYPES, Field, custom_fields
+from connector.records.leads import standard_fields
 from connector.records.options import options_of
 from connector.sandbox.directory import FIELDS as DEFINED
 from connector.sandbox.directory import LABELS, USERS, lead_fields

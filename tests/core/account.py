@@ -9,7 +9,8 @@ from typing import Any
 from connector.planning.columns import Columns, map_columns
 from connector.planning.diff import decide
 from connector.planning.model import Change, Decision, NotSent, Planned, Unchanged
-from connector.records.fields import STANDARD_FIELDS, Field, custom_fields
+from connector.records.fields import Field, by_key, custom_fields
+from connector.records.leads import STANDARD_FIELDS
 
 LEAD_ID = "adf21080-0e10-11eb-879b-05d71fb426ec"
 HOT = "0a1b2c3d-0e10-11eb-879b-05d71fb426ec"
@@ -34,7 +35,7 @@ DEFINITIONS: list[dict[str, Any]] = [
     for one in TYPES
 ]
 FIELDS: tuple[Field, ...] = (*STANDARD_FIELDS, *custom_fields(DEFINITIONS))
-BY_KEY: Mapping[str, Field] = {field.key: field for field in FIELDS}
+BY_KEY: Mapping[str, Field] = by_key(FIELDS)
 
 SCORE, NOTE, SHORT = key_of("double"), key_of("text"), key_of("varchar")
 

@@ -8,7 +8,8 @@ import pytest
 
 from connector.errors import ConfigError, DesiredTableError
 from connector.planning.columns import map_columns
-from connector.records.fields import READ_ONLY, STANDARD_FIELDS, custom_fields
+from connector.records.fields import custom_fields
+from connector.records.leads import LEADS, STANDARD_FIELDS
 from tests.core.account import FIELDS, NOTE, SCORE
 
 HEX_A, HEX_B = "a1" * 20, "b2" * 20
@@ -103,7 +104,7 @@ def test_an_unknown_target_is_told_with_its_column() -> None:
         mapped("score", score="My dobule")
 
 
-@pytest.mark.parametrize("name", sorted(READ_ONLY))
+@pytest.mark.parametrize("name", sorted(LEADS.read_only))
 def test_a_read_only_field_is_refused(name: str) -> None:
     with pytest.raises(DesiredTableError, match=f"{name!r} is read-only"):
         mapped(name)

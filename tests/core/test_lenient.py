@@ -10,8 +10,9 @@ import pytest
 
 from connector.planning.diff import shows
 from connector.planning.model import NotSent, Planned, Unchanged
-from connector.records.fields import STANDARD_FIELDS, custom_fields
+from connector.records.fields import custom_fields
 from connector.records.kinds import LabelEdit
+from connector.records.leads import STANDARD_FIELDS
 from connector.records.options import options_of
 from connector.warehouse.schema import lead_row
 from tests.core.account import (
@@ -39,7 +40,7 @@ ODD: list[Any] = [
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
 def test_a_field_reads_and_shows_whatever_a_lead_has(field: Any, odd: Any) -> None:
     lead = {**LEAD, field.key: odd}
-    assert isinstance(field.show(odd), str)
+    assert isinstance(field.show({field.key: odd}), str)
     assert isinstance(shows({field.key: None}, lead, BY_KEY), bool)
     row = lead_row(lead, datetime.now(UTC), "run")
     assert row["record"] == lead

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
-from connector.records.values import Unreadable
+from connector.records.cells import Unreadable
 from connector.warehouse.rows import read_row, readers_for
 from tests.core.account import BARE, LEAD_ID, NOTE, SCORE, SHORT, body_of, key_of, refusal_of
 
