@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,3 +79,19 @@ def imported_modules(name: str, names: set[str]) -> Iterator[str]:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 yield from {whole, str(node.module)} & names
+
+
+def test_contributing_has_the_same_map() -> None:
+    text = (ROOT.parent / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", text, re.MULTILINE)
+    told = [tuple(re.findall(r"`(\w+)`", rooms)) for _, rooms in rows]
+    assert told == list(FLOORS)
+    assert [int(floor) for floor, _ in rows] == list(range(len(FLOORS)))[::-1]
+
+
+@pytest.mark.parametrize(
+    "place", ["records/kinds.py", "records/fields.py", "settings.py", "cli.py"]
+)
+def test_contributing_names_places_that_are_there(place: str) -> None:
+    assert f"`{place}`" in (ROOT.parent / "CONTRIBUTING.md").read_text()
+    assert (ROOT / place).is_file()
