@@ -14,10 +14,11 @@ from connector.planning.model import Planned
 from connector.settings import SECTION, load_settings
 from connector.sync.reading import columns_for, mirror_pages
 from connector.warehouse import schema
+from connector.warehouse.comparison import MirrorFilter, compared
 from connector.warehouse.encoding import encode
 from connector.warehouse.rows import new_id, patch_rows
-from connector.warehouse.schema import HINTS
-from connector.warehouse.store import MirrorFilter, open_warehouse
+from connector.warehouse.schema import LEAD_PATCHES, LEADS
+from connector.warehouse.store import open_warehouse
 
 
 # Without fields of its own dlt looks nothing up: it would take any BASE_URL and API_TOKEN.
@@ -38,19 +39,19 @@ def pipedrive_leads(
     settings = load_settings(base_url=base_url, api_token=api_token)
     client = Pipedrive(settings.base_url, settings.api_token)
 
-    @dlt.resource(**HINTS["leads"])
+    @dlt.resource(**LEADS.hints)
     def leads() -> Iterator[list[schema.TableRow]]:
         for rows in mirror_pages(client.leads(), new_id()):
             yield [encode(row) for row in rows]
 
-    @dlt.resource(selected=False, **HINTS["lead_patches"])
+    @dlt.resource(selected=False, **LEAD_PATCHES.hints)
     def lead_patches() -> Iterator[schema.TableRow]:
         plan_id = new_id()
         with open_warehouse(dlt.current.pipeline(), settings) as warehouse:
             columns, _ = columns_for(warehouse, client, settings)
             minds = columns.tracks_edits
-            compared = warehouse.compared(MirrorFilter(None), None, with_written=minds)
-            for number, found in enumerate(compared):
+            mirror = MirrorFilter(None)
+            for number, found in enumerate(compared(warehouse, mirror, None, with_written=minds)):
                 decision = decide(
                     found.rows,
                     found.current,

@@ -144,7 +144,7 @@ def managed_names(names: Iterable[str]) -> Iterator[str]:
 
 def names_of(fields: Iterable[Field]) -> dict[str, Column]:
     """Returns what each folded name and key stands for; names of two fields are left out."""
-    fields = list(fields)
+    fields = list(dict.fromkeys(fields))
     by_name = {fold(key): Column("", one, part) for one in fields for key, part in _keys(one)}
     for name, candidates in _named_alike(fields).items():
         if len(candidates) == 1 and name:

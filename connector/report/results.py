@@ -24,7 +24,7 @@ from typing import IO, Any
 import pendulum
 
 from connector.errors import LeadSyncError
-from connector.warehouse.rows import package_version
+from connector.warehouse.record import package_version
 
 Write = Callable[[Mapping[str, Any], int], None]
 """Told what a run came to, and its exit code."""

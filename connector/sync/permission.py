@@ -7,7 +7,8 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from dataclasses import dataclass
+from typing import Any
 
 import pendulum
 
@@ -18,100 +19,122 @@ from connector.planning.model import Patch
 from connector.records.fields import Field, by_key, field_of
 from connector.records.text import visible
 from connector.settings import load_settings
+from connector.sync.plans import Plan, StoredPlan
 from connector.sync.reading import read_names
-from connector.sync.session import Job
+from connector.sync.session import Session
 from connector.warehouse import history
-from connector.warehouse.rows import patches_by_lead
+from connector.warehouse.record import RunRecord
 from connector.warehouse.schema import TableRow
 
 log = logging.getLogger(__name__)
 
 
-def admit(job: Job, plan_id: str) -> list[str]:
-    """Makes a stored plan the one that the job applies; returns the leads that are left to do.
+def admit(session: Session, plan_id: str) -> StoredPlan:
+    """Returns a stored plan that may be applied.
 
     Raises:
         PlanError: It must not be applied, and why.
     """
-    runs = history.runs_of_plan(job.warehouse, plan_id)
+    runs = history.runs_of_plan(session.warehouse, plan_id)
     maker = next((row for row in runs if row["run_id"] == plan_id), None)
     if maker is None:
         known = "`lead-sync plan` makes one, `lead-sync runs` lists them"
         raise PlanError(f"no plan {plan_id}; {known}")
-    left = history.open_lead_ids(job.warehouse, plan_id)
-    released = [row for row in runs if _has_released(row)]
+    left = history.open_lead_ids(session.warehouse, plan_id)
+    released = [row for row in runs if row["released"]]
     if released and not left:
         raise PlanError(f"plan {plan_id} was applied before, by {_told(released[0])}")
-    if maker["state"] != "done" and not _is_guarded(maker):
+    # A guard that stopped a run left its plan whole.
+    if maker["state"] != "done" and not (maker["state"] == "stopped" and maker["tripped"]):
         raise PlanError(f"plan {plan_id} never came to its end; make a new one")
-    _refuse_old(job, plan_id, maker)
-    job.resumes, job.reverts = bool(released), maker["reverts"]
-    job.command = "apply" if job.reverts is None else "revert"
-    job.whole_table, job.tally.desired_rows = maker["desired_table"], maker["desired_rows"]
-    job.tally.unchanged = maker["unchanged"]
-    return left
+    _refuse_old(session.settings.max_age, plan_id, maker)
+    noted = {name: maker[name] for name in ("reverts", "desired_table", "desired_rows")}
+    return StoredPlan(plan_id, left, bool(released), **noted, unchanged=maker["unchanged"])
 
 
-def admit_revert(job: Job, run_id: str) -> list[str]:
-    """Makes an earlier run the one that the job takes back; returns the leads it sent to.
+def admit_revert(session: Session, run_id: str) -> list[str]:
+    """Returns the leads to which an earlier run has sent something that may be taken back.
 
     Raises:
         PlanError: There is no such run, or it has sent nothing to them.
     """
-    if not history.runs(job.warehouse, run_id):
+    if not history.runs(session.warehouse, run_id):
         raise PlanError(f"no run {run_id}; `lead-sync runs` lists them")
-    found = history.sent_lead_ids(job.warehouse, run_id, job.lead)
+    found = history.sent_lead_ids(session.warehouse, run_id, session.scope.lead)
     if not found:
         raise PlanError(f"run {run_id} has sent nothing that could be taken back")
-    job.reverts = run_id
     return found
-
-
-def _has_released(run: TableRow) -> bool:
-    return run["command"] != "plan" and not _is_guarded(run)
-
-
-def _is_guarded(run: TableRow) -> bool:
-    """Tells whether a guard stopped it, with its plan whole and nothing of it sent."""
-    return run["state"] == "stopped" and bool(run["tripped"])
 
 
 def _told(run: TableRow) -> str:
     return f"run {run['run_id']} at {run['started_at']:%Y-%m-%d %H:%M}; make a new one"
 
 
-def _refuse_old(job: Job, plan_id: str, maker: TableRow) -> None:
+def _refuse_old(max_age: str, plan_id: str, maker: TableRow) -> None:
     age = pendulum.now("UTC") - pendulum.instance(maker["started_at"])
-    if age > parse_age(job.settings.max_age):
+    if age > parse_age(max_age):
         raise PlanError(
-            f"plan {plan_id} is {age.in_words()} old, more than max_age "
-            f"{job.settings.max_age}; make a new one"
+            f"plan {plan_id} is {age.in_words()} old, more than max_age {max_age}; make a new one"
         )
 
 
-def guard(job: Job, fields: Mapping[str, Field]) -> None:
+@dataclass(frozen=True)
+class Verdict:
+    """What the guards say of a plan.
+
+    Attributes:
+        tripped: Those that it does not pass.
+        overridden: Those that config alone would have tripped and an argument let pass.
+    """
+
+    tripped: Sequence[TableRow]
+    overridden: Sequence[TableRow]
+
+
+def judge(
+    session: Session,
+    record: RunRecord,
+    fields: Mapping[str, Field],
+    plan: Plan,
+    leads: Iterable[list[Patch]],
+) -> Verdict:
+    """Holds a plan against the guards.
+
+    Args:
+        session: The run.
+        record: What the run has counted.
+        fields: The leads' fields by key.
+        plan: What is to be judged.
+        leads: Its patches, lead by lead.
+    """
+    size = measure(leads, _empty_size(session, record, plan))
+    trips = tripped(size, session.settings.limits)
+    let_pass = _let_pass(session.given, size, trips)
+    lost = _lost(session, size, fields) if trips or let_pass else {}
+    overridden = [_as_row(trip, lost) | _by_whom() for trip in let_pass]
+    for one in overridden:
+        log.warning("guard %s overridden by %s: %s", one["guard"], one["user"], one["text"])
+    return Verdict([_as_row(trip, lost) for trip in trips], overridden)
+
+
+def note_verdict(record: RunRecord, plan: Plan, verdict: Verdict) -> None:
+    """Writes down what the guards say of a plan.
+
+    From here on the record names the plan's table: a run that ends before is held against
+    nothing, and must not be what a later one is held against.
+    """
+    record.desired_table = plan.table
+    record.tripped, record.overridden = list(verdict.tripped), list(verdict.overridden)
+
+
+def stop_if_tripped(verdict: Verdict) -> None:
     """Stops a run whose plan does not pass.
 
     Raises:
         GuardTripped: It does not; the message has each guard and the flag that accepts it.
     """
-    unfinished = history.unfinished(job.warehouse, job.lead, job.stored_plan)
-    message = judge(job, fields, islice(patches_by_lead(unfinished), job.limit))
-    if message:
-        raise GuardTripped(message)
-
-
-def judge(job: Job, fields: Mapping[str, Field], leads: Iterable[list[Patch]]) -> str:
-    """Notes which guards a plan trips and which were overridden; returns them in words."""
-    size = measure(leads, _empty_size(job))
-    trips = tripped(size, job.settings.limits)
-    let_pass = _let_pass(job, size, trips)
-    lost = _lost(job, size, fields) if trips or let_pass else {}
-    job.tripped = [_as_row(trip, lost) for trip in trips]
-    job.overridden = [_as_row(trip, lost) | _by_whom() for trip in let_pass]
-    for trip in job.overridden:
-        log.warning("guard %s overridden by %s: %s", trip["guard"], trip["user"], trip["text"])
-    return told(job.tripped) if trips else ""
+    if verdict.tripped:
+        raise GuardTripped(told(verdict.tripped))
 
 
 def told(tripped: Sequence[TableRow]) -> str:
@@ -121,14 +144,14 @@ def told(tripped: Sequence[TableRow]) -> str:
     return f"{reasons}; nothing was sent; accept it with {flags}"
 
 
-def _lost(job: Job, size: PlanSize, fields: Mapping[str, Field]) -> TableRow:
+def _lost(session: Session, size: PlanSize, fields: Mapping[str, Field]) -> TableRow:
     """Names the fields that would be cleared and what some leads would lose."""
-    named = by_key(read_names(job.client, dict.fromkeys(fields.values()), size.clears))
+    named = by_key(read_names(session.client, fields.values(), size.clears))
 
     def field(key: str) -> Field:
         return field_of(key, named)
 
-    samples = [_sample(job, patch, field) for patch in size.samples]
+    samples = [_sample(session, patch, field) for patch in size.samples]
     fields_lost = {field(key).name: leads for key, leads in size.clears.most_common()}
     return {"fields": fields_lost, "samples": samples}
 
@@ -138,22 +161,19 @@ def _losses(trip: TableRow) -> str:
     return f": {fields}; such as {'; '.join(trip['samples'])}" if fields else ""
 
 
-def _empty_size(job: Job) -> PlanSize:
-    compared = job.tally.planned + job.tally.unchanged
-    if job.whole_table is None:
+def _empty_size(session: Session, record: RunRecord, plan: Plan) -> PlanSize:
+    compared = record.planned + record.unchanged
+    if plan.table is None:
         return PlanSize(compared=compared)
-    # From here on the run's row names its table: one that ends before is held against nothing,
-    # and must not be what a later one is held against.
-    job.desired_table = job.whole_table
-    last = history.last_desired_rows(job.warehouse, job.desired_table)
-    return PlanSize(job.tally.desired_rows, last, compared)
+    last = history.last_desired_rows(session.warehouse, plan.table)
+    return PlanSize(record.desired_rows, last, compared)
 
 
-def _let_pass(job: Job, size: PlanSize, trips: list[Trip]) -> list[Trip]:
+def _let_pass(given: Mapping[str, Any], size: PlanSize, trips: list[Trip]) -> list[Trip]:
     """Returns what config alone would have stopped, and an argument did not."""
-    if not job.given.keys() & set(GUARDS):
+    if not given.keys() & set(GUARDS):
         return []
-    configured = {name: value for name, value in job.given.items() if name not in GUARDS}
+    configured = {name: value for name, value in given.items() if name not in GUARDS}
     stopping = {_pair(trip.guard) for trip in trips}
     by_config = tripped(size, load_settings(**configured).limits)
     return [trip for trip in by_config if _pair(trip.guard) not in stopping]
@@ -183,8 +203,8 @@ def _by_whom() -> TableRow:
     return {"user": user, "host": socket.gethostname()}
 
 
-def _sample(job: Job, patch: Patch, field: Callable[[str], Field]) -> str:
-    lead, _ = history.mirrored(job.warehouse, patch.lead_id) or ({}, None)
+def _sample(session: Session, patch: Patch, field: Callable[[str], Field]) -> str:
+    lead, _ = history.mirrored(session.warehouse, patch.lead_id) or ({}, None)
     shown = map(field, cleared_keys(patch.body))
     losses = ", ".join(f"{visible(one.name)} {visible(one.show(patch.before))}" for one in shown)
     return f"{visible(lead.get('title'))} ({patch.lead_id}), which would lose {losses}"

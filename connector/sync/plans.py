@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from connector.planning import model
-from connector.planning.columns import Columns, field_key, names_of
+from connector.planning.columns import field_key, names_of
 from connector.planning.diff import conflicting, decide
 from connector.planning.earlier import resolve_interrupted, resolve_planned, undo, unreadable
-from connector.planning.model import Comparison, Decision, NotSent, Outcome, Planned, Unchanged
+from connector.planning.model import (
+    Comparison,
+    Decision,
+    NotSent,
+    Outcome,
+    Patch,
+    Planned,
+    Unchanged,
+)
 from connector.records.fields import Field, by_key, fields_of
-from connector.sync.permission import judge
-from connector.sync.reading import read_names
-from connector.sync.sending import tallied
-from connector.sync.session import Job
-from connector.sync.summary import Entry, run_row
+from connector.sync.reading import Account, Reading, known_to
+from connector.sync.recording import outcome_batches
+from connector.sync.session import Session
+from connector.sync.summary import Entry
 from connector.warehouse import history, schema
+from connector.warehouse.comparison import (
+    compared,
+    interrupted,
+    planned_leads,
+    sent_leads,
+)
 from connector.warehouse.load import BATCH, Marked, into
+from connector.warehouse.record import RunRecord
 from connector.warehouse.rows import patch_rows, patches_by_lead, settled_rows
 
 log = logging.getLogger(__name__)
@@ -29,95 +44,201 @@ Show = Callable[[Entry], None]
 """Told each patch of a plan, and each lead that gets none for a reason."""
 
 
-def plan_changes(job: Job, columns: Columns) -> list[NotSent]:
-    """Compares every lead and loads the plan; returns the first leads that get no patch."""
-    dry = job.command == "plan"
-    compared = job.warehouse.compared if dry else job.warehouse.compared_anew
-    found = compared(job.known, job.lead, with_written=columns.tracks_edits)
+@dataclass(frozen=True)
+class StoredPlan:
+    """A plan that an earlier run has made, and that may be applied.
+
+    Attributes:
+        lead_ids: Its leads that have a patch without an outcome.
+        resumed: Whether it was being sent when an earlier run was cut off.
+        reverts: The run that it takes back, if any.
+        desired_table: The desired table, where the plan is of all of it.
+        desired_rows: Rows that the table had.
+        unchanged: Leads that it found as they shall be.
+    """
+
+    plan_id: str
+    lead_ids: Sequence[str]
+    resumed: bool
+    reverts: str | None
+    desired_table: str | None
+    desired_rows: int
+    unchanged: int
+
+    def record(self, session: Session) -> RunRecord:
+        """Returns the record of a run that applies it."""
+        return session.record(
+            "apply" if self.reverts is None else "revert",
+            self.plan_id,
+            reverts=self.reverts,
+            desired_rows=self.desired_rows,
+            unchanged=self.unchanged,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be sent: patches without an outcome.
+
+    Attributes:
+        leads: How many leads it changes.
+        settled: The first leads that get no patch, or not all of it.
+        table: The desired table, where the plan is of all of it.
+        plan_id: The only plan; None for whatever is released.
+    """
+
+    leads: int
+    settled: Sequence[NotSent] = ()
+    table: str | None = None
+    plan_id: str | None = None
+
+
+def plan_changes(
+    session: Session, record: RunRecord, account: Account, reading: Reading, left: int = 0
+) -> Plan:
+    """Compares every lead and loads the plan.
+
+    Args:
+        session: The run.
+        record: Counts what it finds.
+        account: What the desired table manages.
+        reading: What came of reading the leads.
+        left: Leads that are to be sent what an interrupted run left; they count for the limit.
+    """
+    scope, columns = session.scope, account.columns
+    known, written = known_to(session), columns.tracks_edits
+    found = compared(
+        session.warehouse, known, scope.lead, anew=record.released, with_written=written
+    )
 
     def decide_on(one: Comparison) -> Decision:
-        unarchive = job.settings.unarchive
+        unarchive = session.settings.unarchive
         return decide(one.rows, one.current, columns, unarchive=unarchive, written=one.written)
 
-    return _load_plan(job, _decisions(job, found, decide_on), MOST_SHOWN)
+    decisions = (_decide(one, reading, decide_on) for one in found)
+    within = up_to(None if scope.limit is None else scope.limit - left, decisions)
+    record.planned = left
+    settled = _load_plan(session, record, within, MOST_SHOWN)
+    table = None if scope.lead else session.settings.desired_table
+    return Plan(record.planned, settled, table)
 
 
 def plan_undo(
-    job: Job, run_id: str, fields: Mapping[str, Field], only: Collection[str]
-) -> list[NotSent]:
-    """Decides how every lead that a run changed gets back what it had, and loads the plan."""
-    found = history.sent_leads(job.warehouse, run_id, job.run_id, job.lead)
-    decisions = _decisions(job, found, lambda one: undo(one, fields, only))
-    return _load_plan(job, decisions, sys.maxsize)
+    session: Session,
+    record: RunRecord,
+    reading: Reading,
+    fields: Mapping[str, Field],
+    undone: str,
+) -> Plan:
+    """Decides how every lead that a run changed gets back what it had, and loads the plan.
+
+    Args:
+        session: The run.
+        record: Counts what it finds.
+        reading: What came of reading the leads.
+        fields: The leads' fields by key.
+        undone: The run that is taken back.
+    """
+    only = only_keys(session, fields)
+    found = sent_leads(session.warehouse, undone, session.run_id, session.scope.lead)
+    decisions = (_decide(one, reading, lambda one: undo(one, fields, only)) for one in found)
+    settled = _load_plan(session, record, decisions, sys.maxsize)
+    return Plan(record.planned, settled, plan_id=record.plan_id)
 
 
-def tell_plan(job: Job, settled: Iterable[NotSent], fields: Iterable[Field], show: Show) -> None:
-    """Passes on every patch of the plan with its fields, then what gets none, by its status."""
+def show_plan(
+    session: Session, record: RunRecord, plan: Plan, fields: Iterable[Field], show: Show
+) -> None:
+    """Passes on every patch of the plan with its fields, then what gets none, by its status.
+
+    Args:
+        session: The run.
+        record: Which plan it has made.
+        plan: What came of it.
+        fields: The leads' fields, with the names that people know.
+        show: Told each of them.
+    """
     named = by_key(fields)
-    for patch, title in history.planned(job.warehouse, job.plan_id):
+    for patch, title in history.planned(session.warehouse, record.plan_id):
         changed = fields_of(patch.body, named)
         show(Entry(patch.lead_id, title, patch=patch, fields=changed))
-    for one in sorted(settled, key=lambda one: model.STATUSES.index(one.status)):
+    for one in sorted(plan.settled, key=lambda one: model.STATUSES.index(one.status)):
         show(Entry(one.lead_id, "", settled=one))
 
 
-def record_settled(job: Job, settled: Sequence[NotSent]) -> None:
+def record_settled(session: Session, record: RunRecord, settled: Sequence[NotSent]) -> None:
     """Counts and loads what was settled when the plan was made."""
     for one in settled:
-        job.tally.statuses[one.status] += one.rows
-    job.load(_settled_outcomes(job, enumerate(settled, 1)))
+        record.statuses[one.status] += one.rows
+    session.load(_settled_outcomes(record, enumerate(settled, 1)))
 
 
-def _settled_outcomes(job: Job, settled: Iterable[tuple[int, NotSent]]) -> Iterator[Marked]:
+def _settled_outcomes(
+    record: RunRecord, settled: Iterable[tuple[int, NotSent]]
+) -> Iterator[Marked]:
     """Yields the outcomes of leads that get no patch, or not all of it."""
     rows = [
-        row for number, one in settled for row in settled_rows(job.run_id, job.plan_id, number, one)
+        row
+        for number, one in settled
+        for row in settled_rows(record.run_id, record.plan_id, number, one)
     ]
     yield from into("lead_outcomes", rows)
 
 
-def _load_plan(job: Job, decisions: Iterator[Decision], most_shown: int) -> list[NotSent]:
+def _load_plan(
+    session: Session, record: RunRecord, decisions: Iterator[Decision], most_shown: int
+) -> list[NotSent]:
     """Loads decisions as a plan; returns the first leads that get no patch, or not all of it."""
     without: list[NotSent] = []
 
     def rows() -> Iterator[Marked]:
         numbered = enumerate(decisions, 1)
         while batch := list(islice(numbered, BATCH)):
-            settled = [(number, one) for number, each in batch for one in _settled(each)]
+            patches: list[schema.TableRow] = []
+            settled: list[tuple[int, NotSent]] = []
+            for number, decision in batch:
+                _count(record, decision)
+                settled += [(number, one) for one in _settled(decision)]
+                if isinstance(decision, Planned):
+                    patches += patch_rows(record.plan_id, number, decision)
             without.extend([one for _, one in settled][: most_shown - len(without)])
-            yield from into("lead_patches", _planned_rows(job, batch))
-            if job.command != "plan":
-                yield from _settled_outcomes(job, settled)
+            yield from into("lead_patches", patches)
+            if record.released:
+                yield from _settled_outcomes(record, settled)
 
-    job.load(rows())
-    log.info("%d leads to change, %d unchanged", job.tally.planned, job.tally.unchanged)
+    session.load(rows())
+    log.info("%d leads to change, %d unchanged", record.planned, record.unchanged)
     return without
 
 
-def _decisions(
-    job: Job, compared: Iterator[Comparison], decide_on: Callable[[Comparison], Decision]
-) -> Iterator[Decision]:
-    for found in compared:
-        if job.tally.planned == job.limit:
+def up_to(most: int | None, decisions: Iterator[Decision]) -> Iterator[Decision]:
+    """Yields decisions until so many leads are to be changed; None for all of them."""
+    while most is None or most > 0:
+        decision = next(decisions, None)
+        if decision is None:
             return
-        trouble = job.unreadable.get(found.lead_id or "")
-        decision = decide_on(found) if trouble is None else _unreadable(found, trouble)
-        _count(job, decision)
         yield decision
+        if most is not None and isinstance(decision, Planned):
+            most -= 1
 
 
-def _unreadable(found: Comparison, trouble: str) -> NotSent:
+def _decide(
+    found: Comparison, reading: Reading, decide_on: Callable[[Comparison], Decision]
+) -> Decision:
+    trouble = reading.unreadable.get(found.lead_id or "")
+    if trouble is None:
+        return decide_on(found)
     return NotSent(found.lead_id, "failed", f"the lead cannot be read: {trouble}")
 
 
-def _count(job: Job, decision: Decision) -> None:
-    tally = job.tally
+def _count(record: RunRecord, decision: Decision) -> None:
     if isinstance(decision, Planned | Unchanged):
-        tally.kept_nulls += decision.kept_nulls
-    tally.planned += isinstance(decision, Planned)
-    tally.patches += len(decision.changes) if isinstance(decision, Planned) else 0
-    tally.unchanged += isinstance(decision, Unchanged)
-    tally.statuses.update({one.status: one.rows for one in _settled(decision)})
+        record.kept_nulls += decision.kept_nulls
+    record.planned += isinstance(decision, Planned)
+    record.patches += len(decision.changes) if isinstance(decision, Planned) else 0
+    record.unchanged += isinstance(decision, Unchanged)
+    for one in _settled(decision):
+        record.statuses[one.status] += one.rows
 
 
 def _settled(decision: Decision) -> list[NotSent]:
@@ -128,81 +249,89 @@ def _settled(decision: Decision) -> list[NotSent]:
     return [conflicting(decision.lead_id, conflicts)] if conflicts else []
 
 
-def _planned_rows(job: Job, batch: list[tuple[int, Decision]]) -> list[schema.TableRow]:
-    return [
-        row
-        for number, decision in batch
-        if isinstance(decision, Planned)
-        for row in patch_rows(job.plan_id, number, decision)
-    ]
+def settle_interrupted(
+    session: Session, record: RunRecord, account: Account, reading: Reading
+) -> int:
+    """Settles what an interrupted run left: in effect, still to be sent, or overtaken.
 
-
-def reconcile(job: Job, columns: Columns, fields: Mapping[str, Field]) -> None:
-    """Settles what an interrupted run left: in effect, still to be sent, or overtaken."""
-    unarchive, minds = job.settings.unarchive, columns.tracks_edits
-    found = job.warehouse.interrupted(job.run_id, job.lead, with_written=minds)
+    Returns:
+        The leads that are still to be sent theirs, of those that the limit allows.
+    """
+    scope, unarchive = session.scope, session.settings.unarchive
+    written = account.columns.tracks_edits
+    found = interrupted(session.warehouse, session.run_id, scope.lead, with_written=written)
 
     def settle(one: Comparison) -> list[Outcome]:
-        return resolve_interrupted(one, columns, fields, unarchive=unarchive)
+        return resolve_interrupted(one, account.columns, account.fields, unarchive=unarchive)
 
     unread = "interrupted, and the lead cannot be read, so it may be in effect"
-    job.load(_settle_earlier(job, found, settle, unread))
-    job.tally.planned = history.count_unfinished(job.warehouse, job.lead)
-    if job.limit is not None:
-        job.tally.planned = min(job.tally.planned, job.limit)
+    session.load(_settle_earlier(session, record, reading, found, settle, unread))
+    left = history.count_unfinished(session.warehouse, scope.lead)
+    return left if scope.limit is None else min(left, scope.limit)
 
 
-def release(job: Job, plan_id: str) -> None:
-    """Takes a stored plan for this run's own: from now on each of its patches gets an outcome."""
-    job.stored_plan = plan_id
-    job.load(into("sync_runs", [run_row(job.summary(), None)]))
+def drop_overtaken(
+    session: Session,
+    record: RunRecord,
+    stored: StoredPlan,
+    reading: Reading,
+    fields: Mapping[str, Field],
+) -> Plan:
+    """Settles what of a stored plan must not be sent: its leads are no longer as planned.
 
+    Args:
+        session: The run.
+        record: Counts the outcomes.
+        stored: The plan.
+        reading: What came of reading its leads.
+        fields: The leads' fields by key.
 
-def drop_overtaken(job: Job, fields: Mapping[str, Field]) -> None:
-    """Settles what of a stored plan must not be sent: its leads are no longer as planned."""
-    found = history.planned_leads(job.warehouse, job.plan_id, job.run_id)
+    Returns:
+        What is left of the plan.
+    """
+    found = planned_leads(session.warehouse, stored.plan_id, session.run_id)
 
     def settle(one: Comparison) -> list[Outcome]:
-        return resolve_planned(one, fields, interrupted=job.resumes)
+        return resolve_planned(one, fields, interrupted=stored.resumed)
 
     unread = "not sent by this run, as the lead cannot be read"
-    job.load(_settle_earlier(job, found, settle, unread))
-    job.tally.planned = history.count_unfinished(job.warehouse, None, job.plan_id)
-
-
-def finish_plan(
-    job: Job,
-    fields: Mapping[str, Field],
-    shown: Collection[str],
-    settled: list[NotSent],
-    show: Show | None,
-) -> None:
-    """Judges a plan that is not sent now, and shows it with the names that people know."""
-    if job.reverts is None:
-        patches = (patch for patch, _ in history.planned(job.warehouse, job.plan_id))
-        verdict = judge(job, fields, patches_by_lead(patches))
-        job.message = f"a run would stop here: {verdict}" if verdict else ""
-    if show:
-        tell_plan(job, settled, read_names(job.client, dict.fromkeys(fields.values()), shown), show)
-
-
-def only_keys(job: Job, fields: Mapping[str, Field]) -> set[str]:
-    """Returns the keys of the fields that are asked for by name; none for all.
-
-    Raises:
-        ConfigError: A name is of no field.
-    """
-    by_name = names_of(dict.fromkeys(fields.values()))
-    return {field_key(name, "fields", by_name) for name in job.scope.fields}
+    session.load(_settle_earlier(session, record, reading, found, settle, unread))
+    record.planned = history.count_unfinished(session.warehouse, None, stored.plan_id)
+    return Plan(record.planned, table=stored.desired_table, plan_id=stored.plan_id)
 
 
 def _settle_earlier(
-    job: Job,
+    session: Session,
+    record: RunRecord,
+    reading: Reading,
     found: Iterator[Comparison],
     settle: Callable[[Comparison], list[Outcome]],
     unread: str,
 ) -> Iterator[Marked]:
     """Yields what becomes of patches planned earlier; `unread` tells of leads not readable."""
     for one in found:
-        trouble = job.unreadable.get(one.lead_id or "")
-        yield from tallied(job, unreadable(one, f"{unread}: {trouble}") if trouble else settle(one))
+        trouble = reading.unreadable.get(one.lead_id or "")
+        outcomes = unreadable(one, f"{unread}: {trouble}") if trouble else settle(one)
+        yield from outcome_batches(session, record, outcomes)
+
+
+def patches_to_send(session: Session, plan: Plan) -> Iterator[list[Patch]]:
+    """Yields the released patches of each lead that has no outcome yet, within the limit."""
+    scope = session.scope
+    leads = patches_by_lead(history.unfinished(session.warehouse, scope.lead, plan.plan_id))
+    return islice(leads, scope.limit)
+
+
+def patches_as_planned(session: Session, record: RunRecord) -> Iterator[list[Patch]]:
+    """Yields the patches of each lead of a plan that is not sent now."""
+    return patches_by_lead(patch for patch, _ in history.planned(session.warehouse, record.plan_id))
+
+
+def only_keys(session: Session, fields: Mapping[str, Field]) -> set[str]:
+    """Returns the keys of the fields that are asked for by name; none for all.
+
+    Raises:
+        ConfigError: A name is of no field.
+    """
+    by_name = names_of(fields.values())
+    return {field_key(name, "fields", by_name) for name in session.scope.fields}

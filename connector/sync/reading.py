@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -21,13 +23,40 @@ from connector.records.kinds import parse_uuid
 from connector.records.leads import STANDARD_FIELDS, standard_fields
 from connector.records.options import NO_OPTIONS, Options, options_of
 from connector.settings import Settings
-from connector.sync.session import Job
+from connector.sync.session import Session
 from connector.warehouse import history, schema
-from connector.warehouse.history import new_names
+from connector.warehouse.comparison import MirrorFilter, unknown
 from connector.warehouse.load import BATCH, Marked, into
+from connector.warehouse.record import RunRecord
 from connector.warehouse.store import Warehouse
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a run knows of the account.
+
+    Attributes:
+        columns: What the desired table's columns manage.
+        fields: Every field of a lead by its key.
+    """
+
+    columns: Columns
+    fields: Mapping[str, Field]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What came of reading the leads; they are in the mirror.
+
+    Attributes:
+        unreadable: Leads that cannot be read, each with the trouble.
+    """
+
+    unreadable: Mapping[str, str]
+
+
 BY_LABEL = frozenset({"labels", "addlabels", "removelabels"})
 BY_EMAIL = frozenset({"owneremail"})
 
@@ -98,6 +127,7 @@ def read_names(client: Pipedrive, fields: Iterable[Field], shown: Collection[str
         fields: The fields to name.
         shown: Keys of the fields that will be shown; nothing is asked for the sake of others.
     """
+    fields = list(dict.fromkeys(fields))
     nameless = {field.key for field in fields if not field.options.names} & {*shown}
     try:
         label_names = label_options(client) if "label_ids" in nameless else NO_OPTIONS
@@ -145,76 +175,81 @@ SPARE_PAGES = 10
 """Pages by which the list may be longer than twice what is known."""
 
 
-def listed_leads(job: Job) -> Iterator[Marked]:
+def listed_leads(session: Session, record: RunRecord) -> Iterator[Marked]:
     """Yields the leads that are not archived, page by page.
 
     Raises:
         AccountError: The list is far longer than it can be, as far as is known.
     """
-    most = _most_pages(job)
+    most = _most_pages(session)
     try:
-        for rows in mirror_pages(job.client.leads(most), job.run_id):
-            job.tally.leads_read += len(rows)
-            job.progress("refresh", job.tally.leads_read, None)
+        for rows in mirror_pages(session.client.leads(most), session.run_id):
+            record.leads_read += len(rows)
+            session.progress("refresh", record.leads_read, None)
             yield from into("leads", rows)
     except TooManyPages as error:
-        way_out = "if it is right, `lead-sync run --full-refresh` reads it to its end"
-        raise AccountError(f"{error}, far more leads than were known; {way_out}") from None
+        hint = "if it is right, `lead-sync run --full-refresh` reads it to its end"
+        raise AccountError(f"{error}, far more leads than were known; {hint}") from None
 
 
-def _most_pages(job: Job) -> MostPages:
+def _most_pages(session: Session) -> MostPages:
     """Returns how many pages the list may have, by the size of its pages.
 
     They may be smaller than asked for; one that is hardly filled says nothing of their size.
     """
-    known = history.most_read(job.warehouse)
-    if job.scope.full_refresh or not known:
-        most = MOST_PAGES if job.scope.full_refresh else FIRST_PAGES
+    known = history.most_read(session.warehouse)
+    if session.scope.full_refresh or not known:
+        most = MOST_PAGES if session.scope.full_refresh else FIRST_PAGES
         return lambda _rows: most
     return lambda rows: 2 * -(-known // max(rows, SHORTEST_PAGE)) + SPARE_PAGES
 
 
-def looked_up_leads(job: Job, lead_ids: list[str]) -> Iterator[Marked]:
-    """Yields the leads that the list does not show; notes those that cannot be read."""
-    found = look_up(job.client, filter(_is_lead_id, lead_ids), job.settings.workers)
-    yield from _rows_of(job, found)
+def _look_up(session: Session, record: RunRecord, looked_up: Iterator[Found]) -> Reading:
+    """Loads leads that were asked for; returns which of them cannot be read, and why."""
+    unreadable: dict[str, str] = {}
+
+    def rows() -> Iterator[Marked]:
+        while batch := list(islice(looked_up, BATCH)):
+            unreadable.update({one.lead_id: one.trouble for one in batch if one.trouble})
+            record.leads_read += sum(one.lead is not None for one in batch)
+            found = [row for one in batch if (row := _looked_up_row(session, one))]
+            yield from into("leads", found)
+
+    session.load(rows())
+    return Reading(unreadable)
 
 
-def _rows_of(job: Job, looked_up: Iterator[Found]) -> Iterator[Marked]:
-    while batch := list(islice(looked_up, BATCH)):
-        job.unreadable.update({one.lead_id: one.trouble for one in batch if one.trouble})
-        job.tally.leads_read += sum(one.lead is not None for one in batch)
-        yield from into("leads", [row for one in batch if (row := _looked_up_row(job, one))])
-
-
-def read_leads(job: Job, lead_ids: Collection[str]) -> None:
+def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -> Reading:
     """Reads certain leads into the mirror, by the cheaper of the list and a call for each."""
-    pages = -(-history.count_active(job.warehouse) // PAGE_LIMIT) or 1
+    client, workers = session.client, session.settings.workers
+    pages = -(-history.count_active(session.warehouse) // PAGE_LIMIT) or 1
     if len(lead_ids) * COST_LEAD <= pages * COST_LIST:
-        found = one_by_one(job.client, list(lead_ids), job.settings.workers)
-        job.load(_rows_of(job, found))
-        return
-    job.load(listed_leads(job))
-    unlisted = set(lead_ids).difference(history.read_by(job.warehouse, job.run_id))
-    job.load(looked_up_leads(job, sorted(unlisted)))
+        return _look_up(session, record, one_by_one(client, list(lead_ids), workers))
+    session.load(listed_leads(session, record))
+    unlisted = set(lead_ids).difference(history.read_by(session.warehouse, session.run_id))
+    return _look_up(session, record, _unlisted(session, sorted(unlisted)))
 
 
-def _looked_up_row(job: Job, found: Found) -> schema.TableRow | None:
+def _unlisted(session: Session, lead_ids: list[str]) -> Iterator[Found]:
+    return look_up(session.client, filter(_is_lead_id, lead_ids), session.settings.workers)
+
+
+def _looked_up_row(session: Session, found: Found) -> schema.TableRow | None:
     if found.lead is not None:
-        return schema.lead_row(found.lead, pendulum.now("UTC"), job.run_id)
-    return None if found.trouble else _gone_row(job, found.lead_id)
+        return schema.lead_row(found.lead, pendulum.now("UTC"), session.run_id)
+    return None if found.trouble else _gone_row(session, found.lead_id)
 
 
-def _gone_row(job: Job, lead_id: str) -> schema.TableRow:
-    record, gone_at = history.mirrored(job.warehouse, lead_id) or ({"id": lead_id}, None)
-    return schema.gone_row(record, pendulum.now("UTC"), job.run_id, gone_at)
+def _gone_row(session: Session, lead_id: str) -> schema.TableRow:
+    record, gone_at = history.mirrored(session.warehouse, lead_id) or ({"id": lead_id}, None)
+    return schema.gone_row(record, pendulum.now("UTC"), session.run_id, gone_at)
 
 
-def mirror_row(job: Job, outcome: Outcome) -> schema.TableRow | None:
+def mirror_row(session: Session, outcome: Outcome) -> schema.TableRow | None:
     """Returns the row of an outcome's lead; None where no answer told of it."""
     if outcome.lead is not None:
-        return schema.lead_row(outcome.lead, outcome.finished_at, job.run_id)
-    return _gone_row(job, outcome.patch.lead_id) if outcome.gone else None
+        return schema.lead_row(outcome.lead, outcome.finished_at, session.run_id)
+    return _gone_row(session, outcome.patch.lead_id) if outcome.gone else None
 
 
 def _is_lead_id(lead_id: str) -> bool:
@@ -224,39 +259,54 @@ def _is_lead_id(lead_id: str) -> bool:
         return False
 
 
-def read_account(job: Job) -> tuple[Columns, Mapping[str, Field]]:
+def read_account(session: Session, record: RunRecord) -> Account:
     """Maps the desired table's columns to the account's fields.
 
     Raises:
         DesiredTableError: The table is missing, a column maps to nothing, or the one lead that
             is asked for has no row.
     """
-    columns, fields = columns_for(job.warehouse, job.client, job.settings, job.scope.fields)
-    job.tally.desired_rows = job.warehouse.count_desired(job.lead)
-    if job.lead and not job.tally.desired_rows:
-        raise DesiredTableError(f"{job.settings.desired_table} has no row for lead {job.lead}")
-    job.whole_table = None if job.lead else job.settings.desired_table
-    job.load(into("lead_fields", new_names(job.warehouse, dict.fromkeys(fields.values()))))
-    log.info("%d desired rows, %d managed columns", job.tally.desired_rows, len(columns.managed))
-    return columns, fields
+    warehouse, lead = session.warehouse, session.scope.lead
+    columns, fields = columns_for(warehouse, session.client, session.settings, session.scope.fields)
+    record.desired_rows = warehouse.count_desired(lead)
+    if lead and not record.desired_rows:
+        raise DesiredTableError(f"{session.settings.desired_table} has no row for lead {lead}")
+    history.note_fields(warehouse, fields.values())
+    log.info("%d desired rows, %d managed columns", record.desired_rows, len(columns.managed))
+    return Account(columns, fields)
 
 
-def read_account_for(job: Job, keys: set[str], *, named: bool = False) -> Mapping[str, Field]:
+def read_fields_of(session: Session, keys: set[str], *, named: bool = False) -> Mapping[str, Field]:
     """Returns the fields of keys that were planned or sent earlier.
 
     Args:
-        job: The job.
+        session: The run.
         keys: The keys.
         named: Whether people will read their values, so that owners and labels need names.
     """
-    fields = read_fields(job.client, dict.fromkeys(keys, "JSON"))
-    fields = read_names(job.client, fields, keys) if named else fields
+    fields = read_fields(session.client, dict.fromkeys(keys, "JSON"))
+    fields = read_names(session.client, fields, keys) if named else fields
     return by_key(fields)
 
 
-def refresh(job: Job) -> None:
+def refresh(session: Session, record: RunRecord) -> Reading:
     """Reads the leads as they are into the mirror, but for those known to be out of the list."""
-    if job.lead is None:
-        job.load(listed_leads(job))
-    job.load(looked_up_leads(job, list(job.warehouse.unknown(job.known, job.lead))))
-    log.info("read %d leads", job.tally.leads_read)
+    lead, known = session.scope.lead, known_to(session)
+    if lead is None:
+        session.load(listed_leads(session, record))
+    missing = list(unknown(session.warehouse, known, lead))
+    reading = _look_up(session, record, _unlisted(session, missing))
+    log.info("read %d leads", record.leads_read)
+    return reading
+
+
+def known_to(session: Session) -> MirrorFilter:
+    """Returns what a run need not ask for; one lead alone is always asked for.
+
+    An archived lead that may be brought back is compared with what it is, never with what it was.
+    """
+    settings, scope = session.settings, session.scope
+    if scope.full_refresh or scope.lead or not settings.recheck_hours:
+        return MirrorFilter(session.run_id)
+    period = (session.started_at - timedelta(hours=settings.recheck_hours), session.started_at)
+    return MirrorFilter(session.run_id, period, archived=not settings.unarchive)

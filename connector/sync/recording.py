@@ -1,10 +1,10 @@
-"""How a run begins and ends: its row in `sync_runs`."""
+"""What is written down of a run: its row in `sync_runs`, and its outcomes."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pendulum
 
@@ -16,48 +16,58 @@ from connector.pipedrive.errors import (
     RateLimited,
     TooManyFailures,
 )
-from connector.sync.session import Job
-from connector.sync.summary import State, run_row
+from connector.planning.model import Outcome
+from connector.sync.reading import mirror_row
+from connector.sync.session import Session
+from connector.sync.summary import Summary
 from connector.warehouse import history
 from connector.warehouse.history import make_view
-from connector.warehouse.load import Marked, empty_tables, into
-from connector.warehouse.schema import HINTS
+from connector.warehouse.load import Marked, into, load_pending
+from connector.warehouse.record import RunRecord, State
+from connector.warehouse.rows import outcome_row
+from connector.warehouse.schema import LEAD_OUTCOMES, LEADS, SYNC_RUNS
 
 log = logging.getLogger(__name__)
 
 
-def begin(job: Job) -> None:
-    """Loads what an earlier run left in dlt's folder, and notes that this run is under way."""
-    drain(job)
-    missing = job.warehouse.missing_tables()
-    if missing:
-        job.load_package(empty_tables(missing))
-    make_view(job.warehouse)
-    job.load(_begun(job))
+def prepare(session: Session) -> None:
+    """Loads what an earlier run left in dlt's folder, and creates what is missing of the tables.
 
-
-def drain(job: Job) -> None:
-    """Loads what an earlier run left in dlt's folder, and gives old tables their new columns."""
-    if job.pipeline.has_pending_data:
+    Raises:
+        WarehouseError: It cannot be written.
+    """
+    warehouse = session.warehouse
+    if warehouse.pipeline.has_pending_data:
         log.info("loading what an earlier run left")
-        job.load_package(None)
-    wanted = {name: hints["columns"].keys() for name, hints in HINTS.items()}
-    if incomplete := job.warehouse.incomplete_tables(wanted):
-        job.load_package(empty_tables(incomplete))
-    if incomplete := job.warehouse.incomplete_tables(wanted):
-        job.add_columns(incomplete)
+        load_pending(warehouse.pipeline)
+    if not warehouse.are_tables_complete():
+        warehouse.create_tables()
+    history.release_of_old(warehouse)
 
 
-def _begun(job: Job) -> Iterator[Marked]:
-    took_over = f"interrupted; run {job.run_id} took over what it left"
-    ended = {"state": "failed", "finished_at": job.started_at, "message": took_over}
-    interrupted = [{**row, **ended} for row in history.interrupted_runs(job.warehouse)]
-    yield from into("sync_runs", [*interrupted, run_row(job.summary(), job.desired_table)])
+def release(session: Session, record: RunRecord) -> None:
+    """Takes the plan for this run's own: from now on each of its patches gets an outcome."""
+    record.released = True
+    save(session, record)
+
+
+def save(session: Session, record: RunRecord) -> None:
+    """Writes the run's row of `sync_runs`.
+
+    How a warehouse takes a document is dlt's to know: a row with one goes as a package.
+    """
+    usage = session.client.usage
+    record.requests, record.retries, record.tokens = usage.requests, usage.retries, usage.tokens
+    row = record.as_row()
+    if record.tripped or record.overridden:
+        session.load(into(SYNC_RUNS.name, [row]))
+    else:
+        session.warehouse.put(SYNC_RUNS, row)
 
 
 @contextmanager
-def recorded(job: Job) -> Iterator[None]:
-    """Writes to `sync_runs` how the run ended, however it ends.
+def recorded(session: Session, record: RunRecord) -> Iterator[None]:
+    """Writes to `sync_runs` that a run is under way, and how it ended, however it ends.
 
     A guard, a spent budget or a request to stop ends a run early, which is no error.
 
@@ -66,36 +76,59 @@ def recorded(job: Job) -> Iterator[None]:
         LeadSyncError: Anything else that stopped the run.
     """
     try:
+        log.info("run %s begins", session.run_id)
+        make_view(session.warehouse)
+        history.take_over(session.warehouse, session.run_id, session.started_at)
+        save(session, record)
         yield
-        _end(job, "done", job.message)
-    except (BudgetSpent, RateLimited, Interrupted, TooManyFailures, GuardTripped) as error:
-        _end(job, "stopped", str(error))
+        _end(session, record, "done", record.message)
+    except GuardTripped as error:
+        record.released = False
+        _end(session, record, "stopped", str(error))
+    except (BudgetSpent, RateLimited, Interrupted, TooManyFailures) as error:
+        _end(session, record, "stopped", str(error))
     except PipedriveError as error:
-        _end(job, "failed", str(error))
-        failed = AccountError(_told(job, error))
-        failed.run = job.summary().as_dict()
+        _end(session, record, "failed", str(error))
+        failed = AccountError(_told(record, error))
+        failed.run = summarize(session, record).as_dict()
         raise failed from None
     except BaseException as error:
-        job.client.stop.set()
-        _end_if_possible(job, str(error) if isinstance(error, LeadSyncError) else repr(error))
+        session.stop.set()
+        message = str(error) if isinstance(error, LeadSyncError) else repr(error)
+        with suppress(LeadSyncError):  # the first error is the one to tell
+            _end(session, record, "failed", message)
         if isinstance(error, LeadSyncError):
-            error.run = job.summary().as_dict()
+            error.run = summarize(session, record).as_dict()
         raise
 
 
-def _end(job: Job, state: State, message: str) -> None:
-    job.state, job.message, job.finished_at = state, message, pendulum.now("UTC")
-    job.load(into("sync_runs", [run_row(job.summary(), job.desired_table)]))
+def outcome_batches(
+    session: Session, record: RunRecord, outcomes: list[Outcome]
+) -> Iterator[Marked]:
+    """Counts outcomes and yields their rows, and the mirror's rows of their leads."""
+    record.statuses.update(outcome.status for outcome in outcomes)
+    rows = [outcome_row(session.run_id, outcome) for outcome in outcomes]
+    yield from into(LEAD_OUTCOMES.name, rows)
+    leads = {one.patch.lead_id: row for one in outcomes if (row := mirror_row(session, one))}
+    yield from into(LEADS.name, list(leads.values()))
 
 
-def _end_if_possible(job: Job, message: str) -> None:
-    """After a failed load the next one may fail as well; the first error is the one to tell."""
-    try:
-        _end(job, "failed", message)
-    except LeadSyncError:
-        return
+def summarize(session: Session, record: RunRecord) -> Summary:
+    """Returns what the run has come to so far."""
+    client = session.client
+    return Summary(
+        **vars(record),
+        burst=client.burst,
+        day_left=client.day_left,
+        tolerate=session.settings.tolerate or (),
+    )
 
 
-def _told(job: Job, error: PipedriveError) -> str:
-    counted = ", ".join(f"{count} {status}" for status, count in job.tally.statuses.items())
-    return f"{error}; {counted}: see lead_outcomes of run {job.run_id}" if counted else str(error)
+def _end(session: Session, record: RunRecord, state: State, message: str) -> None:
+    record.state, record.message, record.finished_at = state, message, pendulum.now("UTC")
+    save(session, record)
+
+
+def _told(record: RunRecord, error: PipedriveError) -> str:
+    found = ", ".join(f"{count} {status}" for status, count in record.statuses.items() if count)
+    return f"{error}; {found}: see lead_outcomes of run {record.run_id}" if found else str(error)

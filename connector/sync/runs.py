@@ -7,22 +7,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.planning.model import NotSent
-from connector.sync.permission import admit, admit_revert, guard
+from connector.sync.permission import (
+    admit,
+    admit_revert,
+    judge,
+    note_verdict,
+    stop_if_tripped,
+    told,
+)
 from connector.sync.plans import (
     Show,
     drop_overtaken,
-    finish_plan,
-    only_keys,
+    patches_as_planned,
+    patches_to_send,
     plan_changes,
     plan_undo,
-    reconcile,
     record_settled,
-    release,
+    settle_interrupted,
+    show_plan,
 )
-from connector.sync.reading import read_account, read_account_for, read_leads, refresh
-from connector.sync.recording import begin, drain, recorded
+from connector.sync.reading import read_account, read_fields_of, read_leads, read_names, refresh
+from connector.sync.recording import prepare, recorded, release, summarize
 from connector.sync.sending import apply_changes
-from connector.sync.session import Progress, Scope, open_job, scope_of, silent
+from connector.sync.session import Progress, Scope, open_session, scope_of, silent
 from connector.sync.summary import Entry, Summary, settled_of
 from connector.warehouse import history
 
@@ -55,16 +62,21 @@ def run(
         LeadSyncError: The run could not go on.
     """
     scope = scope_of(lead, limit, fields, full_refresh)
-    with open_job("run", settings, scope, progress, stop) as job:
-        with recorded(job):
-            begin(job)
-            columns, known = read_account(job)
-            refresh(job)
-            reconcile(job, columns, known)
-            plan_changes(job, columns)
-            guard(job, known)
-            apply_changes(job, known)
-        return job.summary()
+    with open_session(settings, scope, progress, stop) as session:
+        prepare(session)
+        record = session.record("run")
+        with recorded(session, record):
+            account = read_account(session, record)
+            reading = refresh(session, record)
+            release(session, record)
+            left = settle_interrupted(session, record, account, reading)
+            made = plan_changes(session, record, account, reading, left)
+            patches = patches_to_send(session, made)
+            verdict = judge(session, record, account.fields, made, patches)
+            note_verdict(record, made, verdict)
+            stop_if_tripped(verdict)
+            apply_changes(session, record, account.fields, made)
+        return summarize(session, record)
 
 
 def plan(
@@ -94,15 +106,23 @@ def plan(
         LeadSyncError: The plan could not be made.
     """
     scope = scope_of(lead, limit, fields, full_refresh)
-    with open_job("plan", settings, scope, progress, stop) as job:
-        with recorded(job):
-            begin(job)
-            columns, known = read_account(job)
-            refresh(job)
-            settled = plan_changes(job, columns)
-            managed = {column.field.key for column in columns.managed}
-            finish_plan(job, known, managed, settled, show)
-        return job.summary()
+    with open_session(settings, scope, progress, stop) as session:
+        prepare(session)
+        record = session.record("plan")
+        with recorded(session, record):
+            account = read_account(session, record)
+            reading = refresh(session, record)
+            made = plan_changes(session, record, account, reading)
+            patches = patches_as_planned(session, record)
+            verdict = judge(session, record, account.fields, made, patches)
+            note_verdict(record, made, verdict)
+            if verdict.tripped:
+                record.message = f"a run would stop here: {told(verdict.tripped)}"
+            if show:
+                managed = {column.field.key for column in account.columns.managed}
+                names = read_names(session.client, account.fields.values(), managed)
+                show_plan(session, record, made, names, show)
+        return summarize(session, record)
 
 
 def apply(
@@ -140,7 +160,7 @@ def plan_revert(
     """Plans to give back what a run has changed, and sends nothing.
 
     Args:
-        run_id: The run to take back, be it a revert itself.
+        run_id: The run to take back; it may be a revert itself.
         lead: Only this lead.
         fields: Names of the only fields to give back; none for all.
         progress: Told how far it is.
@@ -152,17 +172,20 @@ def plan_revert(
         PlanError: There is no such run, or it has sent nothing.
         LeadSyncError: The plan could not be made.
     """
-    with open_job("plan", settings, scope_of(lead, fields=fields), progress, stop) as job:
-        drain(job)
-        sent = admit_revert(job, run_id)
-        with recorded(job):
-            begin(job)
-            keys = history.sent_keys(job.warehouse, run_id)
-            known = read_account_for(job, keys, named=True)
-            read_leads(job, sent)
-            settled = plan_undo(job, run_id, known, only_keys(job, known))
-            finish_plan(job, known, keys, settled, show)
-        return job.summary()
+    scope = scope_of(lead, fields=fields)
+    with open_session(settings, scope, progress, stop) as session:
+        prepare(session)
+        lead_ids = admit_revert(session, run_id)
+        record = session.record("plan", reverts=run_id)
+        with recorded(session, record):
+            keys = history.sent_keys(session.warehouse, run_id)
+            known = read_fields_of(session, keys, named=True)
+            reading = read_leads(session, record, lead_ids)
+            made = plan_undo(session, record, reading, known, run_id)
+            if show:
+                names = read_names(session.client, known.values(), keys)
+                show_plan(session, record, made, names, show)
+        return summarize(session, record)
 
 
 def revert(
@@ -177,7 +200,7 @@ def revert(
     """Gives back what a run has changed, but for what was changed in Pipedrive since.
 
     Args:
-        run_id: The run to take back, be it a revert itself.
+        run_id: The run to take back; it may be a revert itself.
         lead: Only this lead.
         fields: Names of the only fields to give back; none for all.
         progress: Told how far it is.
@@ -230,17 +253,21 @@ def _apply(
     stop: threading.Event | None,
     settings: Mapping[str, Any],
 ) -> Summary:
-    with open_job("apply", settings, Scope(), progress, stop) as job:
-        drain(job)
-        left = admit(job, plan_id)
-        with recorded(job):
-            begin(job)
-            known = read_account_for(job, history.planned_keys(job.warehouse, plan_id))
-            read_leads(job, left)
-            release(job, plan_id)
-            record_settled(job, settled)
-            drop_overtaken(job, known)
-            if job.reverts is None:
-                guard(job, known)
-            apply_changes(job, known)
-        return job.summary()
+    with open_session(settings, Scope(), progress, stop) as session:
+        prepare(session)
+        stored = admit(session, plan_id)
+        record = stored.record(session)
+        with recorded(session, record):
+            keys = history.planned_keys(session.warehouse, plan_id)
+            fields = read_fields_of(session, keys)
+            reading = read_leads(session, record, stored.lead_ids)
+            release(session, record)
+            record_settled(session, record, settled)
+            made = drop_overtaken(session, record, stored, reading, fields)
+            if stored.reverts is None:
+                patches = patches_to_send(session, made)
+                verdict = judge(session, record, fields, made, patches)
+                note_verdict(record, made, verdict)
+                stop_if_tripped(verdict)
+            apply_changes(session, record, fields, made)
+        return summarize(session, record)

@@ -21,11 +21,10 @@ from connector.pipedrive.errors import (
 from connector.planning.model import DAMAGED, Outcome, Patch, Status
 from connector.records.fields import Field
 from connector.sync.attempt import Attempt
-from connector.sync.reading import mirror_row
-from connector.sync.session import Job
-from connector.warehouse import history
-from connector.warehouse.load import Marked, into
-from connector.warehouse.rows import outcome_row, patches_by_lead
+from connector.sync.plans import Plan, patches_to_send
+from connector.sync.recording import outcome_batches
+from connector.sync.session import Session
+from connector.warehouse.record import RunRecord
 
 log = logging.getLogger(__name__)
 
@@ -199,38 +198,37 @@ DEFERRED_CHUNK = 20_000
 """Leads a load once nothing is sent any more: only their outcomes are left to write."""
 
 
-def apply_changes(job: Job, fields: Mapping[str, Field]) -> None:
+def apply_changes(
+    session: Session, record: RunRecord, fields: Mapping[str, Field], plan: Plan
+) -> None:
     """Sends what is released and loads what came of it, chunk after chunk.
+
+    Args:
+        session: The run.
+        record: Counts the outcomes.
+        fields: The lead's fields by key, for checking answers.
+        plan: What is to be sent.
 
     Raises:
         PipedriveError: What ended the sending early; every outcome is loaded by then.
     """
-    settings = job.settings
+    settings, stop = session.settings, session.stop
     breaker = Breaker(settings.breaker_failures, settings.breaker_percent)
-    sender = Sender(job.client, fields, breaker)
-    leads = patches_by_lead(history.unfinished(job.warehouse, job.lead, job.stored_plan))
+    sender = Sender(session.client, fields, breaker)
     chunks = send_in_chunks(
-        islice(leads, job.limit),
+        patches_to_send(session, plan),
         sender.send_lead,
         workers=settings.workers,
-        chunk_size=lambda: DEFERRED_CHUNK if job.client.stop.is_set() else settings.chunk_size,
+        chunk_size=lambda: DEFERRED_CHUNK if stop.is_set() else settings.chunk_size,
     )
     sent = 0
-    job.progress("apply", sent, job.tally.planned)
+    session.progress("apply", sent, plan.leads)
     for outcomes in chunks:
-        job.load(tallied(job, outcomes))
+        session.load(outcome_batches(session, record, outcomes))
         sent += len(outcomes)
-        job.progress("apply", sent, job.tally.planned)
+        session.progress("apply", sent, plan.leads)
         log.info("%d patches done", sent)
     if sender.halted_by is not None:
         raise sender.halted_by
-    if job.client.stop.is_set():
+    if stop.is_set():
         raise Interrupted("asked to stop, by a signal or by max_seconds")
-
-
-def tallied(job: Job, outcomes: list[Outcome]) -> Iterator[Marked]:
-    """Tallies outcomes and yields their rows, and the mirror's rows of their leads."""
-    job.tally.statuses.update(outcome.status for outcome in outcomes)
-    yield from into("lead_outcomes", [outcome_row(job.run_id, one) for one in outcomes])
-    leads = {one.patch.lead_id: row for one in outcomes if (row := mirror_row(job, one))}
-    yield from into("leads", list(leads.values()))

@@ -1,4 +1,4 @@
-"""What the steps of one run share: its locks, its connections and its counts."""
+"""What the steps of one run share: its settings, its connections, its id and its scope."""
 
 from __future__ import annotations
 
@@ -6,33 +6,27 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from itertools import chain
-from typing import Any, NoReturn
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
-import dlt
 import pendulum
-from dlt.extract import DltResource
-from dlt.pipeline.exceptions import PipelineStepFailed
 
 from connector.configuration import readers
-from connector.errors import ConfigError, LeadSyncError, WarehouseError
+from connector.errors import ConfigError
 from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import Pipedrive
-from connector.pipedrive.errors import PipedriveError
 from connector.records.kinds import parse_uuid
 from connector.settings import Settings, load_settings, read_argument
 from connector.sync.lock import hold
 from connector.sync.stopping import Stop, stop_after
-from connector.sync.summary import State, Summary, Tally, every_status
 from connector.warehouse.claim import claim_folder
 from connector.warehouse.dataset import open_dataset
 from connector.warehouse.destination import make_pipeline, sweep, working_folder
-from connector.warehouse.load import Marked, batches
+from connector.warehouse.load import Marked, load
+from connector.warehouse.record import RunRecord
 from connector.warehouse.rows import new_id
-from connector.warehouse.schema import TableRow
-from connector.warehouse.store import MirrorFilter, Warehouse
+from connector.warehouse.store import Warehouse
 
 Progress = Callable[[str, int, int | None], None]
 """Told the step, how much of it is done, and of how much (None: not known yet)."""
@@ -48,7 +42,7 @@ class Scope:
 
     Attributes:
         lead: The only lead; None for all.
-        limit: Change at most so many leads.
+        limit: Change at most so many leads; those that failed before come last.
         fields: Names of the only fields; none for all.
         full_refresh: Ask again for the leads that are known to be gone or archived.
     """
@@ -80,105 +74,47 @@ def scope_of(
     if not names and isinstance(fields, str):  # as from a variable that is empty: not all fields
         raise ConfigError(f"fields {fields!r} names no field; leave it out for all of them")
     return Scope(
-        lead,
+        None if lead is None else lead_id(lead),
         None if limit is None else read_argument("limit", readers.whole(1, sys.maxsize), limit),
         tuple(names),
         read_argument("full_refresh", readers.flag, full_refresh),
     )
 
 
-@dataclass
-class Job:
-    """One run, from its locks to its summary.
+@dataclass(frozen=True)
+class Session:
+    """One run's surroundings, from its locks to its end; its `RunRecord` is what changes.
 
     Attributes:
         given: Settings that were given as arguments, and so win over config.
-        unreadable: Leads that cannot be read, with the trouble.
-        whole_table: The desired table, where the plan is of all of it.
-        desired_table: The same, once it is held against the guards.
-        stored_plan: The plan made by an earlier run that this one applies.
-        resumes: Whether that plan was being sent when an earlier run was cut off.
-        reverts: The run whose changes this one takes back.
+        client: The account.
     """
 
-    command: str
     settings: Settings
     given: Mapping[str, Any]
-    pipeline: dlt.Pipeline
-    warehouse: Warehouse
-    client: Pipedrive
     scope: Scope
+    client: Pipedrive
+    warehouse: Warehouse
     progress: Progress
     run_id: str = field(default_factory=new_id)
     started_at: datetime = field(default_factory=lambda: pendulum.now("UTC"))
-    finished_at: datetime | None = None
-    state: State = "running"
-    message: str = ""
-    tally: Tally = field(default_factory=Tally)
-    unreadable: dict[str, str] = field(default_factory=dict)
-    whole_table: str | None = None
-    desired_table: str | None = None
-    stored_plan: str | None = None
-    resumes: bool = False
-    reverts: str | None = None
-    tripped: list[TableRow] = field(default_factory=list)
-    overridden: list[TableRow] = field(default_factory=list)
 
     @property
-    def lead(self) -> str | None:
-        """The only lead to look at."""
-        return self.scope.lead
+    def stop(self) -> threading.Event:
+        """Set it to end the run cleanly; the account's calls heed it as well."""
+        return self.client.stop
 
-    @property
-    def limit(self) -> int | None:
-        """Change at most so many leads."""
-        return self.scope.limit
+    def record(self, command: str, plan_id: str | None = None, **noted: Any) -> RunRecord:
+        """Returns the record of this run as it begins.
 
-    @property
-    def plan_id(self) -> str:
-        """The stored plan that this run applies, or its own; a plan has the id of its run."""
-        return self.stored_plan or self.run_id
-
-    @property
-    def known(self) -> MirrorFilter:
-        """What this run need not ask for; one lead alone is always asked for.
-
-        An archived lead that may be brought back is compared with what it is, never with what
-        it was.
+        Args:
+            command: What it does.
+            plan_id: The stored plan that it applies; its own by default, which has its id.
+            **noted: What is known of it already.
         """
-        hours = self.settings.recheck_hours
-        if self.scope.full_refresh or self.lead or not hours:
-            return MirrorFilter(self.run_id)
-        period = (self.started_at - timedelta(hours=hours), self.started_at)
-        return MirrorFilter(self.run_id, period, archived=not self.settings.unarchive)
-
-    def summary(self) -> Summary:
-        """Returns what the run has come to so far."""
-        tally, usage = self.tally, self.client.usage
-        return Summary(
-            run_id=self.run_id,
-            plan_id=self.plan_id,
-            command=self.command,
-            state=self.state,
-            started_at=self.started_at,
-            finished_at=self.finished_at,
-            desired_rows=tally.desired_rows,
-            leads_read=tally.leads_read,
-            planned=tally.planned,
-            patches=tally.patches,
-            burst=self.client.burst,
-            day_left=self.client.day_left,
-            statuses=every_status(tally.statuses),
-            unchanged=tally.unchanged,
-            kept_nulls=tally.kept_nulls,
-            requests=usage.requests,
-            retries=usage.retries,
-            tokens=usage.tokens,
-            message=self.message,
-            tolerate=self.settings.tolerate or (),
-            reverts=self.reverts,
-            tripped=self.tripped,
-            overridden=self.overridden,
+        started_at = self.started_at
+        return RunRecord(
+            self.run_id, plan_id or self.run_id, command, started_at=started_at, **noted
         )
 
     def load(self, marked: Iterator[Marked]) -> None:
@@ -188,42 +124,21 @@ class Job:
             PipedriveError: The rows come from the API, and it failed.
             WarehouseError: They cannot be loaded.
         """
-        first = next(marked, None)
-        if first is not None:
-            self.load_package([batches(chain([first], marked))])
-
-    def load_package(self, resources: list[DltResource] | None) -> None:
-        """Loads resources in one dlt package, or what an earlier run left when there are none.
-
-        Raises:
-            PipedriveError: The rows come from the API, and it failed.
-            WarehouseError: They cannot be loaded.
-        """
-        try:
-            self.pipeline.run(resources)
-        except PipelineStepFailed as error:
-            _raise_cause(error)
-
-    def add_columns(self, names: list[str]) -> None:
-        """Adds the columns that tables lack though dlt has recorded that they have them."""
-        with self.pipeline.destination_client() as client:
-            client.update_stored_schema(only_tables=names, force=True)
+        load(self.warehouse.pipeline, marked)
 
 
 @contextmanager
-def open_job(
-    command: str,
+def open_session(
     given: Mapping[str, Any],
     scope: Scope,
     progress: Progress = silent,
     stop: threading.Event | None = None,
-) -> Iterator[Job]:
+) -> Iterator[Session]:
     """Takes the locks and opens the warehouse.
 
     Args:
-        command: What the run is called in `sync_runs`.
-        given: Settings that win over configuration.
-        scope: What it looks at.
+        given: Settings that win over config.
+        scope: What the run looks at.
         progress: Told how far it is.
         stop: Ends it early and cleanly, once it is set.
 
@@ -242,9 +157,7 @@ def open_job(
         warehouse = stack.enter_context(open_dataset(pipeline, settings))
         claim_folder(pipeline)
         stack.enter_context(stop_after(settings.max_seconds, client.stop))
-        only = None if scope.lead is None else lead_id(scope.lead)
-        scope = replace(scope, lead=only)
-        yield Job(command, settings, given, pipeline, warehouse, client, scope, progress)
+        yield Session(settings, given, scope, client, warehouse, progress)
 
 
 def lead_id(text: str) -> str:
@@ -270,14 +183,3 @@ def make_client(settings: Settings, stop: threading.Event | None = None) -> Pipe
         burst=settings.burst_limit or None,
         budget=Budget(settings.token_budget or None, settings.token_reserve),
     )
-
-
-def _raise_cause(error: PipelineStepFailed) -> NoReturn:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, PipedriveError | LeadSyncError):
-            raise cause from None
-        last, cause = cause, cause.__cause__ or cause.__context__
-    name = type(last).__name__
-    first_line = next((line for line in str(last).splitlines() if line.strip()), repr(last))
-    raise WarehouseError(f"the {error.step} step of a load failed: {name}: {first_line}") from error

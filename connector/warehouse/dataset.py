@@ -22,7 +22,8 @@ from dlt.destinations.sql_client import SqlClientBase
 from connector.errors import ConfigError, WarehouseError
 from connector.settings import WarehouseSettings
 from connector.warehouse.history import VIEW
-from connector.warehouse.store import WRITTEN, Warehouse, first_line, open_warehouse
+from connector.warehouse.schema import TABLES
+from connector.warehouse.store import Warehouse, first_line, open_warehouse
 
 Client = SqlClientBase[Any]
 KNOWN_BY: dict[str, frozenset[str]] = {
@@ -76,7 +77,7 @@ def check_names(client: Client, settings: WarehouseSettings) -> None:
             f"have one name, which DuckDB cannot tell apart; rename the file, or {ELSEWHERE}"
         )
     *places, table = settings.desired_table.lower().split(".")
-    is_ours = table in {*WRITTEN, VIEW} or table.startswith("_dlt_")
+    is_ours = table in {*TABLES, VIEW} or table.startswith("_dlt_")
     elsewhere = len(places) == 2 and catalog is not None and places[0] != catalog
     is_here = not places or places[-1] in datasets or places == [catalog]
     if is_ours and is_here and not elsewhere:
@@ -104,7 +105,7 @@ def check_tables(client: Client) -> None:
 
 def _check_dataset(client: Client) -> frozenset[str]:
     """Returns which of our tables a dataset holds."""
-    found = {name: columns for name in WRITTEN if (columns := _columns(client, name)) is not None}
+    found = {name: columns for name in TABLES if (columns := _columns(client, name)) is not None}
     if not found:
         return frozenset()
     schemas, kinds = _schemas(client), _kinds(client)
@@ -184,8 +185,11 @@ def _kinds(client: Client) -> dict[str, str]:
     return {str(name).lower(): str(kind).upper() for name, kind in rows}
 
 
-def _schemas(client: Client) -> dict[str, Mapping[str, Any]]:
-    """Returns the tables of each dlt schema, as dlt has last recorded them in the dataset."""
+def _schemas(client: Client) -> Mapping[str, Mapping[str, Any]]:
+    """Returns the tables of each dlt schema, by all that dlt has recorded in the dataset.
+
+    The newest record of our own schema lacks the tables that were made without a package.
+    """
     sql = f"SELECT * FROM {client.make_qualified_table_name('_dlt_version')}"
     try:
         with client.execute_query(sql) as cursor:
@@ -193,8 +197,10 @@ def _schemas(client: Client) -> dict[str, Mapping[str, Any]]:
             rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     except DatabaseUndefinedRelation:
         return {}
-    newest = {row["schema_name"]: row for row in sorted(rows, key=lambda row: row["inserted_at"])}
-    return {name: orjson.loads(row["schema"])["tables"] for name, row in newest.items()}
+    schemas: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["inserted_at"]):
+        schemas.setdefault(row["schema_name"], {}).update(orjson.loads(row["schema"])["tables"])
+    return schemas
 
 
 def _is_ours(table: Mapping[str, Any] | None, name: str) -> bool:

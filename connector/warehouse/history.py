@@ -6,24 +6,22 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from connector.planning.model import Comparison, Patch
+from connector.planning.model import Patch
 from connector.records.fields import Field
-from connector.warehouse.rows import MARK, document_of, patch_of
-from connector.warehouse.schema import SYNC_RUNS, TableRow
+from connector.warehouse.rows import document_of, patch_of
+from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, FieldRow, TableRow
 from connector.warehouse.store import FETCH, Warehouse, matching
-
-NOT_GUARDED = "(tripped IS NULL OR CAST(tripped AS VARCHAR) = '[]')"
 
 
 def planned(warehouse: Warehouse, plan_id: str) -> Iterator[tuple[Patch, str]]:
     """Yields a plan's patches with their leads' titles."""
     rows = warehouse.query(
-        f"SELECT p.*, m.title AS {MARK}title FROM {warehouse.table('lead_patches')} p "
+        f"SELECT p.*, m.title FROM {warehouse.table('lead_patches')} p "
         f"LEFT JOIN {warehouse.table('leads')} m ON m.id = p.lead_id "
         "WHERE p.plan_id = %s ORDER BY p.patch_id",
         plan_id,
     )
-    return ((patch_of(row), row[f"{MARK}title"] or "") for row in rows)
+    return ((patch_of(row), row["title"] or "") for row in rows)
 
 
 def runs(warehouse: Warehouse, run_id: str | None = None, limit: int = 20) -> list[TableRow]:
@@ -49,17 +47,36 @@ def runs_of_plan(warehouse: Warehouse, plan_id: str) -> list[TableRow]:
     return _runs(warehouse, "WHERE plan_id = %s ORDER BY started_at", plan_id)
 
 
-def interrupted_runs(warehouse: Warehouse) -> list[TableRow]:
-    """Returns the runs that never came to their end."""
-    return _runs(warehouse, "WHERE state = 'running'")
+def take_over(warehouse: Warehouse, run_id: str, now: datetime) -> None:
+    """Ends the runs that never came to their end."""
+    warehouse.execute(
+        f"UPDATE {warehouse.table('sync_runs')} SET state = 'failed', finished_at = %s, "
+        "message = %s WHERE state = 'running'",
+        now,
+        f"interrupted; run {run_id} took over what it left",
+    )
+
+
+def release_of_old(warehouse: Warehouse) -> None:
+    """Says of runs of the first version, whose table had no column for it, what they released.
+
+    They released the plan that they sent, from their start on, unless a guard stopped them.
+    """
+    warehouse.execute(
+        f"UPDATE {warehouse.table('sync_runs')} SET released = CASE WHEN command <> 'plan' AND "
+        "(state <> 'stopped' OR tripped IS NULL OR CAST(tripped AS VARCHAR) = '[]') "
+        "THEN %s ELSE %s END WHERE released IS NULL",
+        True,
+        False,
+    )
 
 
 def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
     """Returns how many rows a table had when all of it was last sent; no guard stopped that."""
     found = _runs(
         warehouse,
-        "WHERE desired_table = %s AND command IN ('run', 'apply') AND state <> 'running' "
-        f"AND {NOT_GUARDED} ORDER BY started_at DESC LIMIT 1",
+        "WHERE desired_table = %s AND released AND state <> 'running' "
+        "ORDER BY started_at DESC LIMIT 1",
         desired_table,
     )
     return next((int(row["desired_rows"]) for row in found), None)
@@ -89,7 +106,8 @@ def most_read(warehouse: Warehouse) -> int:
 
     Only a run that looked at the whole desired table has read the whole list.
     """
-    sql = f"SELECT max(leads_read) AS n FROM {warehouse.runs_table} WHERE desired_table IS NOT NULL"
+    runs = warehouse.table("sync_runs")
+    sql = f"SELECT max(leads_read) AS n FROM {runs} WHERE desired_table IS NOT NULL"
     [row] = warehouse.query(sql)
     return max(int(row["n"]), count_active(warehouse)) if row["n"] else 0
 
@@ -137,28 +155,18 @@ def count_unfinished(warehouse: Warehouse, lead: str | None, plan_id: str | None
     return int(row["n"])
 
 
-def planned_leads(warehouse: Warehouse, plan_id: str, run_id: str) -> Iterator[Comparison]:
-    """Yields the leads of a plan's unfinished patches, as this run has read them."""
-    return _beside_leads(warehouse, warehouse.unfinished_patches, run_id, plan_id=plan_id)
-
-
-def sent_leads(
-    warehouse: Warehouse, sent_by: str, run_id: str, lead: str | None
-) -> Iterator[Comparison]:
-    """Yields the leads that an earlier run has sent something to, as this run has read them."""
-    return _beside_leads(warehouse, _sent(warehouse), run_id, run_id=sent_by, lead_id=lead)
-
-
 def sent_lead_ids(warehouse: Warehouse, sent_by: str, lead: str | None) -> list[str]:
     """Returns the leads that an earlier run has sent something to."""
     which, args = matching("o", run_id=sent_by, lead_id=lead)
-    sql = f"SELECT DISTINCT o.lead_id FROM {_sent(warehouse)} o {which}"
+    sql = f"SELECT DISTINCT o.lead_id FROM {warehouse.sent_patches} o {which}"
     return [row["lead_id"] for row in warehouse.query(sql, *args)]
 
 
 def sent_keys(warehouse: Warehouse, sent_by: str) -> set[str]:
     """Returns the keys of all that an earlier run has sent."""
-    rows = warehouse.query(f"SELECT body FROM {_sent(warehouse)} o WHERE run_id = %s", sent_by)
+    rows = warehouse.query(
+        f"SELECT body FROM {warehouse.sent_patches} o WHERE run_id = %s", sent_by
+    )
     return {key for row in rows for key in document_of(row["body"])}
 
 
@@ -177,42 +185,16 @@ def planned_keys(warehouse: Warehouse, plan_id: str) -> set[str]:
     return {key for patch, _ in planned(warehouse, plan_id) for key in patch.body}
 
 
-def _beside_leads(
-    warehouse: Warehouse, patches: str, reader: str, **wanted: str | None
-) -> Iterator[Comparison]:
-    """Yields patches by lead, with the leads as the reading run has them and no desired rows."""
-    which, args = matching("u", **wanted)
-    return warehouse.compare(
-        f"SELECT u.lead_id AS {MARK}lead, NULL AS lead_id, m.record AS {MARK}record, "
-        f"u.patch_id AS {MARK}patch_id, u.plan_id AS {MARK}plan_id, u.body AS {MARK}body, "
-        f"u.before AS {MARK}before, u.digest AS {MARK}digest "
-        f"FROM {patches} u LEFT JOIN {warehouse.table('leads')} m "
-        "ON m.id = u.lead_id AND m.read_by = %s AND m.gone_at IS NULL "
-        f"{which} ORDER BY u.lead_id, u.patch_id",
-        reader,
-        *args,
-    )
-
-
-def _sent(warehouse: Warehouse) -> str:
-    """What may be in effect: also a send that the API refused or did not answer."""
-    return (
-        f"(SELECT *, NULL AS digest FROM {warehouse.table('lead_outcomes')} "
-        "WHERE patch_id IS NOT NULL AND (status IN ('applied', 'confirmed', 'ignored') "
-        "OR (status = 'failed' AND sent_at IS NOT NULL)))"
-    )
-
-
 def _runs(warehouse: Warehouse, which: str, *args: str) -> list[TableRow]:
     """Reads runs by `SELECT *`, as an older version's table lacks some columns."""
-    if not warehouse.exists("sync_runs"):
+    if not warehouse.column_names("sync_runs"):
         return []
     found = warehouse.query(f"SELECT * FROM {warehouse.table('sync_runs')} {which}", *args)
-    return [{name: _read(row.get(name), name) for name in SYNC_RUNS} for row in found]
+    return [{name: _read(row.get(name), name) for name in SYNC_RUNS.columns} for row in found]
 
 
 def _read(value: Any, name: str) -> Any:
-    return document_of(value) if SYNC_RUNS[name]["data_type"] == "json" else value
+    return document_of(value) if SYNC_RUNS.columns[name]["data_type"] == "json" else value
 
 
 VIEW = "lead_field_changes"
@@ -239,13 +221,16 @@ def make_view(warehouse: Warehouse) -> None:
     )
 
 
-def new_names(warehouse: Warehouse, fields: Iterable[Field]) -> list[TableRow]:
-    """Returns rows of `lead_fields` for the fields that are not there under their name."""
-    found = warehouse.query(f"SELECT key, name FROM {warehouse.table('lead_fields')}")
-    known = {(row["key"], row["name"]) for row in found}
-    return [
-        {"key": key, "name": field.name_of(key), "type": field.type}
-        for field in fields
+def note_fields(warehouse: Warehouse, fields: Iterable[Field]) -> None:
+    """Writes to `lead_fields` what is not there under its name."""
+    rows = list(warehouse.query(f"SELECT key, name FROM {warehouse.table('lead_fields')}"))
+    names = {row["key"]: row["name"] for row in rows}
+    noted = [
+        vars(FieldRow(key, field.name_of(key), field.type))
+        for field in dict.fromkeys(fields)
         for key in field.keys
-        if (key, field.name_of(key)) not in known
     ]
+    warehouse.insert(LEAD_FIELDS, [row for row in noted if row["key"] not in names])
+    for row in noted:
+        if names.get(row["key"], row["name"]) != row["name"]:
+            warehouse.put(LEAD_FIELDS, row)

@@ -1,27 +1,34 @@
-"""How rows are bound to tables and go to dlt."""
+"""How rows go to dlt: each batch is bound to its table, and goes in one package with others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator
+from itertools import chain
+from typing import Any, NoReturn
 
 import dlt
+from dlt.common.schema import Schema
 from dlt.extract import DltResource
+from dlt.pipeline.exceptions import PipelineStepFailed
 
+from connector.errors import LeadSyncError, WarehouseError
+from connector.pipedrive.errors import PipedriveError
 from connector.warehouse import schema
 from connector.warehouse.encoding import encode
-from connector.warehouse.schema import HINTS
+from connector.warehouse.schema import TABLES, Table
 
 Marked = Any
 """A batch of rows with the table that they belong to."""
 BATCH = 1000
 """Rows that go to dlt at once."""
+LOAD_ID, ROW_ID = "_dlt_load_id", "_dlt_id"
+"""The columns that dlt adds to every table, and fills."""
 
 
 def into(table: str, rows: list[schema.TableRow]) -> Iterator[Marked]:
     """Yields the rows as one batch for a table; nothing when there are none."""
     if rows:
-        hints = dlt.mark.make_hints(table_name=table, **HINTS[table])
+        hints = dlt.mark.make_hints(table_name=table, **TABLES[table].hints)
         yield dlt.mark.with_hints([encode(row) for row in rows], hints)
 
 
@@ -31,7 +38,70 @@ def batches(marked: Iterator[Marked]) -> DltResource:
     return resource
 
 
-def empty_tables(names: Iterable[str]) -> list[DltResource]:
-    """Returns resources that create tables which do not exist yet."""
-    marker = [dlt.mark.materialize_table_schema()]
-    return [dlt.resource(marker, name=name, max_table_nesting=0, **HINTS[name]) for name in names]
+def load(pipeline: dlt.Pipeline, marked: Iterator[Marked]) -> None:
+    """Loads batches of rows in one dlt package; without rows there is none.
+
+    Raises:
+        PipedriveError: The rows come from the API, and it failed.
+        WarehouseError: They cannot be loaded.
+    """
+    first = next(marked, None)
+    if first is not None:
+        _run(pipeline, batches(chain([first], marked)))
+
+
+def load_pending(pipeline: dlt.Pipeline) -> None:
+    """Loads what an earlier run left in dlt's folder.
+
+    Raises:
+        WarehouseError: It cannot be loaded.
+    """
+    _run(pipeline, None)
+
+
+def create_tables(pipeline: dlt.Pipeline, tables: Collection[Table]) -> None:
+    """Creates tables that a run writes, and adds the columns that older ones lack.
+
+    dlt makes the statements; no package is needed for it. The pipeline's own schema stays as it
+    is: it learns of the tables with the first rows.
+    """
+    client = pipeline.destination_client()
+    made = client.schema.clone()
+    for table in tables:
+        resource = dlt.resource([], name=table.name, max_table_nesting=0, **table.hints)
+        declared = resource.compute_table_schema()
+        declared["columns"] |= {
+            LOAD_ID: {"name": LOAD_ID, "data_type": "text", "nullable": False},
+            ROW_ID: {
+                "name": ROW_ID,
+                "data_type": "text",
+                "nullable": False,
+                "unique": True,
+                "row_key": True,
+            },
+        }
+        made.update_table(declared)
+    client.schema = Schema.from_dict(made.to_dict())  # type: ignore[arg-type]
+    with client:
+        client.initialize_storage()
+        names = [*(table.name for table in tables), *made.dlt_table_names()]
+        # What was dropped is made anew, though dlt has noted that it was there.
+        client.update_stored_schema(names, force=True)
+
+
+def _run(pipeline: dlt.Pipeline, resource: DltResource | None) -> None:
+    try:
+        pipeline.run(resource)
+    except PipelineStepFailed as error:
+        _raise_cause(error)
+
+
+def _raise_cause(error: PipelineStepFailed) -> NoReturn:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, PipedriveError | LeadSyncError):
+            raise cause from None
+        last, cause = cause, cause.__cause__ or cause.__context__
+    name = type(last).__name__
+    first_line = next((line for line in str(last).splitlines() if line.strip()), repr(last))
+    raise WarehouseError(f"the {error.step} step of a load failed: {name}: {first_line}") from error

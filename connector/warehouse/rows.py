@@ -6,21 +6,21 @@ import hashlib
 import math
 import secrets
 import struct
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import version
-from itertools import count, groupby
+from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 import orjson
 import pendulum
 
-from connector.planning.model import Comparison, Conflict, NotSent, Outcome, Patch, Planned, Row
+from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned
 from connector.records.cells import Unreadable, from_json
 from connector.records.fields import companions_of_cleared
-from connector.warehouse.schema import TableRow
+from connector.warehouse.schema import OutcomeRow, PatchRow, TableRow
 
-MARK = "lead_sync__"
-"""Begins what a query adds to the desired table's columns."""
 Reader = Callable[[Any], Any]
 
 
@@ -41,11 +41,12 @@ def document_of(value: Any) -> Any:
     return orjson.loads(value) if isinstance(value, str) else value
 
 
-def readers_for(description: Sequence[Sequence[Any]]) -> list[tuple[str, Reader]]:
+def readers_for(
+    description: Sequence[Sequence[Any]], *, typed: bool = True
+) -> list[tuple[str, Reader]]:
     """Returns each column's name, in lower case, and how its values are to be read."""
     return [
-        (name.lower(), _as_it_is if name.lower().startswith(MARK) else _reader(str(kind)))
-        for name, kind, *_ in description
+        (name.lower(), _reader(str(kind)) if typed else _as_it_is) for name, kind, *_ in description
     ]
 
 
@@ -54,57 +55,18 @@ def read_row(values: Sequence[Any], readers: Sequence[tuple[str, Reader]]) -> di
     return {name: read(value) for (name, read), value in zip(readers, values, strict=True)}
 
 
-def by_lead(rows: Iterator[dict[str, Any]]) -> Iterator[Comparison]:
-    """Groups rows that come ordered by lead; one that names no lead stands alone."""
-    alone = count()
-
-    def key(row: Mapping[str, Any]) -> Any:
-        return next(alone) if row[f"{MARK}lead"] is None else row[f"{MARK}lead"]
-
-    for _, group in groupby(rows, key):
-        found = list(group)
-        first = found[0]
-        marked = {row[f"{MARK}patch_id"]: row for row in found if f"{MARK}patch_id" in row}
-        yield Comparison(
-            first[f"{MARK}lead"],
-            # Each patch brings every desired row of its lead, or one of NULLs where there is none.
-            [_desired(row) for row in found if _same_patch(row, first) and _is_desired(row)],
-            document_of(first[f"{MARK}record"]),
-            [_marked_patch(row) for row in marked.values()],
-            _written(first.get(f"{MARK}written")),
-        )
-
-
 def patches_by_lead(patches: Iterable[Patch]) -> Iterator[list[Patch]]:
     """Groups patches that come in the order of sending."""
     return (list(group) for _, group in groupby(patches, lambda patch: patch.lead_id))
 
 
-def _written(bodies: str | None) -> dict[str, Any]:
-    """Folds all bodies that were written to a lead, oldest first, a line each."""
+def last_written(bodies: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns of each field what was last written of it, by bodies that come oldest first."""
     written: dict[str, Any] = {}
-    for line in bodies.split("\n") if bodies else ():
-        body = orjson.loads(line)
+    for body in bodies:
         gone = companions_of_cleared(body)
-        written = {key: value for key, value in written.items() if key not in gone} | body
+        written = {key: value for key, value in written.items() if key not in gone} | {**body}
     return written
-
-
-def _same_patch(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return bool(row.get(f"{MARK}patch_id") == other.get(f"{MARK}patch_id"))
-
-
-def _is_desired(row: Mapping[str, Any]) -> bool:
-    return (row["lead_id"] is None) == (row[f"{MARK}lead"] is None)
-
-
-def _desired(row: Mapping[str, Any]) -> Row:
-    return {name: value for name, value in row.items() if not name.startswith(MARK)}
-
-
-def _marked_patch(row: Mapping[str, Any]) -> Patch:
-    unmarked = {name.removeprefix(MARK): row[name] for name in row if name.startswith(MARK)}
-    return patch_of(unmarked | {"lead_id": unmarked["lead"]})
 
 
 def _reader(kind: str) -> Reader:
@@ -144,62 +106,88 @@ def _single(value: float) -> float:
     return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
-def new_id() -> str:
-    """Returns an id that sorts by time, such as 20261231-235959-1a2b3c."""
-    return f"{pendulum.now('UTC').format('YYYYMMDD-HHmmss')}-{secrets.token_hex(3)}"
+class IdMaker:
+    """Makes ids that sort by the time at which they were made, such as 20261231-235959-1a2b3c.
+
+    Of the last six digits, three are milliseconds and three are random. Within a process each id
+    is larger than the one before, even when the clock was set back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def __call__(self) -> str:
+        """Returns the next id."""
+        with self._lock:
+            self._last = max(time.time_ns() // 1_000_000, self._last + 1)
+            seconds, milliseconds = divmod(self._last, 1000)
+        second = datetime.fromtimestamp(seconds, UTC)
+        return f"{second:%Y%m%d-%H%M%S}-{milliseconds:03x}{secrets.randbelow(16**3):03x}"
+
+
+new_id = IdMaker()
 
 
 def patch_rows(plan_id: str, number: int, decision: Planned) -> Iterator[TableRow]:
     """Yields the rows of `lead_patches` for a plan's lead; ids sort in the order of sending."""
     for step, change in enumerate(decision.changes, 1):
-        yield {
-            "patch_id": f"{plan_id}-{number:08d}-{step}",
-            "plan_id": plan_id,
-            "lead_id": decision.lead_id,
-            "body": change.body,
-            "before": change.before,
-            "digest": digest(change.body),
-            "planned_at": pendulum.now("UTC"),
-        }
+        yield vars(
+            PatchRow(
+                patch_id=f"{plan_id}-{number:08d}-{step}",
+                plan_id=plan_id,
+                lead_id=decision.lead_id,
+                body=change.body,
+                before=change.before,
+                digest=digest(change.body),
+                planned_at=pendulum.now("UTC"),
+            )
+        )
 
 
 def settled_rows(run_id: str, plan_id: str, number: int, settled: NotSent) -> Iterator[TableRow]:
     """Yields an outcome for each row of the desired table that gets no patch for a reason."""
     for row in range(1, settled.rows + 1):
-        yield {
-            **_empty_outcome(run_id, plan_id),
-            **_in_conflict(settled.conflicts),
-            "outcome_id": f"{run_id}-row-{number:08d}-{row}",
-            "lead_id": settled.lead_id,
-            "status": settled.status,
-            "reason": settled.reason,
-            "finished_at": pendulum.now("UTC"),
-        }
+        yield vars(
+            OutcomeRow(
+                outcome_id=f"{run_id}-row-{number:08d}-{row}",
+                run_id=run_id,
+                plan_id=plan_id,
+                lead_id=settled.lead_id,
+                status=settled.status,
+                reason=settled.reason,
+                finished_at=pendulum.now("UTC"),
+                **_in_conflict(settled.conflicts),
+            )
+        )
 
 
 def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
     """Returns the outcome of a patch; its id is the patch's, so that there is never a second."""
-    patch, answer = outcome.patch, outcome.error and outcome.error.answer
-    lead = outcome.lead
-    return {
-        **_empty_outcome(run_id, patch.plan_id),
-        "outcome_id": patch.patch_id,
-        "patch_id": patch.patch_id,
-        "lead_id": patch.lead_id,
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "body": outcome.body or patch.body,
-        "before": patch.before,
-        "after": None if lead is None else {key: lead.get(key) for key in patch.body},
-        "http_status": _http_status(outcome),
-        "error": outcome.error and ((answer and answer.text("error")) or str(outcome.error)),
-        "error_info": answer and (answer.text("error_info") or None),
-        "attempts": outcome.attempts,
-        "tokens": outcome.tokens,
-        "waited_seconds": outcome.waited_seconds,
-        "sent_at": outcome.sent_at,
-        "finished_at": outcome.finished_at,
-    }
+    patch, lead, error = outcome.patch, outcome.lead, outcome.error
+    answer = error.answer if error else None
+    return vars(
+        OutcomeRow(
+            outcome_id=patch.patch_id,
+            run_id=run_id,
+            plan_id=patch.plan_id,
+            patch_id=patch.patch_id,
+            lead_id=patch.lead_id,
+            status=outcome.status,
+            reason=outcome.reason,
+            body=outcome.body or patch.body,
+            before=patch.before,
+            after=None if lead is None else {key: lead.get(key) for key in patch.body},
+            http_status=_http_status(outcome),
+            error=(answer and answer.text("error")) or str(error) if error else None,
+            error_info=(answer and answer.text("error_info")) or None,
+            attempts=outcome.attempts,
+            tokens=outcome.tokens,
+            waited_seconds=outcome.waited_seconds,
+            sent_at=outcome.sent_at,
+            finished_at=outcome.finished_at,
+        )
+    )
 
 
 def _in_conflict(conflicts: Sequence[Conflict]) -> dict[str, Any]:
@@ -217,22 +205,3 @@ def _http_status(outcome: Outcome) -> int | None:
     if outcome.error is not None:
         return outcome.error.answer.status if outcome.error.answer else None
     return 200 if outcome.status in ("applied", "ignored") else None
-
-
-def _empty_outcome(run_id: str, plan_id: str) -> dict[str, Any]:
-    nothing = dict.fromkeys(
-        ("patch_id", "body", "before", "after", "http_status", "error", "error_info", "sent_at")
-    )
-    return {
-        **nothing,
-        "run_id": run_id,
-        "plan_id": plan_id,
-        "attempts": 0,
-        "tokens": 0,
-        "waited_seconds": 0.0,
-    }
-
-
-def package_version() -> str:
-    """Returns the installed version of lead-sync."""
-    return version("lead-sync")

@@ -1,99 +1,177 @@
-"""The tables a run writes: their columns, and the rows that go into them.
+"""The tables a run writes: each is declared once, by the dataclass of its rows.
 
-The columns are fixed by construction: every row has every column, in the column's type, so
-that a load cannot fail on what an API answered.
+A column has the name and the type of its field. The columns are fixed by construction: every row
+has every column, in the column's type, so that a load cannot fail on what an API answered.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypedDict
+from types import UnionType
+from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from dlt.common.data_types.typing import TDataType
 from dlt.common.schema.typing import TColumnSchema, TWriteDisposition
 
+from connector.planning.model import STATUSES
 from connector.records.fields import is_custom_key
 from connector.records.kinds import read_id
 from connector.records.leads import LEADS as LEAD
 from connector.records.leads import VALUE
+from connector.warehouse.record import RunRecord, stored
 
 TableRow = dict[str, Any]
+Document = dict[str, Any]
 
 
-def _columns(**types: TDataType) -> dict[str, TColumnSchema]:
-    return {name: {"name": name, "data_type": kind} for name, kind in types.items()}
+@dataclass(frozen=True)
+class PatchRow:
+    """A PATCH of a plan.
+
+    Attributes:
+        patch_id: Sorts in the order of sending.
+        digest: Tells the body from one that its way through the warehouse has changed.
+    """
+
+    patch_id: str
+    plan_id: str
+    lead_id: str
+    body: Document
+    before: Document
+    digest: str
+    planned_at: datetime
 
 
-LEADS = _columns(
-    **LEAD.mirror, record="json", read_at="timestamp", read_by="text", gone_at="timestamp"
-)
-LEADS["value_amount"]["precision"], LEADS["value_amount"]["scale"] = 38, 9
-LEAD_TYPES: dict[str, TDataType] = {
-    name: column["data_type"] or "text" for name, column in LEADS.items()
+@dataclass(frozen=True, kw_only=True)
+class OutcomeRow:
+    """What became of a patch, or of a desired row that was never planned.
+
+    Attributes:
+        outcome_id: That of the patch, so that there is never a second.
+    """
+
+    outcome_id: str
+    run_id: str
+    plan_id: str
+    patch_id: str | None = None
+    lead_id: str | None
+    status: str
+    reason: str | None
+    body: Document | None = None
+    before: Document | None = None
+    after: Document | None = None
+    http_status: int | None = None
+    error: str | None = None
+    error_info: str | None = None
+    attempts: int = 0
+    tokens: int = 0
+    waited_seconds: float = 0.0
+    sent_at: datetime | None = None
+    finished_at: datetime
+
+
+@dataclass(frozen=True)
+class FieldRow:
+    """A field of the account, under the name that people know."""
+
+    key: str
+    name: str
+    type: str
+
+
+class TableHints(TypedDict):
+    """What dlt needs to know of one table."""
+
+    write_disposition: TWriteDisposition
+    primary_key: str
+    columns: dict[str, TColumnSchema]
+
+
+TYPES: Mapping[Any, TDataType] = {
+    str: "text",
+    Literal: "text",
+    int: "bigint",
+    float: "double",
+    bool: "bool",
+    date: "date",
+    datetime: "timestamp",
+    Decimal: "decimal",
+    dict: "json",
+    list: "json",
 }
-LEAD_PATCHES = _columns(
-    patch_id="text",
-    plan_id="text",
-    lead_id="text",
-    body="json",
-    before="json",
-    digest="text",
-    planned_at="timestamp",
-)
-LEAD_OUTCOMES = _columns(
-    outcome_id="text",
-    run_id="text",
-    plan_id="text",
-    patch_id="text",
-    lead_id="text",
-    status="text",
-    reason="text",
-    body="json",
-    before="json",
-    after="json",
-    http_status="bigint",
-    error="text",
-    error_info="text",
-    attempts="bigint",
-    tokens="bigint",
-    waited_seconds="double",
-    sent_at="timestamp",
-    finished_at="timestamp",
-)
-LEAD_FIELDS = _columns(key="text", name="text", type="text")
-SYNC_RUNS = _columns(
-    run_id="text",
-    plan_id="text",
-    command="text",
-    desired_table="text",
-    reverts="text",
-    started_at="timestamp",
-    finished_at="timestamp",
-    state="text",
-    desired_rows="bigint",
-    leads_read="bigint",
-    applied="bigint",
-    ignored="bigint",
-    confirmed="bigint",
-    rejected="bigint",
-    failed="bigint",
-    not_found="bigint",
-    archived="bigint",
-    conflict="bigint",
-    deferred="bigint",
-    unchanged="bigint",
-    kept_nulls="bigint",
-    requests="bigint",
-    retries="bigint",
-    tokens="bigint",
-    tripped="json",
-    overridden="json",
-    message="text",
-    version="text",
-)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that a run writes, and how dlt is told of it."""
+
+    name: str
+    key: str
+    columns: dict[str, TColumnSchema]
+
+    @property
+    def hints(self) -> TableHints:
+        """What dlt needs to know of it.
+
+        A merge adds what an append would, and only once when a load is repeated after a kill.
+        """
+        return {"write_disposition": "merge", "primary_key": self.key, "columns": self.columns}
+
+
+def _table(name: str, key: str, row: type) -> Table:
+    """Declares a table by the dataclass of its rows."""
+    return Table(name, key, {one.name: _column(one.name, row) for one in fields(row)})
+
+
+def _column(name: str, row: type) -> TColumnSchema:
+    """Returns the column of a dataclass's field."""
+    kind = get_type_hints(row)[name]
+    kind = get_args(kind)[0] if isinstance(kind, UnionType) else kind
+    return {"name": name, "data_type": TYPES[get_origin(kind) or kind]}
+
+
+def _runs_table() -> Table:
+    """Declares `sync_runs`, in which each status has a count of its own."""
+    columns = {name: _column(name, RunRecord) for name in stored()}
+    counts: dict[str, TColumnSchema] = {
+        status: {"name": status, "data_type": "bigint"} for status in STATUSES
+    }
+    return Table("sync_runs", "run_id", columns | counts)
+
+
+def _mirror_table() -> Table:
+    """Declares `leads`: the API's fields as `records.leads` has them, and how each was read.
+
+    `record` is the whole lead. `read_by` is the run that read it, as a clock can be set back.
+    `gone_at` is when it was first found gone; NULL while it exists.
+    """
+    read: dict[str, TDataType] = {
+        "record": "json",
+        "read_at": "timestamp",
+        "read_by": "text",
+        "gone_at": "timestamp",
+    }
+    types: dict[str, TDataType] = {**LEAD.mirror, **read}
+    columns: dict[str, TColumnSchema] = {
+        name: {"name": name, "data_type": kind} for name, kind in types.items()
+    }
+    columns["value_amount"] |= {"precision": 38, "scale": 9}
+    return Table(LEAD.table, "id", columns)
+
+
+LEADS = _mirror_table()
+LEAD_PATCHES = _table("lead_patches", "patch_id", PatchRow)
+LEAD_OUTCOMES = _table("lead_outcomes", "outcome_id", OutcomeRow)
+LEAD_FIELDS = _table("lead_fields", "key", FieldRow)
+SYNC_RUNS = _runs_table()
+TABLES = {one.name: one for one in (LEADS, LEAD_PATCHES, LEAD_OUTCOMES, LEAD_FIELDS, SYNC_RUNS)}
+LEAD_TYPES: dict[str, TDataType] = {
+    name: column["data_type"] or "text" for name, column in LEADS.columns.items()
+}
 
 
 def lead_row(lead: Mapping[str, Any], read_at: datetime, run_id: str) -> TableRow:
@@ -161,37 +239,3 @@ def _moment(text: str, data_type: TDataType) -> Any:
 def _decimal(amount: Any) -> Decimal | None:
     fits = isinstance(amount, Decimal) and amount.is_finite() and amount.adjusted() < 29
     return amount if fits else None
-
-
-class TableHints(TypedDict, total=False):
-    """What dlt needs to know of one table."""
-
-    write_disposition: TWriteDisposition
-    primary_key: str
-    columns: dict[str, TColumnSchema]
-
-
-HINTS: dict[str, TableHints] = {
-    "leads": {"write_disposition": "merge", "primary_key": "id", "columns": LEADS},
-    # A merge adds what an append would, and only once when a load is repeated after a kill.
-    "lead_patches": {
-        "write_disposition": "merge",
-        "primary_key": "patch_id",
-        "columns": LEAD_PATCHES,
-    },
-    "lead_outcomes": {
-        "write_disposition": "merge",
-        "primary_key": "outcome_id",
-        "columns": LEAD_OUTCOMES,
-    },
-    "lead_fields": {
-        "write_disposition": "merge",
-        "primary_key": "key",
-        "columns": LEAD_FIELDS,
-    },
-    "sync_runs": {
-        "write_disposition": "merge",
-        "primary_key": "run_id",
-        "columns": SYNC_RUNS,
-    },
-}

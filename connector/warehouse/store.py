@@ -1,19 +1,24 @@
-"""What of the mirror a run takes as known, as a condition on the mirror's rows."""
+"""The warehouse: the connection that a run holds, and how it reads and writes through it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
+from dlt.common.destination.dataset import DBApiCursor
 from dlt.common.exceptions import MissingDependencyException
-from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
+from dlt.common.utils import uniq_id
+from dlt.destinations.exceptions import (
+    DatabaseException,
+    DatabaseUndefinedRelation,
+    DestinationConnectionError,
+)
 from dlt.destinations.impl.duckdb.configuration import NON_ATTACHABLE_LOCATIONS, DuckDbCredentials
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase
@@ -27,44 +32,26 @@ from connector.errors import (
     LockedError,
     WarehouseError,
 )
+from connector.pipedrive.escapes import escape
 from connector.planning.columns import CHANGES
-from connector.planning.model import Comparison
 from connector.settings import WarehouseSettings
 from connector.warehouse.destination import DUCKDB, FindsFullNames, TypedDuckDb
-from connector.warehouse.rows import MARK, by_lead, document_of, read_row, readers_for
-
-
-@dataclass(frozen=True)
-class MirrorFilter:
-    """Which rows of the mirror say how a lead is.
-
-    The list that every run reads shows a lead that has come back, so one that is not in it and
-    was found gone or archived a while ago still is.
-
-    Attributes:
-        run_id: What this run has read is known; None for whatever was read last.
-        period: What was found gone or archived in this time is known too; None for nothing. Its
-            end keeps out what bears a time to come, from before a clock was set back.
-        archived: Whether that holds for archived leads as well as for those that are gone.
-    """
-
-    run_id: str | None
-    period: tuple[datetime, datetime] | None = None
-    archived: bool = True
-
-    def condition(self) -> tuple[str, list[Any]]:
-        """Returns SQL on a row `m` of the mirror, and its arguments."""
-        read = "m.read_by = coalesce(%s, m.read_by)"
-        if self.period is None:
-            return read, [self.run_id]
-        out_of_list = "(m.gone_at IS NOT NULL OR m.is_archived)"
-        which = out_of_list if self.archived else "m.gone_at IS NOT NULL"
-        sql = f"({read} OR ({which} AND m.read_at BETWEEN %s AND %s))"
-        return sql, [self.run_id, *self.period]
-
+from connector.warehouse.load import LOAD_ID, ROW_ID, create_tables
+from connector.warehouse.rows import document_of, read_row, readers_for
+from connector.warehouse.schema import (
+    LEAD_OUTCOMES,
+    LEAD_PATCHES,
+    SYNC_RUNS,
+    TABLES,
+    Table,
+    TableRow,
+)
 
 FETCH = 1000
-WRITTEN = ("leads", "lead_patches", "lead_outcomes", "lead_fields", "sync_runs")
+INSERTED = 100
+"""Rows of one statement: some warehouses allow 1,000 of them, some 2,000 values."""
+BY_SQL = "lead_sync"
+"""Stands for the package in rows that came by none."""
 
 
 @contextmanager
@@ -80,8 +67,9 @@ def open_warehouse(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Itera
         if isinstance(pipeline.destination, FindsFullNames):
             stack.enter_context(own_configuration())
         client = _opened(pipeline, settings)
-        stack.callback(client.close_connection)
-        yield Warehouse(client, settings.desired_table)
+        warehouse = Warehouse(pipeline, client, settings.desired_table)
+        stack.callback(warehouse.close)
+        yield warehouse
 
 
 def _opened(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> SqlClientBase[Any]:
@@ -154,12 +142,12 @@ def matching(table: str, **wanted: str | None) -> tuple[str, list[str]]:
 
 
 @contextmanager
-def _answered() -> Iterator[None]:
+def _answered(done: str = "read") -> Iterator[None]:
     """Says on one line why a query has no answer; a generator's reader raises nothing into it."""
     try:
         yield
     except DatabaseException as error:
-        raise WarehouseError(f"the warehouse cannot be read: {first_line(error)}") from None
+        raise WarehouseError(f"the warehouse cannot be {done}: {first_line(error)}") from None
 
 
 def _place(client: SqlClientBase[Any]) -> str:
@@ -184,21 +172,37 @@ def _opening_error(error: Exception) -> WarehouseError | LockedError:
 
 
 class Warehouse:
-    """The questions a run asks of its tables."""
+    """The desired table, and the tables that a run writes.
 
-    def __init__(self, client: SqlClientBase[Any], desired_table: str) -> None:
+    Attributes:
+        lead_key: SQL for the lead of a row `d` of the desired table, as the mirror spells it.
+        unfinished_patches: SQL for patches without an outcome, released by a run that was cut off.
+            One that came to its end has left none; its outcomes may have been cleared out since.
+        sent_patches: SQL for patches that may be in effect: also those that the API refused or
+            did not answer.
+    """
+
+    def __init__(
+        self, pipeline: dlt.Pipeline, client: SqlClientBase[Any], desired_table: str
+    ) -> None:
+        self.pipeline = pipeline
         self._client = client
+        self._streaming: list[SqlClientBase[Any]] = []
         self.desired_table = desired_table
         self.place = _place(client)
-        self._lead_id = "lower(trim(CAST(d.lead_id AS VARCHAR)))"
+        self.lead_key = "lower(trim(CAST(d.lead_id AS VARCHAR)))"
         self.table = client.make_qualified_table_name
-        self.leads_table, self.runs_table = self.table("leads"), self.table("sync_runs")
-        self.outcomes_table = self.table("lead_outcomes")
         self.unfinished_patches = (
             f"(SELECT p.* FROM {self.table('lead_patches')} p "
-            f"LEFT JOIN {self.outcomes_table} o ON o.patch_id = p.patch_id "
-            f"WHERE o.patch_id IS NULL AND p.plan_id IN (SELECT plan_id FROM {self.runs_table} "
-            "WHERE state IN ('running', 'failed') AND command <> 'plan'))"
+            f"LEFT JOIN {self.table('lead_outcomes')} o ON o.patch_id = p.patch_id "
+            "WHERE o.patch_id IS NULL "
+            f"AND p.plan_id IN (SELECT plan_id FROM {self.table('sync_runs')} "
+            "WHERE released AND state IN ('running', 'failed')))"
+        )
+        self.sent_patches = (
+            f"(SELECT *, NULL AS digest FROM {self.table('lead_outcomes')} "
+            "WHERE patch_id IS NOT NULL AND (status IN ('applied', 'confirmed', 'ignored') "
+            "OR (status = 'failed' AND sent_at IS NOT NULL)))"
         )
 
     def columns(self) -> dict[str, str]:
@@ -234,151 +238,53 @@ class Warehouse:
             names.update(document if isinstance(document, dict) else ())
         return names
 
-    def missing_tables(self) -> list[str]:
-        """Returns which of the tables that a run writes do not exist yet."""
-        return [name for name in WRITTEN if not self.exists(name)]
-
-    def incomplete_tables(self, wanted: Mapping[str, Collection[str]]) -> list[str]:
-        """Returns which tables lack a column, as those of an older version do.
-
-        Args:
-            wanted: The columns of each table.
-        """
-        return [
-            name
-            for name, columns in wanted.items()
-            if self.exists(name) and not self.columns_of(name).issuperset(columns)
-        ]
-
-    def columns_of(self, name: str) -> frozenset[str]:
-        """Returns the columns of a table that a run writes, in lower case."""
-        sql = f"SELECT * FROM {self.table(name)} WHERE 1 = 0"
-        with _answered(), self._client.execute_query(sql) as cursor:
-            return frozenset(column[0].lower() for column in cursor.description or ())
-
     def count_desired(self, lead: str | None) -> int:
         """Returns how many rows the desired table has, or has of one lead."""
-        where, args = self._only(lead)
+        where, args = self.only(lead)
         [row] = self.query(f"SELECT count(*) AS n FROM {self.desired_table} d {where}", *args)
         return int(row["n"])
 
-    def unknown(self, known: MirrorFilter, lead: str | None) -> Iterator[str]:
-        """Yields the leads that matter to this run and are not known.
+    def only(self, lead: str | None) -> tuple[str, list[str]]:
+        """Returns a WHERE for the desired rows of one lead, or of all, and its arguments."""
+        return (f"WHERE {self.lead_key} = %s", [lead]) if lead else ("", [])
 
-        One with a patch that an interrupted run left is known when this run has read it.
+    def are_tables_complete(self) -> bool:
+        """Tells whether each table that a run writes is there with each of its columns."""
+        return all(
+            table.columns.keys() <= self.column_names(table.name) for table in TABLES.values()
+        )
+
+    def create_tables(self) -> None:
+        """Creates what is missing of the tables that a run writes.
+
+        Plans and outcomes that somebody has dropped are not replaced by empty tables: all that
+        was sent would be taken for unsent.
+
+        Raises:
+            WarehouseError: It cannot be created.
         """
-        where, args = self._only(lead)
-        which, _ = matching("u", lead_id=lead)
-        is_known, known_args = known.condition()
-        rows = self.query(
-            "SELECT DISTINCT w.lead_id FROM ("
-            f"SELECT {self._lead_id} AS lead_id, 0 AS left_over "
-            f"FROM {self.desired_table} d {where} "
-            f"UNION ALL SELECT u.lead_id, 1 FROM {self.unfinished_patches} u {which}"
-            f") w LEFT JOIN {self.leads_table} m ON m.id = w.lead_id AND {is_known} "
-            "WHERE w.lead_id IS NOT NULL "
-            "AND (m.id IS NULL OR (w.left_over = 1 AND m.read_by <> %s))",
-            *args,
-            *args,
-            *known_args,
-            known.run_id,
+        runs = self.table(SYNC_RUNS.name)
+        in_use = self.column_names(SYNC_RUNS.name) and any(
+            self.query(f"SELECT 1 AS n FROM {runs} LIMIT 1")
         )
-        return (row["lead_id"] for row in rows)
+        kept = {table.name for table in (LEAD_PATCHES, LEAD_OUTCOMES) if in_use}
+        creatable = [
+            table
+            for table in TABLES.values()
+            if table.name not in kept or self.column_names(table.name)
+        ]
+        with _answered("written"):
+            create_tables(self.pipeline, creatable)
 
-    def interrupted(
-        self, run_id: str, lead: str | None, *, with_written: bool = False
-    ) -> Iterator[Comparison]:
-        """Yields the leads that an earlier run planned and left without an outcome."""
-        which, args = matching("u", lead_id=lead)
-        written, join = self._written("u.lead_id", with_written)
-        return self.compare(
-            f"SELECT d.*, u.lead_id AS {MARK}lead, m.record AS {MARK}record, {written} "
-            f"u.patch_id AS {MARK}patch_id, u.plan_id AS {MARK}plan_id, u.body AS {MARK}body, "
-            f"u.before AS {MARK}before, u.digest AS {MARK}digest "
-            f"FROM {self.unfinished_patches} u "
-            f"LEFT JOIN {self.desired_table} d ON {self._lead_id} = u.lead_id "
-            f"LEFT JOIN {self.leads_table} m ON m.id = u.lead_id AND m.read_by = %s "
-            f"AND m.gone_at IS NULL {join} {which} "
-            "ORDER BY u.lead_id, u.patch_id",
-            run_id,
-            *args,
-        )
-
-    def compared(
-        self, known: MirrorFilter, lead: str | None, *, with_written: bool = False
-    ) -> Iterator[Comparison]:
-        """Yields every lead of the desired table; those that failed before come last.
-
-        Args:
-            known: What of the mirror to compare with.
-            lead: Only this lead.
-            with_written: Whether it matters what was last written of each field.
-        """
-        return self._compared(known, lead, "1 = 1", with_written)
-
-    def compared_anew(
-        self, known: MirrorFilter, lead: str | None, *, with_written: bool = False
-    ) -> Iterator[Comparison]:
-        """Yields the same, but for leads with a patch still to be sent, or kept from an edit."""
-        settled = (
-            f"SELECT u.lead_id FROM {self.unfinished_patches} u UNION ALL "
-            f"SELECT lead_id FROM {self.outcomes_table} WHERE run_id = %s AND status = 'conflict'"
-        )
-        is_new = f"({self._lead_id} IS NULL OR {self._lead_id} NOT IN ({settled}))"
-        return self._compared(known, lead, is_new, with_written, known.run_id)
-
-    def _compared(
-        self,
-        known: MirrorFilter,
-        lead: str | None,
-        which: str,
-        with_written: bool,
-        *of_which: str | None,
-    ) -> Iterator[Comparison]:
-        where, args = self._only(lead)
-        written, join = self._written(self._lead_id, with_written)
-        is_known, known_args = known.condition()
-        return self.compare(
-            f"SELECT d.*, {written} {self._lead_id} AS {MARK}lead, m.record AS {MARK}record "
-            f"FROM (SELECT * FROM {self.desired_table} d {where}) d "
-            f"LEFT JOIN {self.leads_table} m ON m.id = {self._lead_id} "
-            f"AND {is_known} AND m.gone_at IS NULL "
-            f"LEFT JOIN (SELECT DISTINCT lead_id FROM {self.outcomes_table} "
-            f"WHERE status IN ('failed', 'ignored')) f ON f.lead_id = {self._lead_id} "
-            f"{join} WHERE {which} "
-            f"ORDER BY CASE WHEN f.lead_id IS NULL THEN 0 ELSE 1 END, {self._lead_id}",
-            *args,
-            *known_args,
-            *of_which,
-        )
-
-    def _written(self, lead_id: str, wanted: bool) -> tuple[str, str]:
-        """Returns a column with all bodies written to a lead, oldest first, and its join.
-
-        A planned patch that met an edit was not written: its lead had `before` until then.
-        """
-        if not wanted:
-            return "", ""
-        return (
-            f"w.written AS {MARK}written,",
-            "LEFT JOIN (SELECT lead_id, string_agg("
-            "CAST(CASE WHEN status = 'conflict' THEN before ELSE body END AS VARCHAR), chr(10) "
-            f"ORDER BY finished_at, outcome_id) AS written FROM {self.outcomes_table} "
-            "WHERE patch_id IS NOT NULL AND status IN ('applied', 'confirmed', 'conflict') "
-            f"GROUP BY lead_id) w ON w.lead_id = {lead_id}",
-        )
-
-    def _only(self, lead: str | None) -> tuple[str, list[str]]:
-        return (f"WHERE {self._lead_id} = %s", [lead]) if lead else ("", [])
-
-    def exists(self, name: str) -> bool:
-        """Tells whether a table that a run writes is there."""
-        sql = f"SELECT 1 AS n FROM {self.table(name)} WHERE 1 = 0"
+    def column_names(self, name: str) -> set[str]:
+        """Returns the columns of a table that a run writes; none where there is no such table."""
         try:
-            with self._client.execute_query(sql):
-                return True
+            with self._client.execute_query(
+                f"SELECT * FROM {self.table(name)} WHERE 1 = 0"
+            ) as cursor:
+                return {column[0].lower() for column in cursor.description or ()}
         except DatabaseUndefinedRelation:
-            return False
+            return set()
 
     @property
     def client(self) -> SqlClientBase[Any]:
@@ -390,9 +296,47 @@ class Warehouse:
         """Whether it speaks DuckDB's SQL."""
         return isinstance(self._client, DuckDbSqlClient)
 
-    def execute(self, sql: str) -> None:
-        """Runs a statement that returns nothing."""
-        self._client.execute_sql(sql)
+    def execute(self, sql: str, *args: Any) -> None:
+        """Runs a statement that returns nothing.
+
+        Raises:
+            WarehouseError: It cannot be done.
+        """
+        with _answered("written"):
+            self._client.execute_sql(sql, *map(_bound, args))
+
+    def insert(self, table: Table, rows: Sequence[TableRow]) -> None:
+        """Adds rows without documents, by plain SQL.
+
+        Raises:
+            WarehouseError: They cannot be written.
+        """
+        names = [*table.columns, LOAD_ID, ROW_ID]
+        columns = ", ".join(map(self._client.escape_column_name, names))
+        for start in range(0, len(rows), INSERTED):
+            some = [
+                {**row, LOAD_ID: BY_SQL, ROW_ID: uniq_id(10)} for row in rows[start:][:INSERTED]
+            ]
+            values = [[row[name] for name in names] for row in some]
+            marks = ", ".join(f"({', '.join(map(_mark, each))})" for each in values)
+            given = [value for each in values for value in each if value is not None]
+            self.execute(f"INSERT INTO {self.table(table.name)} ({columns}) VALUES {marks}", *given)
+
+    def put(self, table: Table, row: TableRow) -> None:
+        """Writes one row without documents over the one with its key, or adds it.
+
+        Raises:
+            WarehouseError: It cannot be written.
+        """
+        escape, key = self._client.escape_column_name, row[table.key]
+        name, where = self.table(table.name), f"WHERE {escape(table.key)} = %s"
+        if not list(self.query(f"SELECT 1 AS n FROM {name} {where}", key)):
+            self.insert(table, [row])
+            return
+        values = {column: row[column] for column in table.columns if column != table.key}
+        settings = ", ".join(f"{escape(column)} = {_mark(values[column])}" for column in values)
+        given = [value for value in values.values() if value is not None]
+        self.execute(f"UPDATE {name} SET {settings} {where}", *given, key)
 
     def query(self, sql: str, *args: Any) -> Iterator[dict[str, Any]]:
         """Yields the rows of a query by the names of their columns, in lower case.
@@ -400,18 +344,75 @@ class Warehouse:
         Raises:
             WarehouseError: It cannot be answered, such as when somebody has dropped a table.
         """
-        with _answered(), self._client.execute_query(sql, *args) as cursor:
+        with _answered(), self._client.execute_query(sql, *map(_bound, args)) as cursor:
             names = [column[0].lower() for column in cursor.description or ()]
-            for rows in cursor.iter_fetch(FETCH):
-                yield from (dict(zip(names, row, strict=True)) for row in rows)
+            yield from (dict(zip(names, row, strict=True)) for row in _fetched(cursor))
 
-    def compare(self, sql: str, *args: Any) -> Iterator[Comparison]:
-        """Yields what a query of desired and marked columns finds, ordered by lead.
+    def stream(
+        self, sql: str, *args: Any, typed: bool = False
+    ) -> Generator[dict[str, Any], None, None]:
+        """Yields the same on a connection of its own, so that other queries may be made meanwhile.
+
+        Args:
+            sql: The query.
+            *args: Its arguments.
+            typed: Whether each value is read by its column's type, as for the desired table.
 
         Raises:
             WarehouseError: It cannot be answered.
         """
-        with _answered(), self._client.execute_query(sql, *args) as cursor:
-            readers = readers_for(cursor.description or ())
-            rows = (row for rows in iter(lambda: cursor.fetchmany(FETCH), []) for row in rows)
-            yield from by_lead(read_row(row, readers) for row in rows)
+        client = _twin(self._client)
+        try:
+            client.open_connection()
+        except DestinationConnectionError as error:
+            raise _opening_error(error) from None
+        self._streaming.append(client)
+        with _answered():
+            try:
+                with client.execute_query(sql, *map(_bound, args)) as cursor:
+                    readers = readers_for(cursor.description or (), typed=typed)
+                    yield from (read_row(row, readers) for row in _fetched(cursor))
+            finally:
+                client.close_connection()
+                self._streaming.remove(client)
+
+    def close(self) -> None:
+        """Closes the connection, and those of streams that nobody has read to their end.
+
+        One that an error's traceback keeps alive would lock out other programs with it.
+        """
+        for client in (*self._streaming, self._client):
+            client.close_connection()
+
+
+def _twin(client: SqlClientBase[Any]) -> SqlClientBase[Any]:
+    """Returns a client that opens a connection of its own, with the settings of another one.
+
+    Asked for at the pipeline, a client has all of its settings resolved anew, which takes longer
+    than most queries. dlt's clients cannot be copied by `copy`.
+    """
+    twin: SqlClientBase[Any] = object.__new__(type(client))
+    vars(twin).update(vars(client))
+    return twin
+
+
+def _fetched(cursor: DBApiCursor) -> Iterator[Sequence[Any]]:
+    return (row for rows in iter(lambda: cursor.fetchmany(FETCH), []) for row in rows)
+
+
+def _mark(value: Any) -> str:
+    """Some drivers cannot bind a NULL without its type."""
+    return "NULL" if value is None else "%s"
+
+
+def _bound(value: Any) -> Any:
+    """Returns what every driver can bind, and every warehouse hold.
+
+    Some know no kind of datetime but Python's own; none takes both NUL and half an emoji.
+    """
+    if isinstance(value, str):
+        return escape(value)
+    if not isinstance(value, datetime):
+        return value
+    moment = value.astimezone(UTC)
+    return datetime.combine(moment.date(), moment.time(), UTC)

@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, settings
 from connector.configuration.providers import own_configuration
 from connector.settings import WarehouseSettings, load_warehouse_settings
 from connector.warehouse.destination import make_pipeline
-from connector.warehouse.load import batches, empty_tables, into
-from connector.warehouse.store import WRITTEN, Warehouse, open_warehouse
+from connector.warehouse.load import batches, create_tables, into
+from connector.warehouse.schema import TABLES
+from connector.warehouse.store import Warehouse, open_warehouse
 
 settings.register_profile(
     "core",
@@ -90,7 +91,7 @@ def created(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("created") / "site"
     folder.mkdir()
     with site_in(folder) as made, own_configuration():
-        made.pipeline.run(empty_tables(WRITTEN))
+        create_tables(made.pipeline, TABLES.values())
     return folder
 
 

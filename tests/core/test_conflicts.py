@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 from connector.errors import ConfigError
 from connector.planning.columns import OnConflict, map_columns
 from connector.planning.diff import decide
-from connector.planning.model import Comparison, Decision, NotSent, Planned, Unchanged
+from connector.planning.model import Decision, NotSent, Planned, Unchanged
 from connector.records.fields import base_key
-from connector.warehouse.rows import by_lead, settled_rows
+from connector.warehouse.rows import last_written, settled_rows
 from connector.warehouse.schema import LEAD_OUTCOMES
 from tests.core.account import FIELDS, LEAD, LEAD_ID, SCORE, Lead, Row, key_of
 from tests.core.strategies import Case, cases, leads
@@ -140,10 +141,7 @@ def test_an_amount_and_its_currency_are_kept_as_one(now: Row, rule_of: str) -> N
 
 def written_by(*bodies: str) -> Row:
     """What a lead's outcomes say was last written."""
-    row = {"lead_sync__lead": LEAD_ID, "lead_id": LEAD_ID, "lead_sync__record": None}
-    [found] = by_lead(iter([row | {"lead_sync__written": "\n".join(bodies)}]))
-    assert isinstance(found, Comparison)
-    return dict(found.written)
+    return last_written(map(json.loads, bodies))
 
 
 def test_of_each_field_what_was_written_last_counts() -> None:
@@ -233,7 +231,7 @@ def test_the_reason_has_all_three_values_and_so_has_the_outcome() -> None:
         f"My double: expected 1, is 7.5, wanted 9; {why}"
     )
     [row] = settled_rows("run", "plan", 1, decision)
-    assert row.keys() == LEAD_OUTCOMES.keys()
+    assert row.keys() == LEAD_OUTCOMES.columns.keys()
     assert (row["status"], row["patch_id"]) == ("conflict", None)
     assert row["body"] == {"channel_id": None, SCORE: 9}
     assert row["before"] == {"channel_id": "Ours", SCORE: 1}

@@ -141,7 +141,7 @@ def test_what_is_carried_is_text_that_every_process_reads_alike(value: Any) -> N
 EXTRACT = """
 from connector.warehouse.destination import make_pipeline
 from connector.settings import load_warehouse_settings
-from connector.source import batches, into
+from connector.warehouse.load import batches, into
 from connector.warehouse.schema import lead_row
 from datetime import datetime, UTC
 texts = {texts!r}

@@ -122,14 +122,14 @@ def test_a_confirmed_outcome_shows_the_lead() -> None:
 def test_outcomes_have_every_column(lead: Lead | None) -> None:
     [patch] = patches_of(TITLE, LEAD)
     row = outcome_row("run", Outcome(patch, "applied", lead=lead))
-    assert row.keys() == LEAD_OUTCOMES.keys()
+    assert row.keys() == LEAD_OUTCOMES.columns.keys()
     assert row["http_status"] == 200
 
 
 def test_a_row_that_was_never_planned_has_an_outcome_with_every_column() -> None:
     decision: Any = decided({"title": ""}, LEAD)
     [row] = settled_rows("run", PLAN, 3, decision)
-    assert row.keys() == LEAD_OUTCOMES.keys()
+    assert row.keys() == LEAD_OUTCOMES.columns.keys()
     assert (row["status"], row["patch_id"], row["lead_id"]) == ("rejected", None, LEAD_ID)
 
 
@@ -146,4 +146,4 @@ def test_patches_have_every_column_and_sort_in_the_order_of_sending() -> None:
     rows = [row for number in (2, 10, 11) for row in patch_rows(PLAN, number, decision)]
     ids = [row["patch_id"] for row in rows]
     assert ids == sorted(set(ids))
-    assert all(row.keys() == LEAD_PATCHES.keys() for row in rows)
+    assert all(row.keys() == LEAD_PATCHES.columns.keys() for row in rows)

@@ -13,7 +13,8 @@ from rich.console import Console
 from connector.planning.model import STATUSES, NotSent, Patch
 from connector.report.documents import plan_document
 from connector.report.terminal import PlanReport, change_lines, print_summary
-from connector.sync.summary import Entry, Summary, every_status
+from connector.sync.summary import Entry, Summary
+from connector.warehouse.record import every_status
 from tests.core.account import BY_KEY, COLD, HOT, LEAD_ID, NOTE, SCORE, Row
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)

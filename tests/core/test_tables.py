@@ -49,7 +49,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=5,
 )
-KEYS = [name for name in LEADS if name != "id"]
+KEYS = [name for name in LEADS.columns if name != "id"]
 ANY_LEADS = st.fixed_dictionaries(
     {"id": st.just(LEAD_ID) | st.integers(1) | st.text(min_size=1)},
     optional={
@@ -61,9 +61,9 @@ ANY_LEADS = st.fixed_dictionaries(
 
 def assert_fits(row: schema.TableRow) -> None:
     """Every column of the table, and each value in its column's type and bounds."""
-    assert row.keys() == LEADS.keys()
+    assert row.keys() == LEADS.columns.keys()
     for name, value in row.items():
-        kind = LEADS[name]["data_type"] or ""
+        kind = LEADS.columns[name]["data_type"] or ""
         assert value is None or isinstance(value, PYTHON_TYPES[kind]), name
         if kind == "bigint" and value is not None:
             assert type(value) is int
@@ -132,7 +132,7 @@ def test_a_lead_that_is_gone() -> None:
 
 @pytest.mark.parametrize("status", model.STATUSES)
 def test_a_run_counts_every_status(status: str) -> None:
-    assert schema.SYNC_RUNS[status]["data_type"] == "bigint"
+    assert schema.SYNC_RUNS.columns[status]["data_type"] == "bigint"
 
 
 def test_the_statuses_are_a_closed_set() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,9 +12,10 @@ from typing import Any
 import pytest
 
 from connector.errors import DesiredTableError, WarehouseError
-from connector.warehouse import history, schema
-from connector.warehouse.schema import gone_row, lead_row
-from connector.warehouse.store import FETCH, WRITTEN, MirrorFilter, Warehouse
+from connector.warehouse import comparison, history
+from connector.warehouse.comparison import MirrorFilter
+from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, TABLES, gone_row, lead_row
+from connector.warehouse.store import FETCH, Warehouse
 from tests.core.account import SCORE
 from tests.core.conftest import Row, Site
 from tests.core.test_bodies import PLAN, patch_row
@@ -20,20 +23,17 @@ from tests.core.test_bodies import PLAN, patch_row
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RUN, EARLIER = "20260102-000000-bbbbbb", "20260101-120000-cccccc"
 READ = MirrorFilter(RUN)
-COLUMNS_WRITTEN = {
-    "leads": schema.LEADS,
-    "lead_patches": schema.LEAD_PATCHES,
-    "lead_outcomes": schema.LEAD_OUTCOMES,
-    "sync_runs": schema.SYNC_RUNS,
-}
 
 
 def lead_id(number: int) -> str:
     return f"{number:08x}-0e10-11eb-879b-05d71fb426ec"
 
 
-def a_run(plan_id: str = PLAN, state: str = "failed", command: str = "run") -> Row:
-    return {"run_id": plan_id, "plan_id": plan_id, "command": command, "state": state}
+def a_run(
+    plan_id: str = PLAN, state: str = "failed", command: str = "run", released: bool | None = True
+) -> Row:
+    told = {"command": command, "state": state, "released": released}
+    return {"run_id": plan_id, "plan_id": plan_id, **told}
 
 
 def outcome(patch: Row, status: str) -> Row:
@@ -48,20 +48,20 @@ def desire(site: Site, *statements: str, columns: str = "lead_id VARCHAR, title 
 
 def test_before_the_first_run_there_are_no_tables(empty_site: Site) -> None:
     with empty_site.opened() as warehouse:
-        assert warehouse.missing_tables() == list(WRITTEN)
-        assert history.runs(warehouse) == history.interrupted_runs(warehouse) == []
+        assert not warehouse.are_tables_complete()
+        assert history.runs(warehouse) == []
 
 
 def test_empty_tables_have_every_column_and_no_row(site: Site) -> None:
     with site.opened() as warehouse:
-        assert warehouse.missing_tables() == []
+        assert warehouse.are_tables_complete()
         assert list(history.unfinished(warehouse, None)) == []
         assert history.count_unfinished(warehouse, None) == 0
     with site.pipeline.sql_client() as client:
-        for name, columns in COLUMNS_WRITTEN.items():
+        for name, table in TABLES.items():
             with client.execute_query(f"SELECT * FROM pipedrive_leads.{name}") as cursor:
                 found = {column[0] for column in cursor.description or ()}
-                assert found >= columns.keys()
+                assert found == {*table.columns, "_dlt_load_id", "_dlt_id"}
                 assert cursor.fetchall() == []
 
 
@@ -76,24 +76,66 @@ def test_unfinished_patches_come_in_order_beyond_one_page(site: Site) -> None:
     assert found == sorted(found) == [row["patch_id"] for row in rows]
 
 
-RELEASED = {
-    ("running", "run"): True,
-    ("failed", "run"): True,
-    ("failed", "apply"): True,
-    ("done", "run"): False,
-    ("stopped", "run"): False,
-    ("failed", "plan"): False,
-    ("running", "plan"): False,
-}
-
-
-def test_only_what_a_run_released_is_unfinished(site: Site) -> None:
-    runs = [a_run(f"{state}-{command}", state, command) for state, command in RELEASED]
-    site.load("sync_runs", runs)
-    site.load("lead_patches", [patch_row(1, {}, plan_id=run["plan_id"]) for run in runs])
+@pytest.mark.parametrize("state", ["running", "done", "stopped", "failed"])
+@pytest.mark.parametrize("command", ["plan", "run", "apply"])
+def test_only_what_a_run_released_is_unfinished(site: Site, state: str, command: str) -> None:
+    site.load("sync_runs", [a_run("yes", state, command), a_run("no", state, command, False)])
+    site.load("lead_patches", [patch_row(1, {}, plan_id=plan) for plan in ("yes", "no")])
     with site.opened() as warehouse:
-        found = {patch.plan_id for patch in history.unfinished(warehouse, None)}
-    assert found == {"-".join(key) for key, released in RELEASED.items() if released}
+        found = [patch.plan_id for patch in history.unfinished(warehouse, None)]
+    assert found == ["yes"] * (state in ("running", "failed"))
+
+
+TRIPPED = [{"guard": "max_clears"}]
+OLD_RUNS: list[tuple[Row, bool]] = [
+    ({"command": "run", "state": "running"}, True),
+    ({"command": "run", "state": "failed"}, True),
+    ({"command": "run", "state": "done"}, True),
+    ({"command": "run", "state": "done", "tripped": []}, True),
+    ({"command": "run", "state": "stopped"}, True),
+    ({"command": "run", "state": "stopped", "tripped": TRIPPED}, False),
+    ({"command": "apply", "state": "failed"}, True),
+    ({"command": "apply", "state": "stopped", "tripped": TRIPPED}, False),
+    ({"command": "revert", "state": "failed"}, True),
+    ({"command": "plan", "state": "failed"}, False),
+    ({"command": "plan", "state": "done", "tripped": TRIPPED}, False),
+    ({"command": "plan", "state": "running"}, False),
+]
+
+
+def test_runs_of_the_first_version_keep_what_they_released(site: Site) -> None:
+    """Their table had no such column; once it is there, it says what was inferred before."""
+    rows = [
+        {**a_run(f"run{number}", released=None), **told}
+        for number, (told, _) in enumerate(OLD_RUNS)
+    ]
+    site.load("sync_runs", [{"tripped": None, **row} for row in rows])
+    site.execute("ALTER TABLE pipedrive_leads.sync_runs DROP COLUMN released")
+    with site.opened() as warehouse:
+        assert not warehouse.are_tables_complete()
+        warehouse.create_tables()
+        assert warehouse.are_tables_complete()
+        for _ in range(2):
+            history.release_of_old(warehouse)
+        found = {row["run_id"]: row["released"] for row in history.runs(warehouse)}
+    assert found == {f"run{number}": told for number, (_, told) in enumerate(OLD_RUNS)}
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("runs", [0, 1])
+def test_a_table_that_was_dropped_is_made_anew_unless_it_says_what_was_sent(
+    site: Site, table: str, runs: int
+) -> None:
+    site.load("sync_runs", [a_run()] * runs)
+    site.execute(f"DROP TABLE pipedrive_leads.{table}")
+    with site.opened() as warehouse:
+        assert not warehouse.are_tables_complete()
+        warehouse.create_tables()
+        is_kept = runs and table in ("lead_patches", "lead_outcomes")
+        assert warehouse.are_tables_complete() == (not is_kept)
+        assert bool(warehouse.column_names(table)) == (not is_kept)
+        rows = list(warehouse.query("SELECT run_id FROM pipedrive_leads.sync_runs"))
+    assert len(rows) == (0 if table == "sync_runs" else runs)
 
 
 def test_a_patch_with_an_outcome_is_finished(site: Site) -> None:
@@ -113,7 +155,7 @@ def test_a_patch_with_an_outcome_is_finished(site: Site) -> None:
 def test_every_row_without_a_lead_id_is_compared_alone(site: Site) -> None:
     desire(site, "(NULL, 'a'), (NULL, 'b'), (NULL, 'a')")
     with site.opened() as warehouse:
-        found = list(warehouse.compared(READ, None))
+        found = list(comparison.compared(warehouse, READ, None))
     assert [one.lead_id for one in found] == [None] * 3
     assert sorted(row["title"] for one in found for row in one.rows) == ["a", "a", "b"]
 
@@ -123,7 +165,7 @@ def test_rows_of_one_lead_are_compared_together_whatever_their_spelling(site: Si
     desire(site, f"('{one}', 'a'), ('{two}', 'b'), (' {one.upper()} ', 'c'), ('x', 'd')")
     site.load("leads", [lead_row({"id": one, "title": "T"}, NOW, RUN)])
     with site.opened() as warehouse:
-        found = {one.lead_id: one for one in warehouse.compared(READ, None)}
+        found = {one.lead_id: one for one in comparison.compared(warehouse, READ, None)}
     assert found.keys() == {one, two, "x"}
     assert sorted(row["title"] for row in found[one].rows) == ["a", "c"]
     assert found[one].current == {"id": one, "title": "T"}
@@ -142,9 +184,9 @@ def test_a_lead_is_compared_as_this_run_has_read_it(site: Site) -> None:
         ],
     )
     with site.opened() as warehouse:
-        found = {one.lead_id: one.current for one in warehouse.compared(READ, None)}
-        assert set(warehouse.unknown(READ, None)) == {ids[1], ids[3]}
-        assert set(warehouse.unknown(READ, ids[3])) == {ids[3]}
+        found = {one.lead_id: one.current for one in comparison.compared(warehouse, READ, None)}
+        assert set(comparison.unknown(warehouse, READ, None)) == {ids[1], ids[3]}
+        assert set(comparison.unknown(warehouse, READ, ids[3])) == {ids[3]}
         assert history.mirrored(warehouse, ids[0]) == ({"id": ids[0]}, None)
         assert history.mirrored(warehouse, ids[2]) == ({"id": ids[2]}, NOW)
         assert history.mirrored(warehouse, ids[3]) is None
@@ -171,12 +213,14 @@ def test_what_was_found_gone_or_archived_lately_is_known(site: Site) -> None:
     )
     with site.opened() as warehouse:
         both, gone = MirrorFilter(RUN, LATELY), MirrorFilter(RUN, LATELY, archived=False)
-        assert set(warehouse.unknown(READ, None)) == set(ids.values())
-        assert set(warehouse.unknown(both, None)) == {ids["active"]}
-        assert set(warehouse.unknown(gone, None)) == {ids["archived"], ids["active"]}
-        found = {one.lead_id: one.current for one in warehouse.compared(both, None)}
+        assert set(comparison.unknown(warehouse, READ, None)) == set(ids.values())
+        assert set(comparison.unknown(warehouse, both, None)) == {ids["active"]}
+        assert set(comparison.unknown(warehouse, gone, None)) == {ids["archived"], ids["active"]}
+        found = {one.lead_id: one.current for one in comparison.compared(warehouse, both, None)}
         assert found == {ids["gone"]: None, ids["archived"]: archived, ids["active"]: None}
-        assert all(one.current is None for one in warehouse.compared_anew(gone, None))
+        assert all(
+            one.current is None for one in comparison.compared(warehouse, gone, None, anew=True)
+        )
 
 
 def test_only_what_was_found_in_the_period_is_known(site: Site) -> None:
@@ -184,7 +228,7 @@ def test_only_what_was_found_in_the_period_is_known(site: Site) -> None:
     desire(site, *(f"('{one}', 'a')" for one in ids.values()))
     site.load("leads", [gone_row({"id": ids[age]}, AGES[age], EARLIER) for age in AGES])
     with site.opened() as warehouse:
-        unknown = set(warehouse.unknown(MirrorFilter(RUN, LATELY), None))
+        unknown = set(comparison.unknown(warehouse, MirrorFilter(RUN, LATELY), None))
     assert unknown == {ids["too long ago"], ids["to come"]}
 
 
@@ -198,8 +242,8 @@ def test_a_lead_with_an_unfinished_patch_is_known_when_this_run_has_read_it(site
     rows = [gone_row({"id": one}, NOW, run) for one, run in zip(ids, read_by, strict=True)]
     site.load("leads", rows)
     with site.opened() as warehouse:
-        assert list(warehouse.unknown(MirrorFilter(RUN, LATELY), None)) == [ids[0]]
-        assert list(warehouse.unknown(MirrorFilter(RUN, LATELY), ids[0])) == [ids[0]]
+        assert list(comparison.unknown(warehouse, MirrorFilter(RUN, LATELY), None)) == [ids[0]]
+        assert list(comparison.unknown(warehouse, MirrorFilter(RUN, LATELY), ids[0])) == [ids[0]]
 
 
 def test_leads_that_failed_before_come_last(site: Site) -> None:
@@ -211,13 +255,19 @@ def test_leads_that_failed_before_come_last(site: Site) -> None:
         [outcome(failed, "failed"), {**outcome(failed, "failed"), "outcome_id": "b"}],
     )
     with site.opened() as warehouse:
-        assert [one.lead_id for one in warehouse.compared(READ, None)] == [ids[1], ids[2], ids[0]]
+        assert [one.lead_id for one in comparison.compared(warehouse, READ, None)] == [
+            ids[1],
+            ids[2],
+            ids[0],
+        ]
 
 
 def test_only_one_lead(site: Site) -> None:
     desire(site, *(f"('{lead_id(number)}', 'a')" for number in range(3)))
     with site.opened() as warehouse:
-        assert [one.lead_id for one in warehouse.compared(READ, lead_id(1))] == [lead_id(1)]
+        assert [one.lead_id for one in comparison.compared(warehouse, READ, lead_id(1))] == [
+            lead_id(1)
+        ]
         assert warehouse.count_desired(lead_id(1)) == 1
         assert warehouse.count_desired(None) == 3
 
@@ -234,8 +284,10 @@ def test_what_was_interrupted_comes_with_its_rows_and_its_lead(site: Site) -> No
     site.load("lead_patches", patches)
     site.load("leads", [lead_row({"id": ids[0], "title": "T"}, NOW, RUN)])
     with site.opened() as warehouse:
-        first, gone = warehouse.interrupted(RUN, None)
-        assert [one.lead_id for one in warehouse.compared_anew(READ, None)] == [ids[1]]
+        first, gone = comparison.interrupted(warehouse, RUN, None)
+        assert [one.lead_id for one in comparison.compared(warehouse, READ, None, anew=True)] == [
+            ids[1]
+        ]
     assert [patch.body for patch in first.patches] == [{"is_archived": False}, {"title": "a"}]
     assert sorted(row["title"] for row in first.rows) == ["a", "b"]
     assert first.current == {"id": ids[0], "title": "T"}
@@ -293,7 +345,9 @@ def test_runs_come_newest_first(site: Site) -> None:
         assert names_of(history.runs(warehouse)) == ["run3", "run2", "run1", "run0"]
         assert names_of(history.runs(warehouse, limit=2)) == ["run3", "run2"]
         assert names_of(history.runs(warehouse, "run1")) == ["run1"]
-        assert sorted(names_of(history.interrupted_runs(warehouse))) == ["run0", "run1", "run2"]
+        history.take_over(warehouse, RUN, NOW)
+        states = {row["run_id"]: row["state"] for row in history.runs(warehouse)}
+    assert states == {**dict.fromkeys(("run0", "run1", "run2"), "failed"), "run3": "done"}
 
 
 def test_the_desired_tables_columns(site: Site) -> None:
@@ -312,12 +366,78 @@ def test_values_come_as_the_core_expects_them(site: Site) -> None:
     values = "(NULL, DATE '2026-12-31', 50.50, ['a'], '{\"b\": null}')"
     desire(site, values, columns=columns)
     with site.opened() as warehouse:
-        [found] = warehouse.compared(READ, None)
+        [found] = comparison.compared(warehouse, READ, None)
     [row] = found.rows
     assert str(row["day"]) == "2026-12-31"
     assert str(row["price"]) == "50.50"
     assert row["tags"] == ["a"]
     assert row["more"] in ({"b": None}, '{"b": null}')
+
+
+def test_streams_are_read_side_by_side_beside_other_queries(site: Site) -> None:
+    ids = [lead_id(number) for number in range(2 * FETCH + 7)]
+    site.load("leads", [lead_row({"id": one, "title": one}, NOW, RUN) for one in ids])
+    sql = "SELECT id, title FROM pipedrive_leads.leads ORDER BY id"
+    with site.opened() as warehouse:
+        pairs = zip(warehouse.stream(sql), warehouse.stream(f"{sql} DESC"), strict=True)
+        for number, (up, down) in enumerate(pairs):
+            assert (up["id"], down["id"]) == (ids[number], ids[-1 - number])
+            if number % FETCH == 0:
+                assert history.count_active(warehouse) == len(ids)
+                warehouse.put(SYNC_RUNS, {**dict.fromkeys(SYNC_RUNS.columns), "run_id": "r"})
+        assert names_of(history.runs(warehouse)) == ["r"]
+
+
+def test_a_stream_that_is_left_open_locks_nobody_out(site: Site, tmp_path: Path) -> None:
+    site.load("leads", [lead_row({"id": lead_id(n)}, NOW, RUN) for n in range(2 * FETCH)])
+    with site.opened() as warehouse:
+        kept = warehouse.stream("SELECT id FROM pipedrive_leads.leads ORDER BY id")
+        next(kept)
+    other = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('CREATE TABLE t (a INTEGER)')"
+    file = tmp_path / "site" / "warehouse.duckdb"
+    subprocess.run([sys.executable, "-c", other, str(file)], check=True, timeout=60)
+    kept.close()
+
+
+def test_a_row_is_put_over_the_one_with_its_key(site: Site) -> None:
+    nothing: Row = dict.fromkeys(SYNC_RUNS.columns)
+    begun = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    odd = 'it\'s 100 % "odd" ? %s \\ \n 🙂'
+    with site.opened() as warehouse:
+        for number in range(3):
+            row = {**nothing, "run_id": "r", "tokens": number, "message": odd, "started_at": begun}
+            warehouse.put(SYNC_RUNS, {**row, "released": number == 1})
+        warehouse.put(SYNC_RUNS, {**nothing, "run_id": "other"})
+        found = {row["run_id"]: row for row in history.runs(warehouse)}
+    assert found.keys() == {"r", "other"}
+    row = found["r"]
+    assert (row["tokens"], row["message"], row["started_at"]) == (2, odd, begun)
+    assert (row["released"], row["finished_at"], found["other"]["message"]) == (False, None, None)
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
+def test_any_number_of_rows_is_inserted(site: Site, count: int) -> None:
+    rows = [{"key": f"k{number}", "name": "n", "type": "t"} for number in range(count)]
+    with site.opened() as warehouse:
+        warehouse.insert(LEAD_FIELDS, rows)
+        found = list(warehouse.query("SELECT key, name, type FROM pipedrive_leads.lead_fields"))
+        [ids] = warehouse.query(
+            "SELECT count(DISTINCT _dlt_id) AS n FROM pipedrive_leads.lead_fields"
+        )
+    assert sorted(row["key"] for row in found) == sorted(row["key"] for row in rows)
+    assert ids["n"] == count
+
+
+def test_dlt_loads_over_rows_that_came_by_plain_sql(site: Site) -> None:
+    nothing: Row = dict.fromkeys(SYNC_RUNS.columns)
+    with site.opened() as warehouse:
+        warehouse.put(SYNC_RUNS, {**nothing, "run_id": "r", "state": "running"})
+        site.load("sync_runs", [{**nothing, "run_id": "r", "state": "stopped", "tripped": TRIPPED}])
+        [row] = history.runs(warehouse)
+        assert (row["state"], row["tripped"]) == ("stopped", TRIPPED)
+        warehouse.put(SYNC_RUNS, {**nothing, "run_id": "r", "state": "done"})
+        [row] = history.runs(warehouse)
+    assert (row["state"], row["tripped"]) == ("done", None)
 
 
 def test_a_file_that_is_no_database(empty_site: Site, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def _read(found: Watched) -> None:
 Seen = Callable[[Watched], bool]
 PHASES: Mapping[str, Seen] = {
     "drain": lambda run: run.logged("loading what an earlier run left"),
-    "begin": lambda run: run.packed("sync_runs"),
+    "begin": lambda run: run.logged(" begins"),
     "refresh": lambda run: run.called("GET") > 0,
     "refresh load": lambda run: run.logged("desired rows") and run.packed("leads"),
     "reconcile": lambda run: run.logged('"read '),

@@ -19,6 +19,7 @@ from connector.planning.model import STATUSES
 from connector.report.words import KINDS
 from connector.sandbox import CUSTOM_FIELDS
 from connector.sync import summary
+from connector.warehouse import record
 from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site
 
@@ -295,7 +296,7 @@ def enum(name: str, *path: str) -> set[Any]:
 def test_the_enums_are_what_the_code_knows() -> None:
     commands = {one.callback.__name__ for one in cli.app.registered_commands if one.callback}
     assert enum("run_results", "command") == commands - {"sandbox", "demo"}
-    assert enum("run_results", "state") == set(get_args(summary.State))
+    assert enum("run_results", "state") == set(get_args(record.State))
     assert enum("run_results", "exit_code") == set(range(summary.EXIT_STOPPED + 1))
     assert enum("run_results", "tripped", "items", "guard") == set(GUARDS)
     assert enum("plan", "patches", "items", "changes", "items", "kind") == set(KINDS)

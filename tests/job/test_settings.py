@@ -268,7 +268,7 @@ def test_the_source_reads_into_a_pipeline_of_the_callers_own(
     settings = load_settings()
     with open_warehouse(pipeline, settings) as warehouse:
         assert warehouse.place == f"file {database}"
-        assert warehouse.exists("leads")
+        assert warehouse.column_names("leads")
     pipeline.deactivate()
 
 

@@ -1,0 +1,148 @@
+"""What one run comes to: the single list of what is counted and noted of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+from typing import Annotated, Any, Literal, get_type_hints
+
+from connector.planning.model import STATUSES
+
+State = Literal["running", "done", "stopped", "failed"]
+
+
+def package_version() -> str:
+    """Returns the installed version of lead-sync."""
+    return version("lead-sync")
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Says of a field of `RunRecord` what it is, and where it shows.
+
+    Attributes:
+        text: What it is, in the words of the JSON schemas.
+        stored: Whether it is a column of `sync_runs`.
+        told: Whether machines are told it, or under which other name they are.
+    """
+
+    text: str
+    stored: bool = True
+    told: bool | str = True
+
+
+@dataclass
+class RunRecord:
+    """What one run has come to so far. Its steps change it, and they change nothing else.
+
+    Its fields are the columns of `sync_runs`, the summary and the JSON documents of a run.
+    """
+
+    run_id: Annotated[str, Noted("The run; sorts by time.")]
+    plan_id: Annotated[
+        str,
+        Noted("The plan that it made or applied; a plan has the id of the run that made it."),
+    ]
+    command: Annotated[str, Noted("The command that was called.")]
+    state: Annotated[
+        State,
+        Noted(
+            "How it ended: done, stopped before its end by a guard, a budget, a limit or a "
+            "signal, or failed. Running is one that has not ended."
+        ),
+    ] = "running"
+    started_at: Annotated[datetime, Noted("When it began, in UTC.")] = field(kw_only=True)
+    finished_at: Annotated[datetime | None, Noted("When it ended.", told=False)] = None
+    desired_table: Annotated[
+        str | None,
+        Noted("The desired table, once all of it was held against the guards.", told=False),
+    ] = None
+    released: Annotated[
+        bool,
+        Noted(
+            "Whether each patch of its plan gets an outcome; a guard that stops it withdraws this.",
+            told=False,
+        ),
+    ] = False
+    desired_rows: Annotated[
+        int,
+        Noted("Rows of the desired table; 0 where a stored plan was applied or a run taken back."),
+    ] = 0
+    leads_read: Annotated[int, Noted("Leads read from Pipedrive.")] = 0
+    planned: Annotated[
+        int, Noted("Leads that differ and would be changed, or were to be.", stored=False)
+    ] = 0
+    patches: Annotated[
+        int,
+        Noted(
+            "PATCHes that the plan takes: one a lead, two where it is un-archived first; 0 where "
+            "a stored plan was applied.",
+            stored=False,
+        ),
+    ] = 0
+    unchanged: Annotated[int, Noted("Leads that already said what is wanted.")] = 0
+    kept_nulls: Annotated[
+        int, Noted("NULLs left alone, by on_null or as Pipedrive cannot clear their field.")
+    ] = 0
+    statuses: Annotated[
+        Counter[str], Noted("How many outcomes there are of each status.", told="outcomes")
+    ] = field(default_factory=lambda: Counter(dict.fromkeys(STATUSES, 0)))
+    requests: Annotated[int, Noted("Calls made to Pipedrive.")] = 0
+    retries: Annotated[int, Noted("Those of them that were tried again.")] = 0
+    tokens: Annotated[int, Noted("Pipedrive's tokens spent.")] = 0
+    reverts: Annotated[str | None, Noted("The run whose changes are taken back, if any.")] = None
+    tripped: Annotated[
+        list[dict[str, Any]],
+        Noted("The guards that stopped the run, or would stop a run of this plan."),
+    ] = field(default_factory=list)
+    overridden: Annotated[
+        list[dict[str, Any]],
+        Noted("The guards that config alone would have tripped and an argument let pass."),
+    ] = field(default_factory=list)
+    message: Annotated[str, Noted("Why it stopped or failed; empty when it came to its end.")] = ""
+    version: Annotated[str, Noted("The version of lead-sync.", told=False)] = field(
+        default_factory=package_version
+    )
+
+    def as_row(self) -> dict[str, Any]:
+        """Returns its row of `sync_runs`; what is empty is NULL, and each status has a count."""
+        row = {name: getattr(self, name) for name in stored()}
+        empty = {name: None for name, value in row.items() if value in ("", [])}
+        return row | empty | every_status(self.statuses)
+
+    def as_told(self) -> dict[str, Any]:
+        """Returns what machines are told of it, as JSON types."""
+        return {name: _json(getattr(self, own)) for name, own, _ in told()}
+
+
+NOTES: Mapping[str, Noted] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(RunRecord, include_extras=True).items()
+}
+"""What each field of a record is."""
+
+
+def stored() -> list[str]:
+    """Returns the fields that are columns; the statuses are one column each instead."""
+    return [name for name, noted in NOTES.items() if noted.stored and name != "statuses"]
+
+
+def told() -> Iterator[tuple[str, str, str]]:
+    """Yields what machines are told: under which name, from which field, and what it is."""
+    for name, noted in NOTES.items():
+        if noted.told:
+            yield noted.told if isinstance(noted.told, str) else name, name, noted.text
+
+
+def every_status(counted: Mapping[str, int]) -> dict[str, int]:
+    """Returns a count for each status, zero where there is none."""
+    return {status: counted.get(status, 0) for status in STATUSES}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Counter):
+        return every_status(value)
+    return value.isoformat() if isinstance(value, datetime) else value
