@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.planning.columns import fold
 from connector.records.fields import Field, custom_fields
@@ -164,7 +165,7 @@ def fill(warehouse: Path, pipedrive: LocalPipedrive) -> str:
 
 def fields_by_name(pipedrive: LocalPipedrive) -> dict[str, Field]:
     """Returns the account's fields by the names that a warehouse would use."""
-    client = Pipedrive(pipedrive.base_url, pipedrive.api_token)
+    client = Pipedrive(pipedrive.base_url, ApiToken(pipedrive.api_token))
     users = user_options(client)
     standard = standard_fields(label_options(client), users)
     return {fold(one.name): one for one in [*standard, *custom_fields(client.lead_fields(), users)]}

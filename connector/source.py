@@ -8,6 +8,7 @@ import dlt
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.extract import DltResource
 
+from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.planning.diff import decide
 from connector.planning.model import Planned
@@ -36,7 +37,7 @@ def pipedrive_leads(
         api_token: A personal API token; what is configured, where it is left out.
     """
     settings = load_settings(base_url=base_url, api_token=api_token)
-    client = Pipedrive(settings.base_url, settings.api_token)
+    client = Pipedrive(settings.base_url, ApiToken(settings.api_token))
 
     @dlt.resource(**HINTS["leads"])
     def leads() -> Iterator[list[schema.TableRow]]:

@@ -89,24 +89,12 @@ class Call:
         return f"{self.method} {API}{self.path}"
 
 
-class TokenAuth(AuthBase):
-    """Sends the API token as a header, and keeps it out of every `repr`."""
-
-    def __init__(self, api_token: str) -> None:
-        self._api_token = api_token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Adds the header to one request."""
-        request.headers["x-api-token"] = self._api_token
-        return request
-
-
 class Pipedrive:
     """Calls to one Pipedrive account, shared by threads, under one limiter.
 
     Args:
-        base_url: Scheme and host; `/api/v1` is added here.
-        api_token: Sent as `x-api-token` and shown nowhere.
+        origin: Scheme, host and port; `/api/v1` is added here.
+        auth: Says in each request who sends it.
         stop: Set it to end every wait; calls under way still finish.
         attempts: Tries of a call that may be repeated.
         timeout_seconds: Longest silence of the server during one call.
@@ -116,8 +104,8 @@ class Pipedrive:
 
     def __init__(
         self,
-        base_url: str,
-        api_token: str,
+        origin: str,
+        auth: AuthBase,
         *,
         stop: threading.Event | None = None,
         attempts: int = 5,
@@ -128,9 +116,9 @@ class Pipedrive:
         self.stop = stop or threading.Event()
         self.attempts = attempts
         self.usage = Usage()
-        self._root = f"{base_url.rstrip('/')}{API}"
+        self._root = f"{origin.rstrip('/')}{API}"
         self._has_answered = False
-        self._auth = TokenAuth(api_token)
+        self._auth = auth
         self._timeout = (CONNECT_SECONDS, timeout_seconds)
         self._limiter = Limiter(self.stop, burst)
         self._budget = budget or Budget()

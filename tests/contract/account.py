@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.pipedrive.client import Pipedrive, TokenAuth
+from connector.pipedrive.auth import ApiToken
+from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import RateLimited, Refused
 from connector.pipedrive.usage import Usage
 from connector.records.fields import Field, custom_fields, is_custom_key
@@ -86,8 +87,8 @@ class Account:
 
 def account_of(name: str, base_url: str, api_token: str, lead_id: str = "") -> Account:
     """Return an account with its own labels, users and fields, read by the connector's client."""
-    client = Pipedrive(base_url, api_token)
-    calls = Calls(base_url, TokenAuth(api_token))
+    client = Pipedrive(base_url, ApiToken(api_token))
+    calls = Calls(base_url, ApiToken(api_token))
     labels = label_options(client)
     users = user_options(client)
     definitions = client.lead_fields()

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from connector.pipedrive.client import Pipedrive, TokenAuth
+from connector.pipedrive.auth import ApiToken
+from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import AccountError, LeadNotFound, Refused
 from connector.pipedrive.usage import Usage
 from connector.sandbox import LocalPipedrive
@@ -137,7 +138,7 @@ def exchanges(new_site: NewSite) -> list[Exchange]:
 
 def call_everything(pipedrive: LocalPipedrive) -> None:
     """Make each call that the connector can make, those that are refused as well."""
-    client = Pipedrive(pipedrive.base_url, pipedrive.api_token)
+    client = Pipedrive(pipedrive.base_url, ApiToken(pipedrive.api_token))
     for pages in (client.leads(), client.archived_leads()):
         assert sum(map(len, pages))
     assert all([client.lead_fields(), client.lead_labels(), client.users(), client.me()])
@@ -149,8 +150,8 @@ def call_everything(pipedrive: LocalPipedrive) -> None:
     for lead, body in ((ARCHIVED, {"title": "Too late"}), (SAME.lead_id, {"owner_id": 1})):
         with pytest.raises(Refused):
             client.patch_lead(lead, body, usage)
-    call_what_the_tests_call(Calls(pipedrive.base_url, TokenAuth(pipedrive.api_token)))
-    stranger = Pipedrive(pipedrive.base_url, "not-the-token")
+    call_what_the_tests_call(Calls(pipedrive.base_url, ApiToken(pipedrive.api_token)))
+    stranger = Pipedrive(pipedrive.base_url, ApiToken("not-the-token"))
     for call in (stranger.me, lambda: next(stranger.leads())):
         with pytest.raises(AccountError):
             call()
@@ -168,7 +169,7 @@ def call_what_the_tests_call(calls: Calls) -> None:
 
 
 def call_an_empty_account(pipedrive: LocalPipedrive) -> None:
-    client = Pipedrive(pipedrive.base_url, pipedrive.api_token)
+    client = Pipedrive(pipedrive.base_url, ApiToken(pipedrive.api_token))
     assert [list(client.leads()), list(client.archived_leads())] == [[[]], [[]]]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import LARGEST_ANSWER_BYTES, Pipedrive
 from connector.pipedrive.errors import (
     AccountError,
@@ -34,7 +35,7 @@ Lead = dict[str, Any]
 
 def impatient(base_url: str, **given: Any) -> Pipedrive:
     """A client that calls once and does not wait long."""
-    return Pipedrive(base_url, TOKEN, **{"attempts": 1, "timeout_seconds": 0.3, **given})
+    return Pipedrive(base_url, ApiToken(TOKEN), **{"attempts": 1, "timeout_seconds": 0.3, **given})
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +220,7 @@ def _patch(
 
 def test_threads_share_one_limit(pipedrive: LocalPipedrive, lead: Lead) -> None:
     pipedrive.settings(limits=True, plan="lite")
-    client = Pipedrive(pipedrive.base_url, TOKEN, attempts=1)
+    client = Pipedrive(pipedrive.base_url, ApiToken(TOKEN), attempts=1)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: client.lead(lead["id"]), range(30)))
     assert [entry["status"] for entry in pipedrive.requests()] == [200] * 30
@@ -243,7 +244,7 @@ def test_a_stop_ends_the_pages(
 def test_a_stop_ends_a_wait_that_the_server_asked_for(pipedrive: LocalPipedrive) -> None:
     stop = threading.Event()
     pipedrive.fault("status", status=429, retry_after=100, times=100)
-    client = Pipedrive(pipedrive.base_url, TOKEN, stop=stop)
+    client = Pipedrive(pipedrive.base_url, ApiToken(TOKEN), stop=stop)
     threading.Timer(0.3, stop.set).start()
     with pytest.raises((Interrupted, RateLimited)):
         client.me()
