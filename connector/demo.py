@@ -18,7 +18,7 @@ from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.planning.columns import fold
 from connector.records.fields import Field, custom_fields
-from connector.records.leads import standard_fields
+from connector.records.leads import LEADS, standard_fields
 from connector.records.text import visible
 from connector.report.screen import say
 from connector.report.terminal import PlanReport, print_columns, print_summary, progress_bar
@@ -168,7 +168,9 @@ def fields_by_name(pipedrive: LocalPipedrive) -> dict[str, Field]:
     client = Pipedrive(pipedrive.base_url, ApiToken(pipedrive.api_token))
     users = user_options(client)
     standard = standard_fields(label_options(client), users)
-    return {fold(one.name): one for one in [*standard, *custom_fields(client.lead_fields(), users)]}
+    return {
+        fold(one.name): one for one in [*standard, *custom_fields(client.definitions(LEADS), users)]
+    }
 
 
 def as_row(lead: Mapping[str, Any], fields: Mapping[str, Field]) -> Row:

@@ -12,6 +12,7 @@ from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.planning.diff import decide
 from connector.planning.model import Planned
+from connector.records.leads import LEADS
 from connector.settings import SECTION, load_settings
 from connector.sync.reading import columns_for, mirror_pages
 from connector.warehouse import schema
@@ -41,7 +42,7 @@ def pipedrive_leads(
 
     @dlt.resource(**HINTS["leads"])
     def leads() -> Iterator[list[schema.TableRow]]:
-        for rows in mirror_pages(client.leads(), new_id()):
+        for rows in mirror_pages(client.pages(LEADS), new_id()):
             yield [encode(row) for row in rows]
 
     @dlt.resource(selected=False, **HINTS["lead_patches"])

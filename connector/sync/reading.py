@@ -10,15 +10,14 @@ from typing import Any
 import pendulum
 
 from connector.errors import AccountError, DesiredTableError
-from connector.pipedrive.client import COST_LEAD, COST_LIST, MOST_PAGES, MostPages, Pipedrive
+from connector.pipedrive.client import MOST_PAGES, MostPages, Pipedrive
 from connector.pipedrive.errors import PipedriveError, TooManyPages
 from connector.pipedrive.lookup import Found, look_up, one_by_one
-from connector.pipedrive.paging import PAGE_LIMIT
 from connector.planning.columns import CHANGES, Columns, fold, managed_names, map_columns, names_of
 from connector.planning.model import Outcome
 from connector.records.fields import Field, by_key, custom_fields
 from connector.records.kinds import parse_uuid
-from connector.records.leads import STANDARD_FIELDS, standard_fields
+from connector.records.leads import LEADS, STANDARD_FIELDS, standard_fields
 from connector.records.options import NO_OPTIONS, Options, options_of
 from connector.settings import Settings
 from connector.sync.session import Job
@@ -82,7 +81,7 @@ def read_fields(client: Pipedrive, names: Mapping[str, str]) -> list[Field]:
     """
     known = names_of(STANDARD_FIELDS)
     wanted = {fold(name): kind for name, kind in names.items()}
-    definitions = client.lead_fields() if wanted.keys() - known.keys() else []
+    definitions = client.definitions(LEADS) if wanted.keys() - known.keys() else []
     by_label = bool(BY_LABEL & wanted.keys())
     by_email = bool(BY_EMAIL & wanted.keys()) or _users_as_text(definitions, wanted)
     users = user_options(client) if by_email else NO_OPTIONS
@@ -115,7 +114,7 @@ def user_options(client: Pipedrive) -> Options:
 
 def label_options(client: Pipedrive) -> Options:
     """Returns the account's lead labels by name."""
-    return options_of("label", client.lead_labels(), "name")
+    return options_of("label", client.labels(), "name")
 
 
 def _users_as_text(definitions: Iterable[Mapping[str, Any]], wanted: Mapping[str, str]) -> bool:
@@ -153,7 +152,7 @@ def listed_leads(job: Job) -> Iterator[Marked]:
     """
     most = _most_pages(job)
     try:
-        for rows in mirror_pages(job.client.leads(most), job.run_id):
+        for rows in mirror_pages(job.client.pages(LEADS, most), job.run_id):
             job.tally.leads_read += len(rows)
             job.progress("refresh", job.tally.leads_read, None)
             yield from into("leads", rows)
@@ -176,7 +175,7 @@ def _most_pages(job: Job) -> MostPages:
 
 def looked_up_leads(job: Job, lead_ids: list[str]) -> Iterator[Marked]:
     """Yields the leads that the list does not show; notes those that cannot be read."""
-    found = look_up(job.client, filter(_is_lead_id, lead_ids), job.settings.workers)
+    found = look_up(job.client, LEADS, filter(_is_lead_id, lead_ids), job.settings.workers)
     yield from _rows_of(job, found)
 
 
@@ -189,9 +188,9 @@ def _rows_of(job: Job, looked_up: Iterator[Found]) -> Iterator[Marked]:
 
 def read_leads(job: Job, lead_ids: Collection[str]) -> None:
     """Reads certain leads into the mirror, by the cheaper of the list and a call for each."""
-    pages = -(-history.count_active(job.warehouse) // PAGE_LIMIT) or 1
-    if len(lead_ids) * COST_LEAD <= pages * COST_LIST:
-        found = one_by_one(job.client, list(lead_ids), job.settings.workers)
+    pages = -(-history.count_active(job.warehouse) // LEADS.page_limit) or 1
+    if len(lead_ids) * LEADS.tokens.one <= pages * LEADS.tokens.page:
+        found = one_by_one(job.client, LEADS, list(lead_ids), job.settings.workers)
         job.load(_rows_of(job, found))
         return
     job.load(listed_leads(job))

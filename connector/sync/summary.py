@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from connector.pipedrive.client import COST_PATCH
 from connector.pipedrive.limits import WINDOW_SECONDS
 from connector.planning.model import STATUSES, NotSent, Patch
 from connector.records.fields import Field
+from connector.records.leads import LEADS
 from connector.warehouse.rows import package_version
 from connector.warehouse.schema import TableRow
 
@@ -110,7 +110,7 @@ class Summary:
     @property
     def cost(self) -> int:
         """Tokens that applying the plan takes, when nothing goes wrong."""
-        return self.patches * COST_PATCH
+        return self.patches * LEADS.tokens.patch
 
     @property
     def least_seconds(self) -> float | None:

@@ -14,6 +14,7 @@ from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
 from connector.pipedrive.usage import Usage
+from connector.records.leads import LEADS
 from connector.sandbox import LocalPipedrive
 from tests.pipedrive.conftest import TOKEN
 from tests.pipedrive.recorder import Recorder, recording
@@ -25,9 +26,9 @@ def test_the_token_goes_in_its_header_alone(recorder: Recorder) -> None:
     client = Pipedrive(recorder.base_url, ApiToken(TOKEN))
     client.me()
     recorder.body = b'{"success": true, "data": {"id": "%s"}}' % LEAD.encode()
-    client.patch_lead(LEAD, {"title": "T"}, Usage())
+    client.patch(LEADS, LEAD, {"title": "T"}, Usage())
     recorder.body = b'{"success": true, "data": [{"key": "title"}]}'
-    client.lead_fields()
+    client.definitions(LEADS)
     assert [one.path for one in recorder.arrived] == [
         "/api/v1/users/me",
         f"/api/v1/leads/{LEAD}",
@@ -46,7 +47,7 @@ def test_only_a_body_has_a_content_type(recorder: Recorder) -> None:
     client = Pipedrive(recorder.base_url, ApiToken(TOKEN))
     client.me()
     recorder.body = b'{"success": true, "data": {"id": "%s"}}' % LEAD.encode()
-    client.patch_lead(LEAD, {"title": "T"}, Usage())
+    client.patch(LEADS, LEAD, {"title": "T"}, Usage())
     types = [one.headers.get("content-type") for one in recorder.arrived]
     assert types == [None, "application/json"]
 
