@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.planning.columns import fold
 from connector.records.fields import Field, custom_fields
-from connector.records.leads import standard_fields
+from connector.records.leads import LEADS, standard_fields
 from connector.records.text import visible
 from connector.report.screen import say
 from connector.report.terminal import PlanReport, print_columns, print_summary, progress_bar
@@ -164,10 +165,12 @@ def fill(warehouse: Path, pipedrive: LocalPipedrive) -> str:
 
 def fields_by_name(pipedrive: LocalPipedrive) -> dict[str, Field]:
     """Returns the account's fields by the names that a warehouse would use."""
-    client = Pipedrive(pipedrive.base_url, pipedrive.api_token)
+    client = Pipedrive(pipedrive.base_url, ApiToken(pipedrive.api_token))
     users = user_options(client)
     standard = standard_fields(label_options(client), users)
-    return {fold(one.name): one for one in [*standard, *custom_fields(client.lead_fields(), users)]}
+    return {
+        fold(one.name): one for one in [*standard, *custom_fields(client.definitions(LEADS), users)]
+    }
 
 
 def as_row(lead: Mapping[str, Any], fields: Mapping[str, Field]) -> Row:

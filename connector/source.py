@@ -8,16 +8,17 @@ import dlt
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.extract import DltResource
 
+from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.planning.diff import decide
 from connector.planning.model import Planned
+from connector.records.leads import LEADS
 from connector.settings import SECTION, load_settings
 from connector.sync.reading import columns_for, mirror_pages
 from connector.warehouse import schema
 from connector.warehouse.comparison import MirrorFilter, compared
 from connector.warehouse.encoding import encode
 from connector.warehouse.rows import new_id, patch_rows
-from connector.warehouse.schema import LEAD_PATCHES, LEADS
 from connector.warehouse.store import open_warehouse
 
 
@@ -37,14 +38,14 @@ def pipedrive_leads(
         api_token: A personal API token; what is configured, where it is left out.
     """
     settings = load_settings(base_url=base_url, api_token=api_token)
-    client = Pipedrive(settings.base_url, settings.api_token)
+    client = Pipedrive(settings.base_url, ApiToken(settings.api_token))
 
-    @dlt.resource(**LEADS.hints)
+    @dlt.resource(**schema.LEADS.hints)
     def leads() -> Iterator[list[schema.TableRow]]:
-        for rows in mirror_pages(client.leads(), new_id()):
+        for rows in mirror_pages(client.pages(LEADS), new_id()):
             yield [encode(row) for row in rows]
 
-    @dlt.resource(selected=False, **LEAD_PATCHES.hints)
+    @dlt.resource(selected=False, **schema.LEAD_PATCHES.hints)
     def lead_patches() -> Iterator[schema.TableRow]:
         plan_id = new_id()
         with open_warehouse(dlt.current.pipeline(), settings) as warehouse:

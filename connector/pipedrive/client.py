@@ -1,4 +1,4 @@
-"""Pipedrive's leads API over HTTP: calls, pages and nothing of what they are for."""
+"""Pipedrive's API over HTTP: calls, pages and nothing of what they are for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -31,7 +32,8 @@ from connector.pipedrive.errors import (
     classify,
 )
 from connector.pipedrive.limits import Limiter
-from connector.pipedrive.paging import PAGE_LIMIT, ahead, next_start, records_of, rows_of
+from connector.pipedrive.paging import ahead, next_start, records_of, rows_of
+from connector.pipedrive.record_api import RecordApi
 from connector.pipedrive.retry import LONGEST_WAIT_SECONDS, asked_wait, retrying
 from connector.pipedrive.usage import Usage
 
@@ -48,14 +50,10 @@ WRITING = READING | {"Content-Type": "application/json"}
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 """Hosts of this machine: no proxy can reach them, and none need hide what goes there."""
 
-COST_LIST = 20
-COST_ARCHIVED = 40
-COST_LEAD = 2
-COST_PATCH = 10
 COST_LABELS = 10
 COST_USERS = 20
 COST_ME = 2
-"""Tokens a request, whatever its page size (documented)."""
+"""Tokens of the calls that are about no type of record (documented)."""
 MOST_PAGES = 10_000
 """Pages of a list whose length nobody knows better: no account has so many leads."""
 FEW_PAGES = 20
@@ -89,24 +87,12 @@ class Call:
         return f"{self.method} {API}{self.path}"
 
 
-class TokenAuth(AuthBase):
-    """Sends the API token as a header, and keeps it out of every `repr`."""
-
-    def __init__(self, api_token: str) -> None:
-        self._api_token = api_token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Adds the header to one request."""
-        request.headers["x-api-token"] = self._api_token
-        return request
-
-
 class Pipedrive:
     """Calls to one Pipedrive account, shared by threads, under one limiter.
 
     Args:
-        base_url: Scheme and host; `/api/v1` is added here.
-        api_token: Sent as `x-api-token` and shown nowhere.
+        origin: Scheme, host and port; `/api/v1` is added here.
+        auth: Says in each request who sends it.
         stop: Set it to end every wait; calls under way still finish.
         attempts: Tries of a call that may be repeated.
         timeout_seconds: Longest silence of the server during one call.
@@ -116,8 +102,8 @@ class Pipedrive:
 
     def __init__(
         self,
-        base_url: str,
-        api_token: str,
+        origin: str,
+        auth: AuthBase,
         *,
         stop: threading.Event | None = None,
         attempts: int = 5,
@@ -128,9 +114,9 @@ class Pipedrive:
         self.stop = stop or threading.Event()
         self.attempts = attempts
         self.usage = Usage()
-        self._root = f"{base_url.rstrip('/')}{API}"
+        self._root = f"{origin.rstrip('/')}{API}"
         self._has_answered = False
-        self._auth = TokenAuth(api_token)
+        self._auth = auth
         self._timeout = (CONNECT_SECONDS, timeout_seconds)
         self._limiter = Limiter(self.stop, burst)
         self._budget = budget or Budget()
@@ -147,52 +133,77 @@ class Pipedrive:
         """Tokens left of the company's day, once an answer has told how many."""
         return self._budget.day_left
 
-    def lead(self, lead_id: str, usage: Usage | None = None) -> Json:
-        """Returns one lead, archived or not.
+    def get(self, record_type: RecordApi, record_id: str, usage: Usage | None = None) -> Json:
+        """Returns one record, archived or not.
+
+        Args:
+            record_type: Which type of record.
+            record_id: Its id.
+            usage: Where the call is counted; without one, with all that this client sends.
 
         Raises:
             LeadNotFound: It was deleted, converted or merged.
         """
         usage = usage or Usage(self.usage)
-        return self._again(usage, partial(self.lead_once, lead_id, usage))
+        return self._again(usage, partial(self.get_once, record_type, record_id, usage))
 
-    def lead_once(self, lead_id: str, usage: Usage) -> Json:
-        """Returns one lead in a single attempt, for callers that pace their own retries.
+    def get_once(self, record_type: RecordApi, record_id: str, usage: Usage) -> Json:
+        """Returns one record in a single attempt, for callers that pace their own retries.
+
+        Args:
+            record_type: Which type of record.
+            record_id: Its id.
+            usage: Where the call is counted.
 
         Raises:
-            Refused: The API refused, or the lead cannot be kept as it is nested too deep.
+            Refused: The API refused, or the record cannot be kept as it is nested too deep.
         """
-        call = Call("GET", f"/leads/{lead_id}", COST_LEAD, missing=LeadNotFound)
-        return self._call(call, usage, partial(_lead, lead_id=lead_id, too_deep=Refused))
+        path, cost = f"{record_type.path}/{record_id}", record_type.tokens.one
+        call = Call("GET", path, cost, missing=LeadNotFound)
+        read = partial(_record_of, name=record_type.name, record_id=record_id, too_deep=Refused)
+        return self._call(call, usage, read)
 
-    def patch_lead(self, lead_id: str, body: Json, usage: Usage) -> Json:
-        """Sends one PATCH, once, and returns the lead as the answer shows it.
+    def patch(self, record_type: RecordApi, record_id: str, body: Json, usage: Usage) -> Json:
+        """Sends one PATCH, once, and returns the record as the answer shows it.
+
+        Args:
+            record_type: Which type of record.
+            record_id: Its id.
+            body: What is sent.
+            usage: Where the call is counted.
 
         Raises:
             InDoubt: The PATCH may or may not be in effect: read before sending again.
         """
-        data = orjson.dumps(body)
+        path, cost = f"{record_type.path}/{record_id}", record_type.tokens.patch
         # A 404 of an unknown text may be about the body's person or owner: reading tells.
-        call = Call("PATCH", f"/leads/{lead_id}", COST_PATCH, data=data, missing=Refused)
-        return self._call(call, usage, partial(_lead, lead_id=lead_id, too_deep=InDoubt))
+        call = Call("PATCH", path, cost, data=orjson.dumps(body), missing=Refused)
+        read = partial(_record_of, name=record_type.name, record_id=record_id, too_deep=InDoubt)
+        return self._call(call, usage, read)
 
-    def leads(self, most_pages: MostPages = lambda _rows: MOST_PAGES) -> Iterator[list[Json]]:
-        """Yields the leads that are not archived, by page, oldest first.
+    def pages(
+        self, record_type: RecordApi, most_pages: MostPages = lambda _rows: MOST_PAGES
+    ) -> Iterator[list[Json]]:
+        """Yields the records that are not archived, by page, oldest first.
 
         Raises:
             TooManyPages: The list goes on after so many pages.
         """
-        return ahead(self._pages("/leads", COST_LIST, most_pages))
+        cost = record_type.tokens.page
+        return ahead(self._pages(record_type.path, cost, record_type.page_limit, most_pages))
 
-    def archived_leads(self) -> Iterator[list[Json]]:
-        """Yields the archived leads, by page."""
-        return self._pages("/leads/archived", COST_ARCHIVED)
+    def archived_pages(self, record_type: RecordApi) -> Iterator[list[Json]]:
+        """Yields the archived records, by page."""
+        cost = record_type.tokens.archived_page
+        return self._pages(record_type.archived_path, cost, record_type.page_limit)
 
-    def lead_fields(self) -> list[Json]:
-        """Returns the definitions of all lead fields, custom ones with their 40-hex key."""
-        return [row for page in self._pages("/leadFields", COST_LIST, _few) for row in page]
+    def definitions(self, record_type: RecordApi) -> list[Json]:
+        """Returns the definitions of all fields of a type, custom ones with their 40-hex key."""
+        cost = record_type.tokens.definitions
+        pages = self._pages(record_type.fields_path, cost, record_type.page_limit, _few)
+        return list(chain.from_iterable(pages))
 
-    def lead_labels(self) -> list[Json]:
+    def labels(self) -> list[Json]:
         """Returns all lead labels; they come on one page (documented)."""
         return self._all("/leadLabels", COST_LABELS)
 
@@ -212,7 +223,7 @@ class Pipedrive:
         return records_of(rows)
 
     def _pages(
-        self, path: str, cost: int, most_pages: MostPages = lambda _rows: MOST_PAGES
+        self, path: str, cost: int, limit: int, most_pages: MostPages = lambda _rows: MOST_PAGES
     ) -> Iterator[list[Json]]:
         usage = Usage(self.usage)
         seen: set[int] = set()
@@ -223,8 +234,8 @@ class Pipedrive:
                 raise Interrupted("the run was asked to stop")
             if seen and len(seen) >= most:
                 raise TooManyPages(f"GET {API}{path} goes on after {most} pages")
-            call = Call("GET", path, cost, {"start": start, "limit": PAGE_LIMIT})
-            read = partial(_page, start=start)
+            call = Call("GET", path, cost, {"start": start, "limit": limit})
+            read = partial(_page, start=start, limit=limit)
             rows, start = self._again(usage, partial(self._call, call, usage, read))
             if (mark := _mark(rows)) in seen:
                 raise AccountError(f"GET {API}{path} brings the same page again and again")
@@ -337,20 +348,20 @@ def _record(document: Json) -> Json:
     return record
 
 
-def _lead(document: Json, lead_id: str, too_deep: type[PipedriveError]) -> Json:
-    """Returns the lead of an answer; one about another lead proves nothing."""
-    lead = _record(document)
-    if str(lead["id"]).lower() != lead_id.lower():
-        raise InDoubt(f"200 about another lead, {str(lead['id'])[:80]!r}")
-    if is_too_deep(lead):
-        raise too_deep(f"the lead is nested more than {DEEPEST} deep, so it cannot be kept")
-    return lead
+def _record_of(document: Json, name: str, record_id: str, too_deep: type[PipedriveError]) -> Json:
+    """Returns the record that was asked for; an answer about another one proves nothing."""
+    record = _record(document)
+    if str(record["id"]).lower() != record_id.lower():
+        raise InDoubt(f"200 about another {name}, {str(record['id'])[:80]!r}")
+    if is_too_deep(record):
+        raise too_deep(f"the {name} is nested more than {DEEPEST} deep, so it cannot be kept")
+    return record
 
 
-def _page(document: Json, start: int) -> tuple[list[Any], int | None]:
+def _page(document: Json, start: int, limit: int) -> tuple[list[Any], int | None]:
     """Returns the rows of a page that starts somewhere, and where the next one does."""
     rows = rows_of(document)
-    return rows, next_start(document, start, len(rows))
+    return rows, next_start(document, start, len(rows), limit)
 
 
 def _few(_rows: int) -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
-from connector.pipedrive.client import COST_ARCHIVED, COST_LEAD, Pipedrive
+from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import InDoubt, LeadNotFound, Refused
-
-WORTH_A_PAGE = COST_ARCHIVED // COST_LEAD
-"""A page of the archived list costs as much as so many leads read one by one."""
+from connector.pipedrive.record_api import RecordApi
 
 
 @dataclass(frozen=True)
@@ -29,34 +28,53 @@ class Found:
     trouble: str | None = None
 
 
-def look_up(client: Pipedrive, lead_ids: Iterable[str], workers: int) -> Iterator[Found]:
+def look_up(
+    client: Pipedrive, record_type: RecordApi, lead_ids: Iterable[str], workers: int
+) -> Iterator[Found]:
     """Yields each lead as it is.
 
     The archived list is read for as long as its pages bring enough of the leads to be cheaper
     than asking for each; the rest is asked for one by one.
+
+    Args:
+        client: The account.
+        record_type: Where the API has leads, and what calls cost.
+        lead_ids: Ids of those to read, in lower case.
+        workers: How many are asked for at once.
     """
+    worth_a_page = record_type.tokens.archived_page // record_type.tokens.one
     missing = set(lead_ids)
-    if len(missing) > WORTH_A_PAGE:
-        for page in client.archived_leads():
+    if len(missing) > worth_a_page:
+        for page in client.archived_pages(record_type):
             found = {key: lead for lead in page if (key := str(lead.get("id")).lower()) in missing}
             missing -= found.keys()
             yield from (Found(key, lead) for key, lead in found.items())
-            if min(len(found), len(missing)) < WORTH_A_PAGE:
+            if min(len(found), len(missing)) < worth_a_page:
                 break
-    yield from one_by_one(client, sorted(missing), workers)
+    yield from one_by_one(client, record_type, sorted(missing), workers)
 
 
-def one_by_one(client: Pipedrive, lead_ids: list[str], workers: int) -> Iterator[Found]:
-    """Yields each lead as it is, with a call for each."""
+def one_by_one(
+    client: Pipedrive, record_type: RecordApi, lead_ids: list[str], workers: int
+) -> Iterator[Found]:
+    """Yields each lead as it is, with a call for each.
+
+    Args:
+        client: The account.
+        record_type: Where the API has leads, and what calls cost.
+        lead_ids: Ids of those to read.
+        workers: How many are asked for at once.
+    """
+    look = partial(_look_up, client, record_type)
     waiting = iter(lead_ids)
-    with ThreadPoolExecutor(workers, thread_name_prefix="lead") as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix=record_type.name) as pool:
         while batch := list(islice(waiting, 100)):
-            yield from pool.map(lambda lead_id: _look_up(client, lead_id), batch)
+            yield from pool.map(look, batch)
 
 
-def _look_up(client: Pipedrive, lead_id: str) -> Found:
+def _look_up(client: Pipedrive, record_type: RecordApi, lead_id: str) -> Found:
     try:
-        return Found(lead_id, client.lead(lead_id))
+        return Found(lead_id, client.get(record_type, lead_id))
     except LeadNotFound:
         return Found(lead_id)
     except (Refused, InDoubt) as error:

@@ -9,9 +9,6 @@ from typing import Any
 from connector.pipedrive.documents import is_too_deep
 from connector.pipedrive.errors import AccountError
 
-PAGE_LIMIT = 500
-"""Rows a page: the documented maximum, as a page costs the same whatever its size."""
-
 
 def rows_of(document: dict[str, Any]) -> list[Any]:
     """Returns the rows of a page as they came; `data` may be null on an empty one.
@@ -40,11 +37,17 @@ def records_of(rows: list[Any]) -> list[dict[str, Any]]:
     return [record for record in records if not is_too_deep(record)]
 
 
-def next_start(document: dict[str, Any], start: int, received: int) -> int | None:
+def next_start(document: dict[str, Any], start: int, received: int, limit: int) -> int | None:
     """Returns where the next page starts, or None after the last one.
 
     The wire nests the marker in `pagination` (documented examples); the published schema
     shows it flat and without `next_start`. Without any marker a full page has a next one.
+
+    Args:
+        document: The answer that is the page.
+        start: Where the page starts.
+        received: How many rows it has.
+        limit: How many it was asked for.
 
     Raises:
         AccountError: The marker does not advance, so the pages would never end.
@@ -53,7 +56,7 @@ def next_start(document: dict[str, Any], start: int, received: int) -> int | Non
     extra = additional if isinstance(additional, dict) else {}
     nested = extra.get("pagination")
     marker = nested if isinstance(nested, dict) else extra
-    more = marker.get("more_items_in_collection", received >= PAGE_LIMIT)
+    more = marker.get("more_items_in_collection", received >= limit)
     if more in (False, None, 0, "", "0", "false", "False"):
         return None
     if received == 0:
@@ -61,15 +64,15 @@ def next_start(document: dict[str, Any], start: int, received: int) -> int | Non
     following = marker.get("next_start")
     if following is None:
         following = start + received
-    if not _is_behind(following, start):
+    if not _is_behind(following, start, limit):
         raise AccountError(f"the page at {start} names {str(following)[:80]!r} as the next one")
     return int(following)
 
 
-def _is_behind(following: Any, start: int) -> bool:
+def _is_behind(following: Any, start: int, limit: int) -> bool:
     """Tells whether a page may follow: nearer is a repetition, farther would skip rows."""
     is_whole = isinstance(following, int) and not isinstance(following, bool)
-    return is_whole and start < following <= start + PAGE_LIMIT
+    return is_whole and start < following <= start + limit
 
 
 def ahead(pages: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:

@@ -49,7 +49,7 @@ class RecordType:
         path: Of the list, below `/api/v1`; a record is at the path and its id.
         archived_path: Of the list of archived ones.
         fields_path: Of the definitions of their fields.
-        page_limit: Most records on a page (documented).
+        page_limit: Most rows on a page, of records and of definitions (documented).
         tokens: What calls cost.
         read_only: Keys that no PATCH changes (published description).
         aliases: Folded column names beside a field's own, with the field's key and the part.

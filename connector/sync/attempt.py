@@ -27,6 +27,7 @@ from connector.pipedrive.usage import Usage
 from connector.planning.diff import shows
 from connector.planning.model import Outcome, Patch, Status
 from connector.records.fields import Field
+from connector.records.leads import LEADS
 
 MAYBE_LATER = "; not in effect when last read, but a send had no answer, so it may be in effect"
 
@@ -105,7 +106,7 @@ class Attempt:
 
     def _read_back(self, doubt: InDoubt) -> dict[str, Any]:
         try:
-            return self._client.lead_once(self._patch.lead_id, self._usage)
+            return self._client.get_once(LEADS, self._patch.lead_id, self._usage)
         except LeadNotFound:
             raise
         except Refused as error:
@@ -118,7 +119,7 @@ class Attempt:
         sends, sent_at = self._sends, self._sent_at
         self._sends, self._sent_at = sends + 1, sent_at or pendulum.now("UTC")
         try:
-            return self._client.patch_lead(self._patch.lead_id, self._body, self._usage)
+            return self._client.patch(LEADS, self._patch.lead_id, self._body, self._usage)
         except InDoubt as error:
             self._doubt = self._unanswered = error
             raise
@@ -130,7 +131,7 @@ class Attempt:
     def _last_look(self, error: InDoubt) -> Outcome:
         """Reads once more after the last attempt, so that the outcome tells the truth."""
         try:
-            lead = self._client.lead_once(self._patch.lead_id, self._usage)
+            lead = self._client.get_once(LEADS, self._patch.lead_id, self._usage)
         except PipedriveError:
             return self.failed(error)
         if shows(self._patch.body, lead, self._fields):
@@ -141,7 +142,7 @@ class Attempt:
     def _refused(self, error: Refused) -> Outcome:
         """Looks at the lead, as no status or text tells an archived lead for certain."""
         try:
-            lead = self._client.lead(self._patch.lead_id, self._usage)
+            lead = self._client.get(LEADS, self._patch.lead_id, self._usage)
         except LeadNotFound:
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except PipedriveError:

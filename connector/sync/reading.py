@@ -12,15 +12,14 @@ from typing import Any
 import pendulum
 
 from connector.errors import AccountError, DesiredTableError
-from connector.pipedrive.client import COST_LEAD, COST_LIST, MOST_PAGES, MostPages, Pipedrive
+from connector.pipedrive.client import MOST_PAGES, MostPages, Pipedrive
 from connector.pipedrive.errors import PipedriveError, TooManyPages
 from connector.pipedrive.lookup import Found, look_up, one_by_one
-from connector.pipedrive.paging import PAGE_LIMIT
 from connector.planning.columns import CHANGES, Columns, fold, managed_names, map_columns, names_of
 from connector.planning.model import Outcome
 from connector.records.fields import Field, by_key, custom_fields
 from connector.records.kinds import parse_uuid
-from connector.records.leads import STANDARD_FIELDS, standard_fields
+from connector.records.leads import LEADS, STANDARD_FIELDS, standard_fields
 from connector.records.options import NO_OPTIONS, Options, options_of
 from connector.settings import Settings
 from connector.sync.session import Session
@@ -111,7 +110,7 @@ def read_fields(client: Pipedrive, names: Mapping[str, str]) -> list[Field]:
     """
     known = names_of(STANDARD_FIELDS)
     wanted = {fold(name): kind for name, kind in names.items()}
-    definitions = client.lead_fields() if wanted.keys() - known.keys() else []
+    definitions = client.definitions(LEADS) if wanted.keys() - known.keys() else []
     by_label = bool(BY_LABEL & wanted.keys())
     by_email = bool(BY_EMAIL & wanted.keys()) or _users_as_text(definitions, wanted)
     users = user_options(client) if by_email else NO_OPTIONS
@@ -145,7 +144,7 @@ def user_options(client: Pipedrive) -> Options:
 
 def label_options(client: Pipedrive) -> Options:
     """Returns the account's lead labels by name."""
-    return options_of("label", client.lead_labels(), "name")
+    return options_of("label", client.labels(), "name")
 
 
 def _users_as_text(definitions: Iterable[Mapping[str, Any]], wanted: Mapping[str, str]) -> bool:
@@ -183,7 +182,7 @@ def listed_leads(session: Session, record: RunRecord) -> Iterator[Marked]:
     """
     most = _most_pages(session)
     try:
-        for rows in mirror_pages(session.client.leads(most), session.run_id):
+        for rows in mirror_pages(session.client.pages(LEADS, most), session.run_id):
             record.leads_read += len(rows)
             session.progress("refresh", record.leads_read, None)
             yield from into("leads", rows)
@@ -222,16 +221,16 @@ def _look_up(session: Session, record: RunRecord, looked_up: Iterator[Found]) ->
 def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -> Reading:
     """Reads certain leads into the mirror, by the cheaper of the list and a call for each."""
     client, workers = session.client, session.settings.workers
-    pages = -(-history.count_active(session.warehouse) // PAGE_LIMIT) or 1
-    if len(lead_ids) * COST_LEAD <= pages * COST_LIST:
-        return _look_up(session, record, one_by_one(client, list(lead_ids), workers))
+    pages = -(-history.count_active(session.warehouse) // LEADS.page_limit) or 1
+    if len(lead_ids) * LEADS.tokens.one <= pages * LEADS.tokens.page:
+        return _look_up(session, record, one_by_one(client, LEADS, list(lead_ids), workers))
     session.load(listed_leads(session, record))
     unlisted = set(lead_ids).difference(history.read_by(session.warehouse, session.run_id))
     return _look_up(session, record, _unlisted(session, sorted(unlisted)))
 
 
 def _unlisted(session: Session, lead_ids: list[str]) -> Iterator[Found]:
-    return look_up(session.client, filter(_is_lead_id, lead_ids), session.settings.workers)
+    return look_up(session.client, LEADS, filter(_is_lead_id, lead_ids), session.settings.workers)
 
 
 def _looked_up_row(session: Session, found: Found) -> schema.TableRow | None:

@@ -14,6 +14,7 @@ import pendulum
 
 from connector.configuration import readers
 from connector.errors import ConfigError
+from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import Pipedrive
 from connector.records.kinds import parse_uuid
@@ -176,7 +177,7 @@ def make_client(settings: Settings, stop: threading.Event | None = None) -> Pipe
     """Returns a client for the account that the settings name, which a stop ends."""
     return Pipedrive(
         settings.base_url,
-        settings.api_token,
+        ApiToken(settings.api_token),
         stop=Stop(stop),
         attempts=settings.max_attempts,
         timeout_seconds=settings.timeout_seconds,

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.pipedrive.client import COST_PATCH
 from connector.pipedrive.limits import WINDOW_SECONDS
 from connector.planning.model import NotSent, Patch
 from connector.records.fields import Field
+from connector.records.leads import LEADS
 from connector.warehouse.record import RunRecord
 
 REACHED = frozenset({"applied", "confirmed", "deferred"})
@@ -63,7 +63,7 @@ class Summary(RunRecord):
     @property
     def cost(self) -> int:
         """Tokens that applying the plan takes, when nothing goes wrong."""
-        return self.patches * COST_PATCH
+        return self.patches * LEADS.tokens.patch
 
     @property
     def least_seconds(self) -> float | None:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.pipedrive.client import Pipedrive, TokenAuth
+from connector.pipedrive.auth import ApiToken
+from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import RateLimited, Refused
 from connector.pipedrive.usage import Usage
 from connector.records.fields import Field, custom_fields, is_custom_key
-from connector.records.leads import standard_fields
+from connector.records.leads import LEADS, standard_fields
 from connector.sandbox import LocalPipedrive
 from connector.sync.reading import label_options, user_options
 from tests.contract.calls import WINDOW_SECONDS, WINDOWS, Calls
@@ -49,16 +50,16 @@ class Account:
 
     def read(self) -> Lead:
         """Return the lead as GET shows it."""
-        return self.client.lead(self.lead_id)
+        return self.client.get(LEADS, self.lead_id)
 
     def send(self, body: Body) -> Lead:
         """Send one PATCH and return the lead as its answer shows it; wait where it is told to."""
         for _ in range(WINDOWS):
             try:
-                return self.client.patch_lead(self.lead_id, body, Usage(self.client.usage))
+                return self.client.patch(LEADS, self.lead_id, body, Usage(self.client.usage))
             except RateLimited:
                 time.sleep(WINDOW_SECONDS)
-        return self.client.patch_lead(self.lead_id, body, Usage(self.client.usage))
+        return self.client.patch(LEADS, self.lead_id, body, Usage(self.client.usage))
 
     def patch(self, body: Body) -> Lead:
         """Send one PATCH as the job does: option ids as text where numbers are refused."""
@@ -86,11 +87,11 @@ class Account:
 
 def account_of(name: str, base_url: str, api_token: str, lead_id: str = "") -> Account:
     """Return an account with its own labels, users and fields, read by the connector's client."""
-    client = Pipedrive(base_url, api_token)
-    calls = Calls(base_url, TokenAuth(api_token))
+    client = Pipedrive(base_url, ApiToken(api_token))
+    calls = Calls(base_url, ApiToken(api_token))
     labels = label_options(client)
     users = user_options(client)
-    definitions = client.lead_fields()
+    definitions = client.definitions(LEADS)
     fields = [*standard_fields(labels, users), *custom_fields(definitions, users)]
     return Account(
         name,

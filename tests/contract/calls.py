@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from connector.pipedrive.client import LOOPBACK, TokenAuth
+from connector.pipedrive.auth import ApiToken
+from connector.pipedrive.client import LOOPBACK
 
 PAUSES: Sequence[float] = (0, 0.5, 1, 2, 4, 8, 16, 30)
 """Seconds before each try of a call that may be made again."""
@@ -50,7 +51,7 @@ class Calls:
     """One account's API; the token is in no `repr`."""
 
     base_url: str
-    auth: TokenAuth = field(repr=False)
+    auth: ApiToken = field(repr=False)
 
     def __call__(self, method: str, path: str, body: Any = None, **params: Any) -> Reply:
         """Make one call and return whatever answer came; a spent window is waited for.

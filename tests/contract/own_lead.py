@@ -139,7 +139,7 @@ def _newest(calls: Calls, path: str) -> Iterator[Lead]:
         young = [row for row in rows if _age(row) < LOOKS_BACK]
         yield from young
         older = len(young) < len(rows)
-        start = None if older else next_start(dict(reply.document), start, len(rows))
+        start = None if older else next_start(dict(reply.document), start, len(rows), PAGE)
 
 
 def mark_of_this() -> str:

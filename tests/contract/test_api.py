@@ -16,6 +16,7 @@ import pytest
 
 from connector.pipedrive.errors import LeadNotFound
 from connector.records.fields import FIELD_TYPES, Field
+from connector.records.leads import LEADS
 from connector.sandbox.settings import BOOLEANS, CHOICES
 from tests.contract.account import Account, Body, Lead, set_keys
 from tests.contract.conftest import Shown
@@ -157,7 +158,7 @@ def test_nothing_changes_but_what_the_body_names(account: Account, field_type: s
 def test_a_lead_that_is_not_there_is_not_found(account: Account) -> None:
     """404 is the only error that the published description has."""
     with pytest.raises(LeadNotFound):
-        account.client.lead(NOBODYS)
+        account.client.get(LEADS, NOBODYS)
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from connector.pipedrive.client import Pipedrive, TokenAuth
+from connector.pipedrive.auth import ApiToken
+from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import AccountError, LeadNotFound, Refused
 from connector.pipedrive.usage import Usage
+from connector.records.leads import LEADS
 from connector.sandbox import LocalPipedrive
 from connector.sandbox.settings import CHOICES
 from tests.conftest import NewSite
@@ -137,21 +139,21 @@ def exchanges(new_site: NewSite) -> list[Exchange]:
 
 def call_everything(pipedrive: LocalPipedrive) -> None:
     """Make each call that the connector can make, those that are refused as well."""
-    client = Pipedrive(pipedrive.base_url, pipedrive.api_token)
-    for pages in (client.leads(), client.archived_leads()):
+    client = Pipedrive(pipedrive.base_url, ApiToken(pipedrive.api_token))
+    for pages in (client.pages(LEADS), client.archived_pages(LEADS)):
         assert sum(map(len, pages))
-    assert all([client.lead_fields(), client.lead_labels(), client.users(), client.me()])
-    assert client.lead(SAME.lead_id)
+    assert all([client.definitions(LEADS), client.labels(), client.users(), client.me()])
+    assert client.get(LEADS, SAME.lead_id)
     usage = Usage(client.usage)
-    assert client.patch_lead(SAME.lead_id, {"title": "Described"}, usage)
+    assert client.patch(LEADS, SAME.lead_id, {"title": "Described"}, usage)
     with pytest.raises(LeadNotFound):
-        client.patch_lead(GONE, {"title": "Too late"}, usage)
+        client.patch(LEADS, GONE, {"title": "Too late"}, usage)
     for lead, body in ((ARCHIVED, {"title": "Too late"}), (SAME.lead_id, {"owner_id": 1})):
         with pytest.raises(Refused):
-            client.patch_lead(lead, body, usage)
-    call_what_the_tests_call(Calls(pipedrive.base_url, TokenAuth(pipedrive.api_token)))
-    stranger = Pipedrive(pipedrive.base_url, "not-the-token")
-    for call in (stranger.me, lambda: next(stranger.leads())):
+            client.patch(LEADS, lead, body, usage)
+    call_what_the_tests_call(Calls(pipedrive.base_url, ApiToken(pipedrive.api_token)))
+    stranger = Pipedrive(pipedrive.base_url, ApiToken("not-the-token"))
+    for call in (stranger.me, lambda: next(stranger.pages(LEADS))):
         with pytest.raises(AccountError):
             call()
 
@@ -168,8 +170,8 @@ def call_what_the_tests_call(calls: Calls) -> None:
 
 
 def call_an_empty_account(pipedrive: LocalPipedrive) -> None:
-    client = Pipedrive(pipedrive.base_url, pipedrive.api_token)
-    assert [list(client.leads()), list(client.archived_leads())] == [[[]], [[]]]
+    client = Pipedrive(pipedrive.base_url, ApiToken(pipedrive.api_token))
+    assert [list(client.pages(LEADS)), list(client.archived_pages(LEADS))] == [[[]], [[]]]
 
 
 def test_the_session_has_every_call(exchanges: list[Exchange], description: Description) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.sandbox import LocalPipedrive
 from tests.pipedrive.recorder import Recorder, recording
@@ -28,7 +29,7 @@ def pipedrive(running: LocalPipedrive) -> LocalPipedrive:
 
 @pytest.fixture
 def client(pipedrive: LocalPipedrive) -> Pipedrive:
-    return Pipedrive(pipedrive.base_url, TOKEN)
+    return Pipedrive(pipedrive.base_url, ApiToken(TOKEN))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import LARGEST_ANSWER_BYTES, Pipedrive
 from connector.pipedrive.errors import (
     AccountError,
@@ -24,6 +25,7 @@ from connector.pipedrive.errors import (
     Refused,
 )
 from connector.pipedrive.usage import Usage
+from connector.records.leads import LEADS
 from connector.sandbox import LocalPipedrive
 from tests.pipedrive.conftest import TOKEN
 from tests.pipedrive.recorder import Recorder
@@ -34,7 +36,7 @@ Lead = dict[str, Any]
 
 def impatient(base_url: str, **given: Any) -> Pipedrive:
     """A client that calls once and does not wait long."""
-    return Pipedrive(base_url, TOKEN, **{"attempts": 1, "timeout_seconds": 0.3, **given})
+    return Pipedrive(base_url, ApiToken(TOKEN), **{"attempts": 1, "timeout_seconds": 0.3, **given})
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def test_all_pages_are_read_in_order(
 ) -> None:
     pipedrive.reset(leads=1200, page_shape=page_shape)
     kept = [key for key, lead in pipedrive.leads().items() if not lead["is_archived"]]
-    assert [lead["id"] for lead in chain.from_iterable(client.leads())] == kept
+    assert [lead["id"] for lead in chain.from_iterable(client.pages(LEADS))] == kept
     assert len(pipedrive.requests("GET")) == 3
 
 
@@ -59,7 +61,7 @@ def test_archived_leads_are_a_list_of_their_own(
 ) -> None:
     pipedrive.archive_lead(lead["id"])
     archived = [key for key, one in pipedrive.leads().items() if one["is_archived"]]
-    assert [one["id"] for one in chain.from_iterable(client.archived_leads())] == archived
+    assert [one["id"] for one in chain.from_iterable(client.archived_pages(LEADS))] == archived
 
 
 @pytest.mark.parametrize("empty_page", ["list", "null"])
@@ -67,7 +69,7 @@ def test_an_account_without_leads(
     pipedrive: LocalPipedrive, client: Pipedrive, empty_page: str
 ) -> None:
     pipedrive.reset(leads=0, empty_page=empty_page)
-    assert list(client.leads()) == [[]]
+    assert list(client.pages(LEADS)) == [[]]
 
 
 def test_a_page_that_brought_nothing_is_asked_for_again(
@@ -75,22 +77,22 @@ def test_a_page_that_brought_nothing_is_asked_for_again(
 ) -> None:
     pipedrive.fault("status", method="GET", status=503, retry_after=0)
     pipedrive.fault("truncated", method="GET")
-    assert list(chain.from_iterable(client.leads()))
+    assert list(chain.from_iterable(client.pages(LEADS)))
     assert [one["fault"] for one in pipedrive.requests()] == ["status", "truncated", None]
 
 
 def test_single_records(pipedrive: LocalPipedrive, client: Pipedrive, lead: Lead) -> None:
     pipedrive.archive_lead(lead["id"])
-    assert client.lead(lead["id"])["is_archived"] is True
+    assert client.get(LEADS, lead["id"])["is_archived"] is True
     assert client.me()["company_domain"]
-    assert "Lead score" in [field["name"] for field in client.lead_fields()]
+    assert "Lead score" in [field["name"] for field in client.definitions(LEADS)]
 
 
 def test_a_patch_returns_the_whole_lead(
     pipedrive: LocalPipedrive, client: Pipedrive, lead: Lead
 ) -> None:
     body = {"title": "Ünïcode “日本” 🙂", "value": {"amount": 50.5, "currency": "EUR"}}
-    answered = client.patch_lead(lead["id"], {**body, "expected_close_date": None}, Usage())
+    answered = client.patch(LEADS, lead["id"], {**body, "expected_close_date": None}, Usage())
     [request] = pipedrive.requests("PATCH")
     assert request["body"] == {**body, "expected_close_date": None}
     assert answered.keys() >= lead.keys()
@@ -135,7 +137,7 @@ def test_a_patch_in_trouble_is_sent_once_and_counted(
     pipedrive.fault(trouble.kind, lead_id=lead["id"], **trouble.options)
     usage = Usage()
     with pytest.raises(PipedriveError) as raised:
-        impatient(pipedrive.base_url, attempts=5).patch_lead(lead["id"], {"title": "T"}, usage)
+        impatient(pipedrive.base_url, attempts=5).patch(LEADS, lead["id"], {"title": "T"}, usage)
     assert type(raised.value) is trouble.expected
     assert len(pipedrive.requests("PATCH")) == usage.requests == 1
     assert usage.tokens == trouble.cost
@@ -146,7 +148,7 @@ def test_a_get_in_trouble_is_repeated(
 ) -> None:
     pipedrive.fault("status", status=503, retry_after=0, times=2)
     usage = Usage()
-    assert client.lead(lead["id"], usage)["id"] == lead["id"]
+    assert client.get(LEADS, lead["id"], usage)["id"] == lead["id"]
     assert (usage.requests, usage.retries) == (3, 2)
     assert len(pipedrive.requests()) == 3
 
@@ -156,15 +158,16 @@ def test_leads_that_are_gone_or_archived(
 ) -> None:
     pipedrive.archive_lead(lead["id"])
     with pytest.raises(LeadArchived):
-        client.patch_lead(lead["id"], {"title": "T"}, Usage())
-    for call in (client.lead, lambda key: client.patch_lead(key, {"title": "T"}, Usage())):
-        with pytest.raises(LeadNotFound):
-            call(NOBODY)
+        client.patch(LEADS, lead["id"], {"title": "T"}, Usage())
+    with pytest.raises(LeadNotFound):
+        client.get(LEADS, NOBODY)
+    with pytest.raises(LeadNotFound):
+        client.patch(LEADS, NOBODY, {"title": "T"}, Usage())
 
 
 def test_a_wrong_path_is_no_missing_lead(pipedrive: LocalPipedrive, lead: Lead) -> None:
     with pytest.raises(AccountError, match="check base_url"):
-        impatient(f"{pipedrive.base_url}/crm").lead(lead["id"])
+        impatient(f"{pipedrive.base_url}/crm").get(LEADS, lead["id"])
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -176,9 +179,9 @@ def test_no_redirect_is_followed(
     pipedrive.fault("redirect", location=location, status=status, times=2)
     client = impatient(pipedrive.base_url)
     with pytest.raises(AccountError, match="redirected"):
-        client.lead(lead["id"])
+        client.get(LEADS, lead["id"])
     with pytest.raises(AccountError, match="redirected"):
-        client.patch_lead(lead["id"], {"title": "T"}, Usage())
+        client.patch(LEADS, lead["id"], {"title": "T"}, Usage())
     assert other.requests() == []
 
 
@@ -193,11 +196,11 @@ def test_usage_is_what_the_server_counted(
 ) -> None:
     pipedrive.fault("status", method="PATCH", status=400)
     pipedrive.fault("status", method="PATCH", status=429, retry_after=0)
-    list(client.leads())
-    list(client.archived_leads())
-    client.lead_fields()
+    list(client.pages(LEADS))
+    list(client.archived_pages(LEADS))
+    client.definitions(LEADS)
     client.me()
-    client.lead(lead["id"])
+    client.get(LEADS, lead["id"])
     usages = [Usage(client.usage) for _ in range(3)]
     for usage, expected in zip(usages, (Refused, RateLimited, None), strict=True):
         _patch(client, lead["id"], usage, expected)
@@ -211,23 +214,23 @@ def _patch(
     client: Pipedrive, lead_id: str, usage: Usage, expected: type[PipedriveError] | None
 ) -> None:
     if expected is None:
-        client.patch_lead(lead_id, {"title": "T"}, usage)
+        client.patch(LEADS, lead_id, {"title": "T"}, usage)
         return
     with pytest.raises(expected):
-        client.patch_lead(lead_id, {"title": "T"}, usage)
+        client.patch(LEADS, lead_id, {"title": "T"}, usage)
 
 
 def test_threads_share_one_limit(pipedrive: LocalPipedrive, lead: Lead) -> None:
     pipedrive.settings(limits=True, plan="lite")
-    client = Pipedrive(pipedrive.base_url, TOKEN, attempts=1)
+    client = Pipedrive(pipedrive.base_url, ApiToken(TOKEN), attempts=1)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: client.lead(lead["id"]), range(30)))
+        list(pool.map(lambda _: client.get(LEADS, lead["id"]), range(30)))
     assert [entry["status"] for entry in pipedrive.requests()] == [200] * 30
 
 
 @pytest.mark.parametrize(
     "call",
-    [lambda client: list(client.leads()), lambda client: list(client.archived_leads())],
+    [lambda client: list(client.pages(LEADS)), lambda client: list(client.archived_pages(LEADS))],
     ids=["leads", "archived_leads"],
 )
 def test_a_stop_ends_the_pages(
@@ -243,7 +246,7 @@ def test_a_stop_ends_the_pages(
 def test_a_stop_ends_a_wait_that_the_server_asked_for(pipedrive: LocalPipedrive) -> None:
     stop = threading.Event()
     pipedrive.fault("status", status=429, retry_after=100, times=100)
-    client = Pipedrive(pipedrive.base_url, TOKEN, stop=stop)
+    client = Pipedrive(pipedrive.base_url, ApiToken(TOKEN), stop=stop)
     threading.Timer(0.3, stop.set).start()
     with pytest.raises((Interrupted, RateLimited)):
         client.me()
@@ -257,6 +260,6 @@ def test_a_wait_that_one_call_is_asked_for_holds_the_others(
     client = impatient(pipedrive.base_url)
     with pytest.raises(InDoubt):
         client.me()
-    client.lead(lead["id"])
+    client.get(LEADS, lead["id"])
     first, second = pipedrive.requests()
     assert second["at"] - first["at"] >= 0.9

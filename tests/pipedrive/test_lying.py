@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.documents import DEEPEST
 from connector.pipedrive.errors import (
@@ -19,33 +20,34 @@ from connector.pipedrive.errors import (
     TooManyPages,
 )
 from connector.pipedrive.usage import Usage
+from connector.records.leads import LEADS
 from tests.pipedrive.conftest import TOKEN
 from tests.pipedrive.recorder import Recorder
 
 LEAD = "adf21080-0e10-11eb-879b-05d71fb426ec"
 OTHER = "0a1b2c3d-0e10-11eb-879b-05d71fb426ec"
 LISTS: list[Callable[[Pipedrive], list[Any]]] = [
-    lambda client: [lead for page in client.leads() for lead in page],
-    lambda client: [lead for page in client.archived_leads() for lead in page],
-    Pipedrive.lead_fields,
-    Pipedrive.lead_labels,
+    lambda client: [lead for page in client.pages(LEADS) for lead in page],
+    lambda client: [lead for page in client.archived_pages(LEADS) for lead in page],
+    lambda client: client.definitions(LEADS),
+    Pipedrive.labels,
     Pipedrive.users,
 ]
 Call = Callable[[Pipedrive], Any]
 
 
 def read(client: Pipedrive) -> Any:
-    return client.lead(LEAD)
+    return client.get(LEADS, LEAD)
 
 
 def patch(client: Pipedrive) -> Any:
-    return client.patch_lead(LEAD, {"title": "T"}, Usage())
+    return client.patch(LEADS, LEAD, {"title": "T"}, Usage())
 
 
 @pytest.fixture
 def client(recorder: Recorder) -> Pipedrive:
     """A client of the recorder, which has had an answer."""
-    made = Pipedrive(recorder.base_url, TOKEN, attempts=2)
+    made = Pipedrive(recorder.base_url, ApiToken(TOKEN), attempts=2)
     made.me()
     recorder.arrived.clear()
     return made
@@ -133,14 +135,14 @@ def test_a_404_of_any_text_is_the_leads_once_the_url_is_proven(
 def test_before_that_it_is_a_wrong_url(recorder: Recorder) -> None:
     answer(recorder, None, 404, error="It went away")
     with pytest.raises(AccountError, match="check base_url"):
-        read(Pipedrive(recorder.base_url, TOKEN, attempts=1))
+        read(Pipedrive(recorder.base_url, ApiToken(TOKEN), attempts=1))
 
 
 def test_an_error_names_call_path_and_tries(recorder: Recorder, client: Pipedrive) -> None:
     answer(recorder, None, 502, error="Bad gateway")
     recorder.headers = {"retry-after": "0"}
     with pytest.raises(InDoubt) as twice:
-        list(client.leads())
+        list(client.pages(LEADS))
     assert str(twice.value) == "502 Bad gateway (GET /api/v1/leads, 2 tries)"
     with pytest.raises(InDoubt) as once:
         patch(client)
@@ -183,7 +185,7 @@ class Endless(Recorder):
 
 def test_a_list_without_end_costs_no_more_than_allowed(recorder: Recorder) -> None:
     recorder.__class__ = Endless
-    pages = Pipedrive(recorder.base_url, TOKEN).leads(lambda _rows: 7)
+    pages = Pipedrive(recorder.base_url, ApiToken(TOKEN)).pages(LEADS, lambda _rows: 7)
     with pytest.raises(TooManyPages, match="GET /api/v1/leads goes on after 7 pages"):
         list(pages)
     assert len(recorder.arrived) == 7
@@ -199,12 +201,12 @@ class Circling(Endless):
 def test_pages_that_come_again_end_the_list(recorder: Recorder) -> None:
     recorder.__class__ = Circling
     with pytest.raises(AccountError, match="GET /api/v1/leads brings the same page again"):
-        list(Pipedrive(recorder.base_url, TOKEN).leads())
+        list(Pipedrive(recorder.base_url, ApiToken(TOKEN)).pages(LEADS))
     assert len(recorder.arrived) == 4
 
 
 def test_definitions_without_end_are_bounded(recorder: Recorder) -> None:
     recorder.__class__ = Endless
     with pytest.raises(TooManyPages, match="leadFields"):
-        Pipedrive(recorder.base_url, TOKEN).lead_fields()
+        Pipedrive(recorder.base_url, ApiToken(TOKEN)).definitions(LEADS)
     assert len(recorder.arrived) == 20

@@ -8,7 +8,9 @@ import pytest
 
 from connector.pipedrive.documents import DEEPEST
 from connector.pipedrive.errors import AccountError
-from connector.pipedrive.paging import PAGE_LIMIT, next_start, records_of, rows_of
+from connector.pipedrive.paging import next_start, records_of, rows_of
+
+LIMIT = 500
 
 
 def nested(more: Any, **marker: Any) -> dict[str, Any]:
@@ -34,23 +36,23 @@ def flat(more: Any, **marker: Any) -> dict[str, Any]:
         (flat(more=True), 500, 500, 1000),
         (flat(more=True, next_start=700), 500, 500, 700),
         (flat(more=False), 0, 500, None),
-        (None, 0, PAGE_LIMIT, PAGE_LIMIT),
-        (None, 500, PAGE_LIMIT, 1000),
-        (None, 0, PAGE_LIMIT - 1, None),
+        (None, 0, LIMIT, LIMIT),
+        (None, 500, LIMIT, 1000),
+        (None, 0, LIMIT - 1, None),
         (None, 0, 0, None),
-        ({}, 0, PAGE_LIMIT, PAGE_LIMIT),
+        ({}, 0, LIMIT, LIMIT),
         ([], 0, 3, None),
         ({"pagination": None}, 0, 3, None),
-        ({"pagination": {}}, 0, PAGE_LIMIT, PAGE_LIMIT),
+        ({"pagination": {}}, 0, LIMIT, LIMIT),
     ],
 )
 def test_next_start(additional: Any, start: int, received: int, expected: int | None) -> None:
-    assert next_start({"additional_data": additional}, start, received) == expected
+    assert next_start({"additional_data": additional}, start, received, LIMIT) == expected
 
 
 def test_a_page_without_additional_data() -> None:
-    assert next_start({"data": []}, 0, 0) is None
-    assert next_start({"data": []}, 0, PAGE_LIMIT) == PAGE_LIMIT
+    assert next_start({"data": []}, 0, 0, LIMIT) is None
+    assert next_start({"data": []}, 0, LIMIT, LIMIT) == LIMIT
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_a_page_without_additional_data() -> None:
         (nested(more=True, next_start="later"), 0, 500),
         (nested(more=True, next_start=True), 0, 500),
         (nested(more=True, next_start=500.0), 0, 500),
-        (nested(more=True, next_start=PAGE_LIMIT + 1), 0, 500),
+        (nested(more=True, next_start=LIMIT + 1), 0, 500),
         (nested(more=True, next_start=2**70), 0, 500),
         (nested(more=True), 500, 0),
         (nested(more=True, next_start=1000), 500, 0),
@@ -73,7 +75,7 @@ def test_a_marker_that_does_not_advance_ends_the_run(
     additional: Any, start: int, received: int
 ) -> None:
     with pytest.raises(AccountError, match=f"page at {start} "):
-        next_start({"additional_data": additional}, start, received)
+        next_start({"additional_data": additional}, start, received, LIMIT)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import AccountError, InDoubt
 from tests.pipedrive.conftest import TOKEN
@@ -90,7 +91,7 @@ def host(certificate: Path) -> Iterator[Host]:
 
 def refusal_of(base_url: str) -> str:
     with pytest.raises(AccountError) as raised:
-        Pipedrive(base_url, TOKEN).me()
+        Pipedrive(base_url, ApiToken(TOKEN)).me()
     message = str(raised.value)
     assert "\n" not in message
     assert TOKEN not in message
@@ -109,7 +110,7 @@ def test_the_bundle_that_the_message_names_helps(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(host.certificate))
-    assert Pipedrive(host.base_url, TOKEN).me() == {"id": 1}
+    assert Pipedrive(host.base_url, ApiToken(TOKEN)).me() == {"id": 1}
 
 
 @pytest.mark.parametrize("name", BUNDLES)
@@ -154,7 +155,9 @@ def test_a_connection_that_breaks_is_tried_again() -> None:
 
         thread = threading.Thread(target=hang_up)
         thread.start()
-        client = Pipedrive(f"https://127.0.0.1:{server.getsockname()[1]}", TOKEN, attempts=2)
+        client = Pipedrive(
+            f"https://127.0.0.1:{server.getsockname()[1]}", ApiToken(TOKEN), attempts=2
+        )
         with pytest.raises(InDoubt, match="2 tries"):
             client.me()
         thread.join()
