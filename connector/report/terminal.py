@@ -28,6 +28,7 @@ from connector.records.text import message, visible
 from connector.report.exits import exit_code
 from connector.report.screen import console, say
 from connector.report.words import KINDS, _duration, counted, kind_of, statuses_told
+from connector.sync.check import Finding
 from connector.sync.session import Progress as Tell
 from connector.sync.session import silent
 from connector.sync.stopping import stop_on_signal
@@ -209,6 +210,13 @@ def print_columns(console: Console, columns: Columns, passed_over: Iterable[str]
         about = PASSED_OVER.get(name, "dlt's own")
         table.add_row(*map(Text, [visible(name), NOTHING, "", "", about]))
     console.print(table, soft_wrap=False)
+
+
+def print_findings(console: Console, findings: Iterable[Finding]) -> None:
+    """Prints a line for each thing that `check` has looked at."""
+    for finding in findings:
+        mark = ("ok", "green") if finding.good else ("problem", "red")
+        say(console, mark, f"  {finding.subject}: {message(finding.text)}")
 
 
 def print_runs(console: Console, runs: Iterable[TableRow]) -> None:
