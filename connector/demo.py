@@ -205,6 +205,7 @@ def as_row(lead: Mapping[str, Any], fields: Mapping[str, Field]) -> Row:
         return None if found is None else field.options.name_of(found)
 
     value = lead["value"] or {}
+    cost, cost_currency = fields["dealcost"].read(lead) or (None, None)
     return {
         **{name: lead.get(name) for name in COLUMNS},
         "lead_id": lead["id"],
@@ -216,8 +217,8 @@ def as_row(lead: Mapping[str, Any], fields: Mapping[str, Field]) -> Row:
         "tier": one("tier"),
         "products": named("products"),
         "account_manager": one("account manager"),
-        "deal_cost": fields["dealcost"].read(lead),
-        "deal_cost_currency": fields["dealcostcurrency"].read(lead),
+        "deal_cost": cost,
+        "deal_cost_currency": cost_currency,
     }
 
 

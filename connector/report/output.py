@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -13,7 +13,7 @@ from connector.errors import PlanError
 from connector.planning.columns import Columns
 from connector.planning.model import NotSent
 from connector.report.documents import columns_document, plan_document
-from connector.report.screen import console, print_json
+from connector.report.screen import console, print_json, say
 from connector.report.terminal import (
     PlanReport,
     print_columns,
@@ -24,10 +24,12 @@ from connector.report.terminal import (
     progress_bar,
 )
 from connector.report.words import counted
-from connector.sync.check import Finding
 from connector.sync.stopping import stop_on_signal
 from connector.sync.summary import Entry, Summary, settled_of
 from connector.warehouse.schema import TableRow
+
+if TYPE_CHECKING:
+    from connector.sync.check import Finding
 
 Output = Literal["text", "json"]
 
@@ -74,9 +76,12 @@ def confirm_plan(made: Summary, output: Output) -> bool:
     later = f"nothing was sent; `lead-sync apply {made.plan_id}` applies it"
     if output == "json" or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise PlanError(f"not applied, as nobody is there to ask: give --yes; {later}")
-    if click.confirm(f"Apply this to {counted(made.planned, 'lead')}?"):
+    screen = console()
+    # Python may write the question of `input` to standard error.
+    say(screen, f"Apply this to {counted(made.planned, 'lead')}? [y/N]: ", end="")
+    if click.confirm("", prompt_suffix="", show_default=False):
         return True
-    console().print(later)
+    say(screen, later)
     return False
 
 

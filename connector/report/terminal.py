@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 from rich import box
@@ -28,12 +28,14 @@ from connector.records.text import message, visible
 from connector.report.exits import exit_code
 from connector.report.screen import console, say
 from connector.report.words import KINDS, _duration, counted, kind_of, statuses_told
-from connector.sync.check import Finding
 from connector.sync.session import Progress as Tell
 from connector.sync.session import silent
 from connector.sync.stopping import stop_on_signal
 from connector.sync.summary import Entry, Summary
 from connector.warehouse.schema import TableRow
+
+if TYPE_CHECKING:
+    from connector.sync.check import Finding
 
 PASSED_OVER = {
     "lead_id": "the lead",
