@@ -1,151 +1,130 @@
-"""What the commands print to standard output, for people or for machines."""
+"""The commands: their options, and what each of them calls.
+
+A command imports what it needs when it is called, so that help, the version and wrong usage come at
+once. What it prints is in `report/`.
+"""
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial, wraps
 from importlib.metadata import version
-from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from connector.demo import play as play_demo
-from connector.errors import ConfigError, LeadSyncError, PlanError
-from connector.planning.model import NotSent
-from connector.records.text import message
-from connector.report import log
-from connector.report.documents import columns_document, plan_document
-from connector.report.exits import reason
-from connector.report.results import open_results
-from connector.report.screen import console, print_json, say
-from connector.report.terminal import (
-    PlanReport,
-    print_columns,
-    print_run,
-    print_runs,
-    print_summary,
-    progress_bar,
-)
-from connector.report.words import counted
-from connector.sandbox import DEFAULT_TOKEN, serve
-from connector.settings import load_warehouse_settings
-from connector.sync.check import check as check_everything
-from connector.sync.check import explain_columns
-from connector.sync.runs import apply as apply_plan
-from connector.sync.runs import apply_revert, plan_revert
-from connector.sync.runs import plan as make_plan
-from connector.sync.runs import run as run_job
-from connector.sync.session import Scope
-from connector.sync.stopping import stop_on_signal
-from connector.sync.summary import EXIT_CHANGES, EXIT_DONE, EXIT_ERROR, Entry, Summary, settled_of
-from connector.warehouse import history
-from connector.warehouse.destination import make_pipeline
-from connector.warehouse.store import open_warehouse
+from connector.errors import LeadSyncError
+from connector.report.exits import EXIT_DONE, EXIT_ERROR, reason, tell_usage
+from connector.report.screen import console
+from connector.report.start import importing
 
-
-class Output(StrEnum):
-    """How a command prints its result."""
-
-    text = "text"
-    json = "json"
-
-
-def show_plan(
-    make: Callable[..., Summary], output: Output
-) -> tuple[Summary, dict[str, Any], list[NotSent]]:
-    """Makes a plan and prints it lead by lead; returns it as a document as well."""
-    entries: list[Entry] = []
-    if output is Output.json:
-        summary = make(show=entries.append)
-        return summary, plan_document(summary, entries), settled_of(entries)
-    report = PlanReport(console())
-    with progress_bar() as progress:
-        summary = make(show=report.show, progress=progress)
-    report.finish(summary)
-    return summary, {}, report.settled
-
-
-def confirmed(made: Summary, output: Output) -> bool:
-    """Asks a person at a terminal, who has read it, whether to apply a plan.
-
-    Raises:
-        PlanError: There is none to ask.
-    """
-    later = f"nothing was sent; `lead-sync apply {made.plan_id}` applies it"
-    if output is Output.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise PlanError(f"not applied, as nobody is there to ask: give --yes; {later}")
-    if typer.confirm(f"Apply this to {counted(made.planned, 'lead')}?"):
-        return True
-    console().print(later)
-    return False
-
-
-def print_result(summary: Summary, output: Output) -> Ended:
-    """Prints what a run did."""
-    if output is Output.json:
-        print_json(summary.as_dict())
-    else:
-        print_summary(console(), summary)
-    return Ended(summary.exit_code, summary)
-
+if TYPE_CHECKING:
+    from connector.report.output import Output
+    from connector.sync.summary import Summary
 
 Command = Callable[..., Any]
-
-
-def _guard(help_text: str, metavar: str = "N|off") -> Any:
-    return Annotated[
-        str | None, typer.Option(help=help_text, metavar=metavar, rich_help_panel="Guards")
-    ]
-
-
-GUARD_OPTIONS = {
-    "max_patches": _guard("Leads changed at most."),
-    "max_changed_percent": _guard("The same, of the leads compared."),
-    "max_clears": _guard("Leads that lose a value at most."),
-    "max_clears_percent": _guard("The same, of the leads compared."),
-    "max_archived": _guard("Leads archived at most."),
-    "empty_desired": _guard("Whether an empty desired table stops.", "stop|allow"),
-    "min_desired_percent_of_last": _guard("Least rows, of those of the last run."),
-}
-RUN_RESULTS = {
-    "run_results": Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write what came of it as JSON; an earlier result there is removed at the start.",
-        ),
-    ]
-}
+Decorator = Callable[[Command], Command]
 
 
 @dataclass(frozen=True)
 class Ended:
     """How a command ended: its exit code, and what its run came to if it had one."""
 
-    code: int
+    code: int = EXIT_DONE
     summary: Summary | None = None
 
 
-def guarded(command: Command) -> Command:
-    """Gives a command an option for each guard."""
-    return _with_options(command, command, GUARD_OPTIONS)
+class WholeLine(click.Command):
+    """A command whose line in the list of commands is not cut."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Returns the first line of its help, however long a line may be."""
+        return super().get_short_help_str(max(limit, len(self.help or "")))
 
 
-def reported(command: Callable[..., Ended]) -> Command:
+class InOrder(click.Group):
+    """Lists its commands in the order in which they are defined."""
+
+    command_class = WholeLine
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Returns their names."""
+        return list(self.commands)
+
+
+def options(*given: Decorator) -> Decorator:
+    """Gives a command several options, which its help shows in this order."""
+
+    def give(command: Command) -> Command:
+        for option in reversed(given):
+            command = option(command)
+        return command
+
+    return give
+
+
+def _guard(name: str, help_text: str, metavar: str = "N|off") -> Decorator:
+    return click.option(f"--{name}", metavar=metavar, help=f"Guard: {help_text}")
+
+
+guard_options = options(
+    _guard("max-patches", "leads changed at most."),
+    _guard("max-changed-percent", "the same, of the leads compared."),
+    _guard("max-clears", "leads that lose a value at most."),
+    _guard("max-clears-percent", "the same, of the leads compared."),
+    _guard("max-archived", "leads archived at most."),
+    _guard("empty-desired", "whether an empty desired table stops.", "stop|allow"),
+    _guard("min-desired-percent-of-last", "least rows, of those of the last run."),
+)
+
+
+def number(name: str, least: int, **given: Any) -> Decorator:
+    """Returns an option that takes a whole number."""
+    kind = click.IntRange(min=least, max=given.pop("most", None))
+    return click.option(f"--{name}", type=kind, metavar="N", **given)
+
+
+forms = click.Choice(["text", "json"])
+output_option = click.option(
+    "--output", type=forms, default="text", help="Print for people or for machines."
+)
+log_option = click.option(
+    "--log-format", type=forms, default="text", help="Log as text or as JSON lines."
+)
+lead_option = click.option("--lead", metavar="ID", help="Only this lead.")
+limit_option = number("limit", 1, help="Change at most so many leads.")
+fields_option = click.option(
+    "--fields", metavar="NAMES", help="Only these fields, with commas between them."
+)
+seconds_option = click.option(
+    "--max-seconds", type=float, metavar="N", help="Stop cleanly after so long."
+)
+refresh_option = click.option(
+    "--full-refresh", is_flag=True, help="Ask again for leads known as gone or archived."
+)
+results_option = click.option(
+    "--run-results",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what came of it as JSON; an earlier result there is removed at the start.",
+)
+
+
+def reported(command: Callable[..., Ended]) -> Callable[..., int]:
     """Gives a command `--run-results FILE`; see `schemas/run_results.json` for the shape."""
 
+    @results_option
     @wraps(command)
-    def reporting(*arguments: Any, run_results: Path | None = None, **given: Any) -> int:
+    def reporting(*, run_results: Path | None, **given: Any) -> int:
+        with importing():
+            from connector.report.results import open_results
         with open_results(run_results, command.__name__) as write:
             try:
-                ended = command(*arguments, **given)
+                ended = command(**given)
             except BaseException as error:
                 run = getattr(error, "run", None) or {}
                 with suppress(LeadSyncError):  # the first error is the one to tell
@@ -154,263 +133,221 @@ def reported(command: Callable[..., Ended]) -> Command:
             write(ended.summary.as_dict() if ended.summary else {"message": ""}, ended.code)
             return ended.code
 
-    return _with_options(reporting, command, RUN_RESULTS)
+    return reporting
 
 
-def _with_options(command: Command, told_by: Command, options: Mapping[str, Any]) -> Command:
-    """Adds options to what typer reads of a command; `**` of the command takes them."""
-    signature = inspect.signature(told_by, eval_str=True)
-    own = [one for one in signature.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
-    more = [
-        Parameter(name, Parameter.KEYWORD_ONLY, annotation=option, default=None)
-        for name, option in options.items()
-    ]
-    told = signature.replace(parameters=[*own, *more])
-    command.__signature__ = told  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in told.parameters.values()}
-    return command
-
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
-"""Click's own error, of whichever click this typer brings."""
-OutputOption = Annotated[Output, typer.Option(help="Print for people or for machines.")]
-LogFormat = Annotated[Output, typer.Option("--log-format", help="Log as text or as JSON lines.")]
-Lead = Annotated[str | None, typer.Option(metavar="ID", help="Only this lead.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Change at most so many leads.")]
-Fields = Annotated[
-    str | None, typer.Option(metavar="NAMES", help="Only these fields, with commas between them.")
-]
-MaxSeconds = Annotated[float | None, typer.Option(help="Stop cleanly after so long.")]
-FullRefresh = Annotated[
-    bool, typer.Option("--full-refresh", help="Ask again for leads known as gone or archived.")
-]
-
-
-@app.callback(invoke_without_command=True)
-def lead_sync(
-    context: typer.Context,
-    *,
-    show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.")
-    ] = False,
-) -> None:
+@click.group(
+    cls=InOrder,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    context_settings={"show_default": True},
+)
+@click.option("--version", "show_version", is_flag=True, help="Print the version and exit.")
+@click.pass_context
+def lead_sync(context: click.Context, *, show_version: bool) -> None:
     """Make Pipedrive's leads say what the warehouse says."""
     if show_version:
         console().print(f"lead-sync {version('lead-sync')}")
-        raise typer.Exit
+        context.exit()
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        click.echo(context.get_help())
 
 
-@app.command()
+@lead_sync.command()
+@options(lead_option, limit_option, fields_option, seconds_option, refresh_option)
+@options(output_option, log_option, guard_options)
 @reported
-@guarded
-def run(
-    *,
-    lead: Lead = None,
-    limit: Limit = None,
-    fields: Fields = None,
-    max_seconds: MaxSeconds = None,
-    full_refresh: FullRefresh = False,
-    output: OutputOption = Output.text,
-    log_format: LogFormat = Output.text,
-    **guards: Any,
-) -> Ended:
+def run(*, output: Output, log_format: Output, **given: Any) -> Ended:
     """Plan and apply: bring every lead of the desired table to its desired state."""
-    log.configure(log_format.value)
-    scope = Scope(lead, limit, names_in(fields), full_refresh)
-    settings: dict[str, Any] = {"max_seconds": max_seconds, **guards}
-    with stop_on_signal() as stop, progress_bar() as progress:
-        summary = run_job(**vars(scope), progress=progress, stop=stop, **settings)
-    return print_result(summary, output)
+    with importing():
+        from connector.report import log
+        from connector.report.output import carry_out, show_summary
+        from connector.sync.runs import run as run_job
+    log.configure(log_format)
+    summary = carry_out(partial(run_job, **given))
+    show_summary(summary, output)
+    return Ended(summary.exit_code, summary)
 
 
-@app.command()
+@lead_sync.command()
+@options(lead_option, limit_option, fields_option, refresh_option)
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@options(output_option, log_option, guard_options)
 @reported
-@guarded
-def plan(
-    *,
-    lead: Lead = None,
-    limit: Limit = None,
-    fields: Fields = None,
-    full_refresh: FullRefresh = False,
-    detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
-    ] = False,
-    output: OutputOption = Output.text,
-    log_format: LogFormat = Output.text,
-    **guards: Any,
-) -> Ended:
+def plan(*, detailed_exitcode: bool, output: Output, log_format: Output, **given: Any) -> Ended:
     """Show what a run would change, old → new, and send nothing."""
-    log.configure(log_format.value)
-    scope = Scope(lead, limit, names_in(fields), full_refresh)
-    with stop_on_signal() as stop:
-        make = partial(make_plan, **vars(scope), stop=stop, **guards)
-        summary, document, _ = show_plan(make, output)
-    if output is Output.json:
+    with importing():
+        from connector.report import log
+        from connector.report.output import show_plan
+        from connector.report.screen import print_json
+        from connector.sync.runs import plan as make_plan
+        from connector.sync.summary import EXIT_CHANGES
+    log.configure(log_format)
+    summary, document, _ = show_plan(partial(make_plan, **given), output)
+    if output == "json":
         print_json(document)
     changes = detailed_exitcode and summary.planned > 0
     return Ended(summary.exit_code or (EXIT_CHANGES if changes else EXIT_DONE), summary)
 
 
-@app.command()
+@lead_sync.command()
+@click.argument("plan_id")
+@click.option("--max-age", metavar="24h", help="Refuse a plan that is older.")
+@options(seconds_option, output_option, log_option, guard_options)
 @reported
-@guarded
-def apply(
-    plan_id: Annotated[str, typer.Argument(help="The plan, as `plan` has told it.")],
-    *,
-    max_age: Annotated[
-        str | None, typer.Option(metavar="24h", help="Refuse a plan that is older.")
-    ] = None,
-    max_seconds: MaxSeconds = None,
-    output: OutputOption = Output.text,
-    log_format: LogFormat = Output.text,
-    **guards: Any,
-) -> Ended:
-    """Apply a stored plan, once, where the leads are still as it found them."""
-    log.configure(log_format.value)
-    settings: dict[str, Any] = {"max_age": max_age, "max_seconds": max_seconds, **guards}
-    with stop_on_signal() as stop, progress_bar() as progress:
-        summary = apply_plan(plan_id, progress=progress, stop=stop, **settings)
-    return print_result(summary, output)
+def apply(*, plan_id: str, output: Output, log_format: Output, **given: Any) -> Ended:
+    """Apply a stored plan, once, where the leads are still as it found them.
+
+    PLAN_ID is the plan, as `plan` has told it.
+    """
+    with importing():
+        from connector.report import log
+        from connector.report.output import carry_out, show_summary
+        from connector.sync.runs import apply as apply_plan
+    log.configure(log_format)
+    summary = carry_out(partial(apply_plan, plan_id, **given))
+    show_summary(summary, output)
+    return Ended(summary.exit_code, summary)
 
 
-@app.command()
+@lead_sync.command()
+@click.argument("run_id")
+@options(lead_option, fields_option)
+@click.option("--yes", is_flag=True, help="Apply it without asking.")
+@options(seconds_option, output_option, log_option)
 @reported
 def revert(
-    run_id: Annotated[str, typer.Argument(help="The run to take back.")],
     *,
-    lead: Lead = None,
-    fields: Fields = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Apply it without asking.")] = False,
-    max_seconds: MaxSeconds = None,
-    output: OutputOption = Output.text,
-    log_format: LogFormat = Output.text,
+    run_id: str,
+    yes: bool,
+    max_seconds: float | None,
+    output: Output,
+    log_format: Output,
+    **scope: Any,
 ) -> Ended:
-    """Give back what a run has changed, but for what was changed in Pipedrive since."""
-    log.configure(log_format.value)
-    with stop_on_signal() as stop:
-        make = partial(plan_revert, run_id, lead=lead, fields=names_in(fields), stop=stop)
-        made, document, settled = show_plan(make, output)
+    """Give back what a run has changed, but for what was changed in Pipedrive since.
+
+    RUN_ID is the run to take back.
+    """
+    with importing():
+        from connector.report import log
+        from connector.report.output import carry_out, confirm_plan, show_plan, show_summary
+        from connector.report.screen import print_json
+        from connector.sync.runs import apply_revert, plan_revert
+    log.configure(log_format)
+    made, document, settled = show_plan(partial(plan_revert, run_id, **scope), output)
     if made.state != "done":
-        if output is Output.json:
+        if output == "json":
             print_json({"plan": document, "run": None})
         return Ended(made.exit_code, made)
-    if not yes and made.planned and not confirmed(made, output):
+    if not yes and made.planned and not confirm_plan(made, output):
         return Ended(EXIT_DONE, made)
-    given: dict[str, Any] = {"max_seconds": max_seconds}
-    with stop_on_signal() as stop, progress_bar() as progress:
-        summary = apply_revert(made, settled, progress=progress, stop=stop, **given)
-    if output is Output.json:
+    summary = carry_out(partial(apply_revert, made, settled, max_seconds=max_seconds))
+    if output == "json":
         print_json({"plan": document, "run": summary.as_dict()})
-        return Ended(summary.exit_code, summary)
-    return print_result(summary, output)
+    else:
+        show_summary(summary, output)
+    return Ended(summary.exit_code, summary)
 
 
-@app.command()
+@lead_sync.command()
+@click.argument("run_id", required=False)
+@output_option
 @reported
-def runs(
-    run_id: Annotated[
-        str | None, typer.Argument(help="Show this run, and the leads that it missed.")
-    ] = None,
-    *,
-    output: OutputOption = Output.text,
-) -> Ended:
-    """List the latest runs, or show one."""
+def runs(*, run_id: str | None, output: Output) -> Ended:
+    """List the latest runs, or show one.
+
+    RUN_ID shows this run, and the leads that it missed.
+    """
+    with importing():
+        from connector.report.output import show_run, show_runs
+        from connector.settings import load_warehouse_settings
+        from connector.warehouse import history
+        from connector.warehouse.destination import make_pipeline
+        from connector.warehouse.store import open_warehouse
     settings = load_warehouse_settings()
     with open_warehouse(make_pipeline(settings), settings) as warehouse:
         found = history.runs(warehouse, run_id)
         misses = history.misses(warehouse, run_id) if run_id and found else []
     if run_id and not found:
         raise LeadSyncError(f"no run {run_id}; `lead-sync runs` lists them")
-    if output is Output.json:
-        print_json({**found[0], "misses": misses} if run_id else found)
-    elif run_id:
-        print_run(console(), found[0], misses)
+    if run_id:
+        show_run(found[0], misses, output)
     else:
-        print_runs(console(), found)
-    return Ended(EXIT_DONE)
+        show_runs(found, output)
+    return Ended()
 
 
-@app.command()
+@lead_sync.command()
+@output_option
 @reported
-def columns(*, output: OutputOption = Output.text) -> Ended:
+def columns(*, output: Output) -> Ended:
     """Show how each column of the desired table maps to a field; sends nothing."""
-    mapped, passed_over = explain_columns()
-    if output is Output.json:
-        print_json(columns_document(mapped, passed_over))
-    else:
-        print_columns(console(), mapped, passed_over)
-    return Ended(EXIT_DONE)
+    with importing():
+        from connector.report.output import show_columns
+        from connector.sync.check import explain_columns
+    show_columns(*explain_columns(), output)
+    return Ended()
 
 
-@app.command()
+@lead_sync.command()
+@output_option
 @reported
-def check(*, output: OutputOption = Output.text) -> Ended:
+def check(*, output: Output) -> Ended:
     """Check config, warehouse, table, columns and token; sends nothing."""
+    with importing():
+        from connector.report.output import show_findings
+        from connector.sync.check import check as check_everything
     findings = list(check_everything())
-    if output is Output.json:
-        print_json([vars(finding) for finding in findings])
-    else:
-        for finding in findings:
-            mark = ("ok", "green") if finding.good else ("problem", "red")
-            told = f"  {finding.subject}: {message(finding.text)}"
-            say(console(), mark, told)
+    show_findings(findings, output)
     return Ended(EXIT_DONE if all(finding.good for finding in findings) else EXIT_ERROR)
 
 
-@app.command()
-def sandbox(
-    *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8055,
-    leads: Annotated[int, typer.Option(min=0, help="Seeded leads.")] = 40,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same leads.")] = 1,
-    limits: Annotated[bool, typer.Option(help="Keep Pipedrive's limits.")] = True,
-    account: Annotated[
-        str, typer.Option("--plan", help="lite, growth, premium or ultimate.")
-    ] = "growth",
-    latency_ms: Annotated[int, typer.Option(min=0, help="Least time a call takes.")] = 0,
-) -> int:
+@lead_sync.command()
+@number("port", 0, most=65535, default=8055, help="0 takes a free one.")
+@number("leads", 0, default=40, help="Seeded leads.")
+@click.option(
+    "--seed", type=int, default=1, metavar="N", help="The same seed makes the same leads."
+)
+@click.option("--limits/--no-limits", default=True, help="Keep Pipedrive's limits.")
+@click.option("--plan", default="growth", metavar="NAME", help="lite, growth, premium or ultimate.")
+@number("latency-ms", 0, default=0, help="Least time a call takes.")
+def sandbox(*, leads: int, **settings: Any) -> int:
     """Serve a local Pipedrive until it is stopped."""
+    with importing():
+        from connector.sandbox import DEFAULT_TOKEN, ServerMissing, load_server, serve
 
     def ready(base_url: str) -> None:
         console().print(f"A local Pipedrive with {leads} leads listens on {base_url}")
         console().print(f"Its API token is {DEFAULT_TOKEN}. Stop it with Ctrl-C.")
 
-    settings: dict[str, Any] = {"limits": limits, "plan": account, "latency_ms": latency_ms}
     try:
-        serve(port=port, leads=leads, seed=seed, ready=ready, **settings)
-    except (ValueError, OSError) as error:
+        with importing():
+            load_server()
+        serve(leads=leads, ready=ready, **settings)
+    except (ValueError, OSError, ServerMissing) as error:
         raise LeadSyncError(f"the local Pipedrive cannot start: {error}") from None
     return EXIT_DONE
 
 
-@app.command()
+@lead_sync.command()
 def demo() -> int:
     """Run the job on a local Pipedrive and a new DuckDB file."""
-    return play_demo(console())
-
-
-def names_in(text: str | None) -> tuple[str, ...]:
-    """Returns the names of a list with commas; none where no list is given.
-
-    Raises:
-        ConfigError: It names nothing, as from a variable that is empty: that is not all fields.
-    """
-    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
-    if text is not None and not names:
-        raise ConfigError(f"--fields {text!r} names no field; leave it out for all of them")
-    return names
+    with importing():
+        from connector.demo import play
+    return play(console())
 
 
 def invoke() -> int:
-    """Runs the command that the arguments name; wrong usage is told as click tells it."""
+    """Runs the command that the arguments name, and tells wrong usage."""
     try:
-        code: int | None = app(standalone_mode=False)
-    except USAGE_ERROR as error:
-        error.show()
+        with lead_sync.make_context("lead-sync", sys.argv[1:]) as context:
+            code: int | None = lead_sync.invoke(context)
+    except click.UsageError as error:
+        tell_usage(error)
         return EXIT_ERROR
-    except typer.Abort:
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.Abort:
         return EXIT_ERROR
     return code or EXIT_DONE

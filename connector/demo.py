@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.errors import LeadSyncError
 from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.planning.columns import fold
@@ -58,9 +60,13 @@ Row = dict[str, Any]
 
 
 def play(out: Console) -> int:
-    """Plays the demo and returns the exit code; it leaves its DuckDB file behind."""
-    WAREHOUSE.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as folder, LocalPipedrive(latency_ms=40) as pipedrive:
+    """Plays the demo and returns the exit code; it leaves its DuckDB file behind.
+
+    Raises:
+        LeadSyncError: The local Pipedrive does not start.
+    """
+    with tempfile.TemporaryDirectory() as folder, local_pipedrive() as pipedrive:
+        WAREHOUSE.unlink(missing_ok=True)
         os.environ["DLT_DATA_DIR"] = folder
         os.environ[f"DESTINATION__{DESTINATION.upper()}__DESTINATION_TYPE"] = "duckdb"
         os.environ[f"DESTINATION__{DESTINATION.upper()}__CREDENTIALS"] = f"duckdb:///{WAREHOUSE}"
@@ -80,6 +86,21 @@ def play(out: Console) -> int:
     query = f"duckdb.connect('{WAREHOUSE}').sql('FROM pipedrive_leads.sync_runs').show()"
     say(out, f'{python} -c "import duckdb; {query}"')
     return 0
+
+
+@contextmanager
+def local_pipedrive() -> Iterator[LocalPipedrive]:
+    """Yields a local Pipedrive; one that does not start, as without its extra, is told in a line.
+
+    Raises:
+        LeadSyncError: It does not start.
+    """
+    with ExitStack() as stack:
+        try:
+            pipedrive = stack.enter_context(LocalPipedrive(latency_ms=40))
+        except RuntimeError as error:
+            raise LeadSyncError(f"the demo cannot be played: {error}") from None
+        yield pipedrive
 
 
 def show_columns(out: Console, account: Mapping[str, Any]) -> None:
@@ -187,7 +208,7 @@ def as_row(lead: Mapping[str, Any], fields: Mapping[str, Field]) -> Row:
         return None if found is None else field.options.name_of(found)
 
     value = lead["value"] or {}
-    cost, currency = fields["dealcost"].read(lead) or (None, None)
+    cost, cost_currency = fields["dealcost"].read(lead) or (None, None)
     return {
         **{name: lead.get(name) for name in COLUMNS},
         "lead_id": lead["id"],
@@ -200,7 +221,7 @@ def as_row(lead: Mapping[str, Any], fields: Mapping[str, Field]) -> Row:
         "products": named("products"),
         "account_manager": one("account manager"),
         "deal_cost": cost,
-        "deal_cost_currency": currency,
+        "deal_cost_currency": cost_currency,
     }
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from connector.errors import LeadSyncError
 from connector.pipedrive.errors import PipedriveError
 from connector.records.text import message, where
 from connector.report.screen import console, say, unfailing_output
 
-EXIT_ERROR = 1
+if TYPE_CHECKING:
+    import click
+
+EXIT_DONE, EXIT_ERROR = 0, 1
 
 
 def exit_code(command: Callable[[], int]) -> int:
@@ -35,6 +39,15 @@ def reason(error: BaseException) -> str:
     if isinstance(error, LeadSyncError | PipedriveError):
         return str(error)
     return where(error)
+
+
+def tell_usage(error: click.UsageError) -> None:
+    """Says what is wrong with the arguments of a command, and how it is used."""
+    screen = console(stderr=True)
+    if error.ctx is not None:
+        say(screen, error.ctx.get_usage())
+        say(screen, f"Try '{error.ctx.command_path} --help' for help.\n")
+    say(screen, f"Error: {message(error.format_message())}")
 
 
 def _run(command: Callable[[], int]) -> int:

@@ -56,15 +56,18 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
-def say(screen: Console, *parts: str | Text | tuple[str, str], style: str = "") -> None:
+def say(
+    screen: Console, *parts: str | Text | tuple[str, str], style: str = "", end: str = "\n"
+) -> None:
     """Prints a line as it is, whatever the console makes of markup.
 
     Args:
         screen: Where to.
         parts: Texts, or texts with a style of their own; those that are not ours are visible.
         style: The style of the whole line.
+        end: What follows it.
     """
-    screen.print(Text.assemble(*parts, style=style))
+    screen.print(Text.assemble(*parts, style=style), end=end)
 
 
 def print_json(document: Any) -> None:

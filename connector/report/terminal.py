@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 from rich import box
@@ -33,6 +33,9 @@ from connector.sync.session import silent
 from connector.sync.stopping import stop_on_signal
 from connector.sync.summary import Entry, Summary
 from connector.warehouse.schema import TableRow
+
+if TYPE_CHECKING:
+    from connector.sync.check import Finding
 
 PASSED_OVER = {
     "lead_id": "the lead",
@@ -209,6 +212,13 @@ def print_columns(console: Console, columns: Columns, passed_over: Iterable[str]
         about = PASSED_OVER.get(name, "dlt's own")
         table.add_row(*map(Text, [visible(name), NOTHING, "", "", about]))
     console.print(table, soft_wrap=False)
+
+
+def print_findings(console: Console, findings: Iterable[Finding]) -> None:
+    """Prints a line for each thing that `check` has looked at."""
+    for finding in findings:
+        mark = ("ok", "green") if finding.good else ("problem", "red")
+        say(console, mark, f"  {finding.subject}: {message(finding.text)}")
 
 
 def print_runs(console: Console, runs: Iterable[TableRow]) -> None:

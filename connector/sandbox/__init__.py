@@ -6,12 +6,38 @@ It imports nothing from the rest of the connector, so that it is a second opinio
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
 from connector.sandbox.directory import CUSTOM_FIELDS
 from connector.sandbox.local import DEFAULT_TOKEN, LocalPipedrive
 from connector.sandbox.settings import Settings, changed
 
-__all__ = ["CUSTOM_FIELDS", "DEFAULT_TOKEN", "LocalPipedrive", "serve"]
+__all__ = [
+    "CUSTOM_FIELDS",
+    "DEFAULT_TOKEN",
+    "LocalPipedrive",
+    "ServerMissing",
+    "load_server",
+    "serve",
+]
+
+
+class ServerMissing(Exception):
+    """What serves the local Pipedrive is not installed, or cannot be imported."""
+
+
+def load_server() -> None:
+    """Imports the server, which only the process that serves needs.
+
+    Raises:
+        ServerMissing: It cannot be imported.
+    """
+    try:
+        import_module("connector.sandbox.server")
+    except ImportError as error:
+        raise ServerMissing(
+            f"its server is not installed ({error}); pip install 'lead-sync[sandbox]'"
+        ) from None
 
 
 def serve(
@@ -35,9 +61,10 @@ def serve(
 
     Raises:
         OSError: The port is taken.
+        ServerMissing: The extra `sandbox` is not installed.
         ValueError: A setting is unknown or has a value it cannot take.
     """
-    # The server is needed only by the process that serves.
+    load_server()
     from connector.sandbox.server import run  # noqa: PLC0415
     from connector.sandbox.world import new_world  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 
-from connector.sandbox import DEFAULT_TOKEN, serve
+from connector.sandbox import DEFAULT_TOKEN, ServerMissing, serve
 from connector.sandbox.settings import CHOICES
 
 
@@ -18,14 +18,17 @@ def main() -> None:
     options = _parser().parse_args()
     if options.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    serve(
-        port=options.port,
-        leads=options.leads,
-        seed=options.seed,
-        token=options.token,
-        ready=_announce,
-        **_settings(options),
-    )
+    try:
+        serve(
+            port=options.port,
+            leads=options.leads,
+            seed=options.seed,
+            token=options.token,
+            ready=_announce,
+            **_settings(options),
+        )
+    except ServerMissing as error:
+        sys.exit(str(error))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from connector.cli import names_in
 from connector.errors import ConfigError
+from connector.sandbox import CUSTOM_FIELDS
 from tests.conftest import NewSite
 from tests.harness import Ended, Row, Site, bodies, lead_id, writes
 
@@ -150,11 +150,23 @@ def test_a_limit_past_all_bounds_is_refused(site: Site) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", ",,"])
-def test_a_list_of_fields_that_names_none_is_not_all_fields(text: str) -> None:
-    with pytest.raises(ConfigError, match="names no field; leave it out for all of them"):
-        names_in(text)
-    assert names_in(None) == ()
-    assert names_in(" title, Lead score ,") == ("title", "Lead score")
+@pytest.mark.parametrize("command", [("run",), ("plan",), ("revert", "a-run")])
+def test_a_list_of_fields_that_names_none_is_not_all_fields(
+    site: Site, command: tuple[str, ...], text: str
+) -> None:
+    ended = site.command(*command, "--fields", text)
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr == f"error: fields {text!r} names no field; leave it out for all of them\n"
+
+
+def test_a_list_of_fields_takes_blanks_and_commas(site: Site) -> None:
+    lead = min(site.pipedrive.leads())
+    types = {"lead_id": "VARCHAR", "title": "VARCHAR", "lead_score": "DOUBLE", "tier": "VARCHAR"}
+    site.desire(types, [{"lead_id": lead, "title": "New", "lead_score": 3.25, "tier": None}])
+    ended = site.command("run", "--fields", " title, Lead score ,", "--max-seconds", "60")
+    assert ended.code == 0, ended.told
+    [body] = [request["body"] for request in site.pipedrive.requests("PATCH")]
+    assert body == {"title": "New", CUSTOM_FIELDS["Lead score"]: 3.25}
 
 
 @pytest.mark.parametrize("table", ["lead_patches", "lead_outcomes"])

@@ -1,0 +1,125 @@
+"""The result of a command in the form that was asked for: text for people, JSON for machines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from connector.errors import PlanError
+from connector.planning.columns import Columns
+from connector.planning.model import NotSent
+from connector.report.documents import columns_document, plan_document
+from connector.report.screen import console, print_json, say
+from connector.report.terminal import (
+    PlanReport,
+    print_columns,
+    print_findings,
+    print_run,
+    print_runs,
+    print_summary,
+    progress_bar,
+)
+from connector.report.words import counted
+from connector.sync.stopping import stop_on_signal
+from connector.sync.summary import Entry, Summary, settled_of
+from connector.warehouse.schema import TableRow
+
+if TYPE_CHECKING:
+    from connector.sync.check import Finding
+
+Output = Literal["text", "json"]
+
+
+def carry_out(job: Callable[..., Summary]) -> Summary:
+    """Runs a job with a bar that shows how far it is, until a signal stops it.
+
+    Args:
+        job: Takes `progress`, and the event that a signal sets as `stop`.
+    """
+    with stop_on_signal() as stop, progress_bar() as progress:
+        return job(progress=progress, stop=stop)
+
+
+def show_plan(
+    make: Callable[..., Summary], output: Output
+) -> tuple[Summary, dict[str, Any], list[NotSent]]:
+    """Makes a plan, until a signal stops it, and shows it lead by lead; JSON is only returned.
+
+    Args:
+        make: Makes the plan; takes `progress`, `stop`, and `show`, which is told each of its leads.
+        output: The form.
+
+    Returns:
+        What the plan came to, its document (empty for text), and the leads that get nothing.
+    """
+    entries: list[Entry] = []
+    if output == "json":
+        with stop_on_signal() as stop:
+            summary = make(show=entries.append, stop=stop)
+        return summary, plan_document(summary, entries), settled_of(entries)
+    report = PlanReport(console())
+    summary = carry_out(partial(make, show=report.show))
+    report.finish(summary)
+    return summary, {}, report.settled
+
+
+def confirm_plan(made: Summary, output: Output) -> bool:
+    """Asks a person at a terminal, who has read it, whether to apply a plan.
+
+    Raises:
+        PlanError: There is nobody to ask.
+    """
+    later = f"nothing was sent; `lead-sync apply {made.plan_id}` applies it"
+    if output == "json" or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise PlanError(f"not applied, as nobody is there to ask: give --yes; {later}")
+    screen = console()
+    # Python may write the question of `input` to standard error.
+    say(screen, f"Apply this to {counted(made.planned, 'lead')}? [y/N]: ", end="")
+    if click.confirm("", prompt_suffix="", show_default=False):
+        return True
+    say(screen, later)
+    return False
+
+
+def show_summary(summary: Summary, output: Output) -> None:
+    """Shows what a run did."""
+    if output == "json":
+        print_json(summary.as_dict())
+    else:
+        print_summary(console(), summary)
+
+
+def show_runs(found: Sequence[TableRow], output: Output) -> None:
+    """Shows the latest runs, newest first."""
+    if output == "json":
+        print_json(found)
+    else:
+        print_runs(console(), found)
+
+
+def show_run(run: TableRow, misses: Sequence[TableRow], output: Output) -> None:
+    """Shows one run, and the leads that it missed."""
+    if output == "json":
+        print_json({**run, "misses": misses})
+    else:
+        print_run(console(), run, misses)
+
+
+def show_columns(columns: Columns, passed_over: Iterable[str], output: Output) -> None:
+    """Shows what each column of the desired table manages."""
+    if output == "json":
+        print_json(columns_document(columns, passed_over))
+    else:
+        print_columns(console(), columns, passed_over)
+
+
+def show_findings(findings: Iterable[Finding], output: Output) -> None:
+    """Shows what `check` has looked at."""
+    if output == "json":
+        print_json([vars(finding) for finding in findings])
+    else:
+        print_findings(console(), findings)
