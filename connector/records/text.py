@@ -24,7 +24,7 @@ HIDDEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 IN_A_ROW: Final = 4
 """So many blanks, or marks over one letter, are shown; more could push text elsewhere."""
 BLANK_LETTERS: Final = "\u115f\u1160\u2800\u3164\uffa0"
-PACKAGE: Final = f"{Path(__file__).parent}{os.sep}"
+PACKAGE: Final = f"{Path(__file__).parents[1]}{os.sep}"
 JOINER: Final = "\u200d"
 EMOJI_PRESENTATION: Final = "\ufe0f"
 SKIN_TONES: Final = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
