@@ -228,6 +228,8 @@ def as_row(lead: Mapping[str, Any], fields: Mapping[str, Field]) -> Row:
 def cases(rows: Sequence[Row]) -> list[Row]:
     """Returns what the first rows want otherwise: changes, clears, and what cannot be sent."""
     other = next(row["owner_email"] for row in rows if row["owner_email"] != rows[4]["owner_email"])
+    known = {row["organization_id"] for row in rows} - {None, rows[11]["organization_id"]}
+    another = min(known)
     return [
         {"title": f"{rows[0]['title']} (renewal)"},
         {"value_amount": "50.50", "value_currency": "EUR"},
@@ -240,7 +242,7 @@ def cases(rows: Sequence[Row]) -> list[Row]:
         {"lead_score": 87.5, "tier": "Gold"},
         {"value_amount": None, "value_currency": None},
         {"tier": None, "products": None},
-        {"organization_id": 77, "person_id": None},
+        {"organization_id": another, "person_id": None},
         {"account_manager": other, "deal_cost": "1200.00", "deal_cost_currency": "SEK"},
         {"title": " "},
         {"value_currency": "EURO"},

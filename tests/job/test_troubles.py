@@ -223,5 +223,7 @@ def test_what_nobody_expected_is_a_line_that_can_be_reported(wanting: Site, tmp_
         "connector.warehouse.rows.package_version = fail\n"
     )
     ended = shell(wanting, "$0 run", PYTHONPATH=str(tmp_path))
-    assert_one_line(ended, "unexpected KeyError: '", " at sync/summary.py:", "lead-sync 0.1.0", "report")
+    assert_one_line(
+        ended, "unexpected KeyError: '", " at sync/summary.py:", "lead-sync 0.1.0", "report"
+    )
     assert "Traceback" not in ended.told
