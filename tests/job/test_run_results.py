@@ -257,7 +257,7 @@ def test_a_full_disk_is_told_after_the_result(seen: Seen) -> None:
 
 def test_a_full_disk_does_not_hide_what_went_wrong(seen: Seen) -> None:
     ended = seen.site.command("run", "--run-results", "/dev/full", workers=0)
-    assert ended.stderr == "error: workers 0 must be more than 0\n"
+    assert ended.stderr == "error: workers '0' must be more than 0\n"
 
 
 @pytest.mark.parametrize("wrong", [("--limit", "0"), ("--run-results",)])
