@@ -9,6 +9,7 @@ and while a thread is within `own_configuration`, dlt itself gets an answer to s
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,9 +111,17 @@ def one_line(error: BaseException) -> str:
 
 @configspec
 class OwnConfiguration(ContainerInjectableContext):
-    """Marks a thread, and dlt's pool threads of it, as this job's."""
+    """Marks a thread, and dlt's pool threads of it, as this job's.
+
+    Attributes:
+        entered: How often they are within `own_configuration` now.
+    """
 
     global_affinity: ClassVar[bool] = False
+    entered: int = 0
+
+
+_changing = threading.Lock()
 
 
 @contextmanager
@@ -120,15 +129,28 @@ def own_configuration() -> Iterator[None]:
     """Lets dlt find full names alone, and this job's defaults, within this thread.
 
     Other pipelines of the process are in other threads or at other times: for them dlt stays as
-    it is.
+    it is. A thread and dlt's pool threads of it share one mark and leave it in any order, so
+    the last of them takes it away.
     """
     providers()  # the first use reads dlt's files, and may fail
-    context = Container()[PluggableRunContext]
+    container = Container()
+    with _changing:
+        _scope_providers(container[PluggableRunContext])
+        _keep_quiet()
+        mark = container[OwnConfiguration]
+        mark.entered += 1
+    try:
+        yield
+    finally:
+        with _changing:
+            mark.entered -= 1
+            if not mark.entered:
+                del container[OwnConfiguration]
+
+
+def _scope_providers(context: PluggableRunContext) -> None:
     if not isinstance(context.providers, ScopedProviders):
         context.providers = ScopedProviders(context.providers)
-    _keep_quiet()
-    with Container().injectable_context(OwnConfiguration()):
-        yield
 
 
 class ScopedProviders(ConfigProvidersContainer):

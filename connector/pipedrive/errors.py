@@ -119,6 +119,8 @@ class Interrupted(PipedriveError):
 
 _GONE_ROUTES = frozenset({405, 410, 415, 501})
 _PASSING = frozenset({408, 425})
+_NO_ROUTE = "unknown method"
+"""What a 404 says of a URL that is no part of the API (observed)."""
 
 
 def classify(answer: Answer, missing: type[PipedriveError] | None = None) -> PipedriveError | None:
@@ -128,8 +130,8 @@ def classify(answer: Answer, missing: type[PipedriveError] | None = None) -> Pip
 
     Args:
         answer: The answer.
-        missing: What a 404 of the API means whatever its text: that there is no such lead, where
-            the URL is known to be right. None where only a known text tells.
+        missing: What a 404 of the API means where the URL is known to be right and no known text
+            says otherwise: that there is no such lead. None where only a known text tells.
     """
     status = answer.status
     if 200 <= status < 300 and (answer.document or {}).get("success") is True:
@@ -179,7 +181,8 @@ def _classify_missing(
     text = message.lower()
     if answer.document is not None and "not found" in text and ("lead" in text or "object" in text):
         return LeadNotFound(message, answer)
-    if missing is not None and (answer.document or {}).get("success") is False:
+    is_route = _NO_ROUTE not in text
+    if missing is not None and is_route and (answer.document or {}).get("success") is False:
         return missing(message, answer)
     return AccountError(f"{message}: wrong URL or API version; check base_url", answer)
 

@@ -65,7 +65,7 @@ def options_of(noun: str, records: Any, name: str) -> Options:
 
     A record without the two is passed over, and so is what is no list of records.
     """
-    given = records if isinstance(records, list) else []
+    given = records if isinstance(records, list | tuple) else []
     whole = (one for one in given if isinstance(one, dict) and _is_named(one, name))
     return Options(noun, {str(one["id"]): str(one[name]) for one in whole})
 

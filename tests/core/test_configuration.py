@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from connector.settings import load_settings, load_warehouse_settings
 from connector.source import pipedrive_leads
 from connector.warehouse.destination import make_pipeline, working_folder
 from connector.warehouse.store import open_warehouse
+from tests.harness import PATIENCE_SECONDS
 
 TOKEN = "b1946ac92492d2347c6235b4d2611184c0ffee42"
 BASE_URL = "https://acme.pipedrive.com"
@@ -413,6 +416,35 @@ def test_other_threads_and_other_times_see_dlt_as_it_is(monkeypatch: pytest.Monk
         thread.join()
     look()
     assert seen == ["4", None, "4", None]
+
+
+@pytest.mark.parametrize("first_out", ["the thread", "its pool"])
+def test_a_thread_and_dlts_pool_of_it_leave_the_job_in_any_order(
+    monkeypatch: pytest.MonkeyPatch, first_out: str
+) -> None:
+    """A load job asks for the destination's settings while dlt's own thread does so."""
+    monkeypatch.setenv("WORKERS", "4")
+    entered, leave = threading.Event(), threading.Event()
+
+    def be_within() -> None:
+        with own_configuration():
+            entered.set()
+            assert leave.wait(PATIENCE_SECONDS)
+
+    name = f"dlt-pool-{threading.get_ident()}-0"
+    with ThreadPoolExecutor(1, thread_name_prefix=name) as pool, ExitStack() as job:
+        job.enter_context(own_configuration())
+        left = pool.submit(be_within)
+        assert entered.wait(PATIENCE_SECONDS)
+        if first_out == "the thread":
+            job.close()
+        else:
+            leave.set()
+            left.result()
+        assert dlt.config.get("workers") is None
+        leave.set()
+        left.result()
+    assert dlt.config.get("workers") == "4"
 
 
 def test_the_log_and_the_telemetry_of_dlt_are_silent_within_the_job_alone(

@@ -270,7 +270,22 @@ def test_the_newest_is_told_by_timestamps(site: Site, kind: str) -> None:
     ("rules", "told"),
     [
         ("mine", r"on_conflict 'mine' is no rule; give warehouse, crm, newest or fail"),
-        ({"title": "mine"}, r"on_conflict of title 'mine' is no rule; give warehouse"),
+        (
+            {"title": "mine"},
+            r"on_conflict .*'title'.* has 'mine', which is no rule; give warehouse",
+        ),
+    ],
+)
+def test_rules_that_there_are_not_stop_the_run_at_once(site: Site, rules: Any, told: str) -> None:
+    site.desire_titles({next(iter(site.pipedrive.leads())): "New"})
+    with pytest.raises(LeadSyncError, match=told):
+        site.run(on_conflict=rules)
+    assert site.pipedrive.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
         ({"lead scroe": "crm"}, r"on_conflict names 'lead scroe'.*did you mean .*Lead score"),
         ({"title": "newest"}, r"on_conflict newest needs a column updated_at"),
     ],

@@ -86,6 +86,7 @@ def test_columns_that_make_no_sense_stop_the_run(site: Site, columns: list[str],
 
 
 def test_a_missing_table_is_named(site: Site) -> None:
+    site.desire_titles({})
     with pytest.raises(LeadSyncError, match=r"no table crm\.nowhere"):
         site.run(desired_table="crm.nowhere")
     assert site.pipedrive.requests("PATCH") == []

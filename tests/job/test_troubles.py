@@ -139,7 +139,7 @@ def test_a_bundle_of_certificates_that_is_not_there(wanting: Site) -> None:
     bundle = {"REQUESTS_CA_BUNDLE": "/nowhere.pem"}
     host = {"SOURCES__PIPEDRIVE_LEADS__BASE_URL": "https://127.0.0.1:9"}
     ended = shell(wanting, "$0 run", **bundle, **host)
-    assert_one_line(ended, "the request cannot be made", "/nowhere.pem")
+    assert_one_line(ended, "there is no CA bundle /nowhere.pem", "set REQUESTS_CA_BUNDLE")
 
 
 def test_a_working_directory_that_is_gone(wanting: Site) -> None:

@@ -69,7 +69,7 @@ REFUSED = {
     "'infinity'::TIMESTAMP AS expected_close_date": ("expected_close_date", "infinite"),
     "TIMESTAMPTZ '9999-12-31 23:59:59+00' AS expected_close_date": (
         "expected_close_date",
-        "out of range",
+        "infinite",
     ),
     "[1, 2] AS person_id": ("person_id", "is not an id"),
     "{'a': 1} AS value": ("value", "other keys than amount and currency"),

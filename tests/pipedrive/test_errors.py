@@ -149,8 +149,12 @@ def test_where_the_url_is_known_to_be_right_any_404_is_the_leads(
     assert type(classify(Answer(404, {}, REMOVED), missing)) is missing
 
 
-@pytest.mark.parametrize("document", [HTML, {}, {"message": "no Route matched"}], ids=str)
-def test_a_404_that_is_not_the_apis_is_a_wrong_url(document: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize(
+    "document",
+    [HTML, {}, {"message": "no Route matched"}, refusal("Unknown method .")],
+    ids=str,
+)
+def test_a_404_that_is_about_no_lead_is_a_wrong_url(document: dict[str, Any] | None) -> None:
     assert type(classify(Answer(404, {}, document), LeadNotFound)) is AccountError
 
 
