@@ -270,7 +270,7 @@ def test_the_newest_is_told_by_timestamps(site: Site, kind: str) -> None:
     ("rules", "told"),
     [
         ("mine", r"on_conflict 'mine' is no rule; give warehouse, crm, newest or fail"),
-        ({"title": "mine"}, r"on_conflict .*'title'.* has 'mine', which is no rule; give warehouse"),
+        ({"title": "mine"}, r"on_conflict .*'title'.* has 'mine', which is no rule; give ware"),
     ],
 )
 def test_rules_that_there_are_not_stop_the_run_at_once(site: Site, rules: Any, told: str) -> None:
