@@ -154,7 +154,7 @@ def difference(account: Account, before: Lead, now: Lead) -> Body:
 
 def _is_cleared_by(key: str, field: Field) -> bool:
     """Tell whether null under a key clears it; a currency goes with its amount alone."""
-    return field.clearable and key in field.less_companions(dict.fromkeys(field.keys))
+    return field.clearable and key in field.with_companions(dict.fromkeys(field.keys), {})
 
 
 def _is_set(wire: object) -> bool:
