@@ -50,7 +50,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
 def sample_of(account: Account, field: Field) -> Normal:
     """Return a value for a custom field of the account, as it is read from a warehouse."""
     if field.type == "enum":
-        cells = {"": field.options.name_of(some_options(account, field)[-1])}
+        cells: dict[str, Any] = {"": field.options.name_of(some_options(account, field)[-1])}
     elif field.type == "set":
         cells = {"": [field.options.name_of(one) for one in some_options(account, field)]}
     elif field.type in {"user", "org", "people"}:
