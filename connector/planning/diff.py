@@ -86,7 +86,7 @@ def difference(desired: Desired, current: Lead, only_if_blank: Collection[str] =
             continue
         value = _complete(field, wanted, have, desired)
         if value != have:
-            changed = field.write(value, have)
+            changed = field.with_companions(field.write(value, have), current)
             body |= changed
             before |= field.before(changed, current)
     return Change(body, before)

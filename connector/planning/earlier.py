@@ -226,7 +226,7 @@ def _change(
             for key in keys
             if not field.agrees(current, before, (key,))
         }
-        back = field.less_companions(back)
+        back = field.with_companions(back, current)
         body |= back
         was |= field.before(back, current)
     return Change(body, was)

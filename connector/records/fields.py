@@ -138,8 +138,8 @@ class Field:
         """Returns what a record has under the keys of a body, and under those that go with them."""
         return {key: record.get(key) for key in self.keys if key in body}
 
-    def less_companions(self, body: dict[str, Json]) -> dict[str, Json]:
-        """Returns a part of a body less what goes by itself, as a currency does with its amount."""
+    def with_companions(self, body: dict[str, Json], _record: Values) -> dict[str, Json]:
+        """Returns a part of a body, mended where it clears the first of two keys alone."""
         return body
 
     def as_it_was(self, key: str, before: Values) -> Json:
@@ -289,9 +289,19 @@ class PairField(Field):
             was |= {key: record[key] for key in self.keys if record.get(key) is not None}
         return was
 
-    def less_companions(self, body: dict[str, Json]) -> dict[str, Json]:
-        """A currency is not sent where its amount is cleared."""
-        return {self.key: None} if self.leads and body.get(self.key, 0) is None else body
+    def with_companions(self, body: dict[str, Json], record: Values) -> dict[str, Json]:
+        """Leaves out a currency whose amount is cleared, and keeps the end of a period.
+
+        The end is sent along where the record has one that stays: whether Pipedrive clears it
+        with the beginning is not known.
+        """
+        second = self.parts[1]
+        if self.nested or body.get(self.key, 0) is not None:
+            return body
+        if self.leads:
+            return {self.key: None}
+        stays = second.key not in body and second.kind.read(record.get(second.key)) is not None
+        return {**body, second.key: self.as_it_was(second.key, record)} if stays else body
 
     def _lacks(self, part: str) -> str:
         hint = f"add {self.key}_{part}" if self.nested else f"give the {part} a value as well"

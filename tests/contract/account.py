@@ -11,7 +11,7 @@ from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import RateLimited, Refused
 from connector.pipedrive.usage import Usage
-from connector.records.fields import Field, custom_fields, is_custom_key
+from connector.records.fields import Field, by_key, custom_fields, is_custom_key
 from connector.records.leads import LEADS, standard_fields
 from connector.sandbox import LocalPipedrive
 from connector.sync.reading import label_options, user_options
@@ -30,6 +30,7 @@ class Account:
 
     Attributes:
         calls: Plain calls to it.
+        fields: Wire key → its field; a field of two keys is under both.
         channels: Ids of its source channels.
         labels: Ids of its lead labels.
         user_id: The user whom the token belongs to.
@@ -78,11 +79,10 @@ class Account:
         assert reply.status == 200, reply.words
         return reply.document
 
-    def custom(self, field_type: str) -> list[Field]:
-        """Return the first custom field of a type, with its second key; none is an empty list."""
+    def custom(self, field_type: str) -> Field | None:
+        """Return the first custom field of a type."""
         custom = (one for one in self.fields.values() if is_custom_key(one.key))
-        alike = [one for one in custom if one.type == field_type]
-        return [one for one in alike if one.key.startswith(alike[0].key)]
+        return next((one for one in custom if one.type == field_type), None)
 
 
 def account_of(name: str, base_url: str, api_token: str, lead_id: str = "") -> Account:
@@ -98,7 +98,7 @@ def account_of(name: str, base_url: str, api_token: str, lead_id: str = "") -> A
         lead_id,
         client,
         calls,
-        {field.key: field for field in fields},
+        by_key(fields),
         _channels(calls),
         list(labels.names),
         int(client.me()["id"]),

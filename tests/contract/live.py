@@ -137,7 +137,7 @@ def live_session(settings: LiveSettings, say: Say) -> Iterator[Live]:
 
 
 def _tell_what_is_missing(account: Account, say: Say) -> None:
-    lacking = [field_type for field_type in FIELD_TYPES if not account.custom(field_type)]
+    lacking = [field_type for field_type in FIELD_TYPES if account.custom(field_type) is None]
     if lacking:
         say(f"not tried, as the account has no custom field of the type: {', '.join(lacking)}")
 

@@ -61,9 +61,9 @@ class Probe:
 def first_of(account: Account, field_type: str) -> Field:
     """Return the account's first custom field of a type; without one the probe is skipped."""
     found = account.custom(field_type)
-    if not found:
+    if found is None:
         pytest.skip(f"the account has no custom field of type {field_type}")
-    return found[0]
+    return found
 
 
 def some_id(account: Account, field_type: str) -> int:
@@ -113,7 +113,7 @@ def cleared(account: Account) -> str:
 def enum_form(account: Account) -> str:
     """An enum's option id is read as text by other clients of v1 (observed)."""
     field = first_of(account, "enum")
-    account.patch({field.key: field.write(some_options(account, field)[0])})
+    account.patch(field.write(some_options(account, field)[0]))
     return {str: "string", int: "int"}[type(account.read()[field.key])]
 
 

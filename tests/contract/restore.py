@@ -46,7 +46,7 @@ def _restored(path: Path) -> str:
     account = account_of("live", snapshot.base_url, token, snapshot.lead_id)
     changed = difference(account, snapshot.record, account.read())
     restore(account, snapshot.record)
-    names = ", ".join(account.fields[key].name for key in changed) or "nothing differed"
+    names = ", ".join(account.fields[key].name_of(key) for key in changed) or "nothing differed"
     return f"lead {snapshot.lead_id} is as it was ({names})"
 
 

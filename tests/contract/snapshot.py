@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connector.pipedrive.errors import InDoubt, LeadNotFound, PipedriveError, RateLimited, Refused
-from connector.records.fields import base_key, is_custom_key
+from connector.records.fields import Field, base_key, is_custom_key
 from tests.contract.account import Account, Body, Lead, set_keys
 from tests.contract.calls import PAUSES
 
@@ -141,15 +141,20 @@ def _part(body: Body, name: str) -> Body:
 def difference(account: Account, before: Lead, now: Lead) -> Body:
     """Return the body that brings a lead from what it is now back to what it was."""
     body: Body = {}
-    for field in account.fields.values():
-        was, wire, shown = field.read(before), before.get(field.key), now.get(field.key)
+    for key, field in account.fields.items():
+        was, wire, shown = field.read_key(key, before), before.get(key), now.get(key)
         if field.type in PLAIN_TEXTS and wire is not None:
-            body.update({field.key: wire} if shown != wire else {})
+            body.update({key: wire} if shown != wire else {})
             continue
-        differs = field.read(now) != was or _is_set(wire) != _is_set(shown)
-        if differs and (field.clearable or was is not None):
-            body[field.key] = field.write(was)
+        differs = field.read_key(key, now) != was or _is_set(wire) != _is_set(shown)
+        if differs and (was is not None or _is_cleared_by(key, field)):
+            body[key] = field.as_it_was(key, before)
     return body
+
+
+def _is_cleared_by(key: str, field: Field) -> bool:
+    """Tell whether null under a key clears it; a currency goes with its amount alone."""
+    return field.clearable and key in field.with_companions(dict.fromkeys(field.keys), {})
 
 
 def _is_set(wire: object) -> bool:

@@ -16,6 +16,7 @@ import pytest
 
 from connector.pipedrive.errors import LeadNotFound
 from connector.records.fields import FIELD_TYPES, Field
+from connector.records.kinds import Normal
 from connector.records.leads import LEADS
 from connector.sandbox.settings import BOOLEANS, CHOICES
 from tests.contract.account import Account, Body, Lead, set_keys
@@ -32,31 +33,32 @@ from tests.contract.probes import (
     some_options,
 )
 
-TEXT = ("Contract test – “ümläut” 1",)
-SAMPLES: dict[str, tuple[Any, ...]] = {
+TEXT = {"": "Contract test – “ümläut” 1"}
+SAMPLES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("varchar", "varchar_auto", "text"), TEXT),
-    "phone": ("+49 40 555 0199",),
-    "address": ("10 Downing Street, London, United Kingdom",),
-    "double": (Decimal("50.2500"),),
-    "monetary": (Decimal("1200.50"), "usd"),
-    "date": (date(2031, 1, 31),),
-    "daterange": (date(2031, 1, 31), date(2032, 2, 29)),
-    "time": (time(9, 30),),
-    "timerange": (time(9, 30), time(17, 5, 7)),
+    "phone": {"": "+49 40 555 0199"},
+    "address": {"": "10 Downing Street, London, United Kingdom"},
+    "double": {"": Decimal("50.2500")},
+    "monetary": {"amount": Decimal("1200.50"), "currency": "usd"},
+    "date": {"": date(2031, 1, 31)},
+    "daterange": {"from": date(2031, 1, 31), "until": date(2032, 2, 29)},
+    "time": {"": time(9, 30)},
+    "timerange": {"from": time(9, 30), "until": time(17, 5, 7)},
 }
-"""For each type a value of a warehouse, or two where a field has two keys."""
+"""For each type the values of a warehouse by the part that they are of; "" is the whole."""
 
 
-def sample_of(account: Account, field_type: str) -> tuple[Any, ...]:
-    """Return a warehouse value for each key of the account's field of a type."""
-    field = first_of(account, field_type)
-    if field_type == "enum":
-        return (field.options.name_of(some_options(account, field)[-1]),)
-    if field_type == "set":
-        return ([field.options.name_of(one) for one in some_options(account, field)],)
-    if field_type in {"user", "org", "people"}:
-        return (some_id(account, field_type),)
-    return SAMPLES[field_type]
+def sample_of(account: Account, field: Field) -> Normal:
+    """Return a value for a custom field of the account, as it is read from a warehouse."""
+    if field.type == "enum":
+        cells: dict[str, Any] = {"": field.options.name_of(some_options(account, field)[-1])}
+    elif field.type == "set":
+        cells = {"": [field.options.name_of(one) for one in some_options(account, field)]}
+    elif field.type in {"user", "org", "people"}:
+        cells = {"": some_id(account, field.type)}
+    else:
+        cells = SAMPLES[field.type]
+    return field.complete(field.parse(cells), None)
 
 
 def patched(account: Account, body: Body) -> Lead:
@@ -71,7 +73,7 @@ def patched(account: Account, body: Body) -> Lead:
 
 def reading(account: Account, body: Body, lead: Lead) -> dict[str, Any]:
     """Return what the keys of a body say in a lead, in normal form."""
-    return {key: account.fields[key].read(lead) for key in body}
+    return {key: account.fields[key].read_key(key, lead) for key in body}
 
 
 def test_a_title_is_set(account: Account) -> None:
@@ -81,10 +83,10 @@ def test_a_title_is_set(account: Account) -> None:
 def test_a_value_is_set_and_cleared(account: Account) -> None:
     """Both halves are required, null clears (documented)."""
     field = account.fields["value"]
-    wanted = field.kind.parse({"amount": Decimal("50.50"), "currency": "usd"})
-    lead = patched(account, {"value": field.write(wanted)})
+    wanted = field.parse({"amount": Decimal("50.50"), "currency": "usd"})
+    lead = patched(account, field.write(field.complete(wanted, None)))
     assert lead["value"] == {"amount": 50.5, "currency": "USD"}
-    assert patched(account, {"value": field.write(None)})["value"] is None
+    assert patched(account, field.write(None))["value"] is None
 
 
 def test_a_value_of_nothing_is_not_unset(account: Account) -> None:
@@ -117,21 +119,14 @@ def test_seen_is_set(account: Account, seen: bool) -> None:
 @pytest.mark.parametrize("field_type", FIELD_TYPES)
 def test_a_custom_field_is_set_and_cleared(account: Account, field_type: str) -> None:
     """The wire forms are those of deals (documented); that null clears was observed on deals."""
-    values = sample_of(account, field_type)
-    fields = account.custom(field_type)
-    account.patch(clearing(fields))
-    wanted = {
-        field.key: field.write(field.kind.parse(value))
-        for field, value in zip(fields, values, strict=True)
-    }
-    patched(account, wanted)
-    lead = patched(account, clearing(fields))
-    assert {field.read(lead) for field in fields if field.clearable} == {None}
-
-
-def clearing(fields: list[Field]) -> Body:
-    """Return the body that clears a field; a currency goes with its amount."""
-    return {field.key: field.write(None) for field in fields if field.clearable}
+    field = first_of(account, field_type)
+    wanted = sample_of(account, field)
+    clearing = field.write(None, wanted)
+    account.patch(clearing)
+    body = field.write(wanted)
+    assert body.keys() == set(field.keys)
+    assert field.read(patched(account, body)) == wanted
+    assert field.read(patched(account, clearing)) is None
 
 
 def test_a_patch_returns_the_whole_lead(account: Account) -> None:
@@ -149,10 +144,11 @@ def test_nothing_changes_but_what_the_body_names(account: Account, field_type: s
     body: Body = {"title": f"{TITLE}, nothing else"}
     if field_type:
         field = first_of(account, field_type)
-        body = {field.key: field.write(field.kind.parse(sample_of(account, field_type)[0]))}
-    before = account.read()
-    account.patch(body)
-    assert set_keys(account.read(), beside=body) == set_keys(before, beside=body)
+        body = field.write(sample_of(account, field))
+    for key, value in body.items():
+        before = account.read()
+        after = patched(account, {key: value})
+        assert set_keys(after, beside={key: value}) == set_keys(before, beside={key: value})
 
 
 def test_a_lead_that_is_not_there_is_not_found(account: Account) -> None:

@@ -143,6 +143,7 @@ def test_a_body_that_was_tampered_with_is_told_from_an_intact_one(site: Site) ->
     rows = [patch_row(place, {"title": "T"}) for place in range(len(TAMPERINGS) + 1)]
     site.load("lead_patches", rows)
     run = {"run_id": PLAN, "plan_id": PLAN, "command": "run", "released": True}
+    run |= {"state": "running"}
     site.load("sync_runs", [run])
     tampered = zip(TAMPERINGS, rows, strict=False)
     site.execute(

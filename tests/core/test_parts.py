@@ -125,10 +125,31 @@ def test_a_cleared_amount_takes_its_currency_along() -> None:
     assert change.before == {COST: 500, CURRENCY: "EUR"}
 
 
-def test_a_currency_without_any_amount_rejects_its_row() -> None:
-    decision = decided({CURRENCY: "EUR"}, BARE)
+@pytest.mark.parametrize("left_over", [{}, {CURRENCY: "EUR"}, {CURRENCY: "USD"}], ids=str)
+def test_a_currency_without_any_amount_rejects_its_row(left_over: Row) -> None:
+    decision = decided({CURRENCY: "EUR"}, {**BARE, **left_over})
     assert isinstance(decision, NotSent)
     assert "has no amount" in decision.reason
+
+
+@pytest.mark.parametrize("left_over", [{}, {CURRENCY: "EUR"}, {CURRENCY: "USD"}], ids=str)
+def test_an_amount_where_none_was_is_sent_with_its_currency(left_over: Row) -> None:
+    """Alone it could take the user's own currency (documented) and be another amount."""
+    cells = {COST: 5, CURRENCY: "EUR"}
+    assert body(decided(cells, {**BARE, **left_over})) == cells
+
+
+@pytest.mark.parametrize("cells", [{PERIOD: None}, {PERIOD: None, UNTIL: JUNE}], ids=str)
+def test_an_end_that_stays_is_sent_with_a_beginning_that_is_cleared(cells: Row) -> None:
+    """It could go with it (unknown)."""
+    decision = decided(cells, SET)
+    assert body(decision) == {PERIOD: None, UNTIL: JUNE}
+    assert decided(cells, {**SET, PERIOD: None}) == Unchanged(LEAD_ID)
+
+
+def test_a_beginning_and_an_end_are_cleared_together() -> None:
+    assert body(decided({PERIOD: None, UNTIL: None}, SET)) == {PERIOD: None, UNTIL: None}
+    assert body(decided({PERIOD: None}, {**BARE, PERIOD: MAY})) == {PERIOD: None}
 
 
 @pytest.mark.parametrize("key", [COST, PERIOD, HOURS])

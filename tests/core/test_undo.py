@@ -29,11 +29,17 @@ from tests.core.test_properties import IN_PLACE
 from tests.harness import wire
 
 COST, CURRENCY = key_of("monetary"), f"{key_of('monetary')}_currency"
+PERIOD, UNTIL = key_of("daterange"), f"{key_of('daterange')}_until"
+SECOND = {COST: CURRENCY, PERIOD: UNTIL, key_of("timerange"): f"{key_of('timerange')}_until"}
 
 
 def patched(lead: Lead, body: Row) -> Lead:
-    """The lead after a PATCH; what is cleared is absent, and a currency goes with its amount."""
-    gone = {CURRENCY} if COST in body and body[COST] is None else set()
+    """The lead after a PATCH; what is cleared is absent, and so is the second key of its field."""
+    gone = {
+        second
+        for first, second in SECOND.items()
+        if body.get(first, 0) is None and second not in body
+    }
     return {
         key: value
         for key, value in {**lead, **body}.items()
@@ -77,6 +83,8 @@ def bodies(decision: Planned | Unchanged | NotSent) -> list[Row]:
 
 ARCHIVED: Lead = {**LEAD, "is_archived": True}
 SEK: Lead = {**LEAD, COST: 1200.5, CURRENCY: "SEK"}
+UNTIL_JUNE: Lead = {**LEAD, PERIOD: None, UNTIL: "2026-06-30"}
+FROM_MAY: Lead = {**UNTIL_JUNE, PERIOD: "2026-05-01"}
 ROUND_TRIPS: Sequence[tuple[Lead, Row, list[Row]]] = [
     (LEAD, {"title": "New"}, [{"title": "Pilot"}]),
     (LEAD, {"channel_id": None}, [{"channel_id": "Spring"}]),
@@ -94,6 +102,9 @@ ROUND_TRIPS: Sequence[tuple[Lead, Row, list[Row]]] = [
     (SEK, {COST: None}, [{COST: 1200.5, CURRENCY: "SEK"}]),
     (SEK, {COST: None, CURRENCY: None}, [{COST: 1200.5, CURRENCY: "SEK"}]),
     (BARE, {COST: 5, CURRENCY: "EUR"}, [{COST: None}]),
+    (FROM_MAY, {PERIOD: None}, [{PERIOD: "2026-05-01"}]),
+    (FROM_MAY, {PERIOD: None, UNTIL: None}, [{PERIOD: "2026-05-01", UNTIL: "2026-06-30"}]),
+    (UNTIL_JUNE, {PERIOD: "2026-05-01"}, [{PERIOD: None, UNTIL: "2026-06-30"}]),
     (LEAD, {"is_archived": True, "title": "New"}, [{"is_archived": False}, {"title": "Pilot"}]),
     (ARCHIVED, {"is_archived": False, "title": "N"}, [{"is_archived": True, "title": "Pilot"}]),
 ]
