@@ -134,7 +134,7 @@ def test_an_unexpected_error_is_described_without_a_password() -> None:
         visible(Unprintable())
     except ValueError as error:
         told = where(error)
-    assert told.startswith("ValueError: postgresql://***@db/x at text.py:")
+    assert told.startswith("ValueError: postgresql://***@db/x at records/text.py:")
     assert "hunter2" not in told
 
 

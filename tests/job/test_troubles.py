@@ -218,12 +218,12 @@ def test_it_tells_its_version(site: Site) -> None:
 
 def test_what_nobody_expected_is_a_line_that_can_be_reported(wanting: Site, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import connector.warehouse.rows\n"
-        "def fail(): raise KeyError('\\x1b[2J')\n"
-        "connector.warehouse.rows.package_version = fail\n"
+        "import connector.sync.session\n"
+        "def fail(*_): raise KeyError('\\x1b[2J')\n"
+        "connector.sync.session.make_client = fail\n"
     )
     ended = shell(wanting, "$0 run", PYTHONPATH=str(tmp_path))
     assert_one_line(
-        ended, "unexpected KeyError: '", " at sync/summary.py:", "lead-sync 0.1.0", "report"
+        ended, "unexpected KeyError: '", " at sync/session.py:", "lead-sync 0.1.0", "report"
     )
     assert "Traceback" not in ended.told
