@@ -52,9 +52,6 @@ def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
             f"dlt's state in the working folder {folder} is damaged ({type(error).__name__}: "
             f"{error}); remove that folder, and the next run makes it anew from the warehouse"
         ) from None
-    # Nothing of ours is in dlt's state. To restore it costs a load, and where the dataset is new
-    # dlt would throw away packages that wait.
-    pipeline.config.restore_from_destination = False
     # A request to stop is ours to answer: dlt would drop the load of outcomes for it.
     pipeline.runtime_config.intercept_signals = False
     return pipeline

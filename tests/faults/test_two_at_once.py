@@ -148,6 +148,7 @@ def set_tables_ahead(site: Site) -> None:
         "sync_runs": ("started_at", "finished_at"),
         "_dlt_loads": ("inserted_at",),
         "_dlt_version": ("inserted_at",),
+        "_dlt_pipeline_state": ("created_at",),
     }
     with duckdb.connect(str(site.database)) as connection:
         for table, columns in moments.items():
