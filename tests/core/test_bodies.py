@@ -142,8 +142,8 @@ TAMPERINGS = [
 def test_a_body_that_was_tampered_with_is_told_from_an_intact_one(site: Site) -> None:
     rows = [patch_row(place, {"title": "T"}) for place in range(len(TAMPERINGS) + 1)]
     site.load("lead_patches", rows)
-    run = {"run_id": PLAN, "plan_id": PLAN, "command": "run", "released": True}
-    run |= {"state": "running"}
+    names = {"run_id": PLAN, "plan_id": PLAN, "command": "run"}
+    run = {**names, "state": "running", "released": True}
     site.load("sync_runs", [run])
     tampered = zip(TAMPERINGS, rows, strict=False)
     site.execute(
