@@ -7,7 +7,9 @@ each would clear a field. Here the types are those of the table, and a document 
 
 from __future__ import annotations
 
+import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,9 @@ def sweep(folder: Path) -> None:
     an extracted package file by file once its normalized copy is complete. What a package
     lost with it, the next run settles from the plan. Packages that are loaded are of no use
     any more, and dlt keeps them for good.
+
+    dlt normalizes a package with the stored schema, and stores that only after the package: a kill
+    between the two would have it load a plan without the types of its tables, each body in pieces.
     """
     for file in (folder / "schemas").glob("*"):
         if not file.name.endswith(".schema.json"):
@@ -78,8 +83,25 @@ def sweep(folder: Path) -> None:
         whole = (package / "schema.json").exists() and (package / "new_jobs").exists()
         if not whole or any(copy.exists() for copy in copies):
             shutil.rmtree(package)
+        else:
+            _store_schema(package / "schema.json", folder / "schemas")
     for package in (folder / "load" / "loaded").glob("*"):
         shutil.rmtree(package)
+
+
+def _store_schema(of_package: Path, schemas: Path) -> None:
+    """Stores the schema of a package, unless a later one is stored.
+
+    A damaged one stays as it is: `make_pipeline` says so.
+    """
+    with suppress(ValueError, LookupError, TypeError):
+        made = json.loads(of_package.read_bytes())
+        stored = schemas / f"{made['name']}.schema.json"
+        if stored.exists() and json.loads(stored.read_bytes())["version"] >= made["version"]:
+            return
+        beside = schemas / made["name"]
+        shutil.copy(of_package, beside)
+        beside.replace(stored)
 
 
 def _destination() -> Destination[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,8 @@ import pytest
 from connector.errors import DesiredTableError, WarehouseError
 from connector.warehouse import comparison, history
 from connector.warehouse.comparison import MirrorFilter
+from connector.warehouse.destination import make_pipeline, sweep
+from connector.warehouse.load import batches, into, load_pending
 from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, TABLES, gone_row, lead_row
 from connector.warehouse.store import FETCH, Warehouse
 from tests.core.account import SCORE
@@ -74,6 +77,23 @@ def test_unfinished_patches_come_in_order_beyond_one_page(site: Site) -> None:
         found = [patch.patch_id for patch in history.unfinished(warehouse, None)]
         assert history.count_unfinished(warehouse, None) == 1
     assert found == sorted(found) == [row["patch_id"] for row in rows]
+
+
+def test_a_package_keeps_its_types_when_a_kill_left_the_stored_schema_behind(site: Site) -> None:
+    """dlt commits a package first, then the schema that it normalizes every package with."""
+    site.load("sync_runs", [a_run()])
+    folder = Path(site.pipeline.working_dir)
+    [stored] = (folder / "schemas").glob("*.schema.json")
+    before = stored.read_bytes()
+    body = {"title": "T", "value": None}
+    site.pipeline.extract(batches(into("lead_patches", [patch_row(1, body)])))
+    stored.write_bytes(before)
+    sweep(folder)
+    load_pending(make_pipeline(site.settings))
+    site.pipeline.activate()
+    with site.pipeline.sql_client() as client:
+        [[found]] = client.execute_sql("SELECT body FROM pipedrive_leads.lead_patches") or []
+    assert json.loads(found) == body
 
 
 @pytest.mark.parametrize("state", ["running", "done", "stopped", "failed"])
