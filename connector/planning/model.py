@@ -161,6 +161,8 @@ class Outcome:
         body: The body as it was sent; None for the plan's own.
         lead: The lead as last returned, complete; None where no answer brought one.
         gone: Whether Pipedrive said that there is no such lead.
+        took: The keys of the body that are in effect through this patch; None where that is not
+            known, as a send without an answer may still take effect.
         waited_seconds: Time held back by limits and between attempts.
     """
 
@@ -170,6 +172,7 @@ class Outcome:
     body: dict[str, Any] | None = None
     lead: dict[str, Any] | None = None
     gone: bool = False
+    took: tuple[str, ...] | None = ()
     error: PipedriveError | None = None
     attempts: int = 0
     tokens: int = 0

@@ -156,6 +156,7 @@ def settled_rows(run_id: str, plan_id: str, number: int, settled: NotSent) -> It
                 lead_id=settled.lead_id,
                 status=settled.status,
                 reason=settled.reason,
+                took=[],
                 finished_at=pendulum.now("UTC"),
                 **_in_conflict(settled.conflicts),
             )
@@ -178,6 +179,7 @@ def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
             body=outcome.body or patch.body,
             before=patch.before,
             after=None if lead is None else {key: lead.get(key) for key in patch.body},
+            took=None if outcome.took is None else list(outcome.took),
             http_status=_http_status(outcome),
             error=(answer and answer.text("error")) or str(error) if error else None,
             error_info=(answer and answer.text("error_info")) or None,

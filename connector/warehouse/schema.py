@@ -26,6 +26,7 @@ from connector.warehouse.record import RunRecord, stored
 
 TableRow = dict[str, Any]
 Document = dict[str, Any]
+Keys = list[str]
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,16 @@ class OutcomeRow:
     """What became of a patch, or of a desired row that was never planned.
 
     Attributes:
-        outcome_id: That of the patch, so that there is never a second.
+        outcome_id: That of the patch; a row that settles what was left unknown has its own.
+        run_id: The run that sent the patch.
+        settled_by: The later run that found out what became of it; NULL where `run_id` did.
+        took: The keys of the body that are in effect through this patch; NULL where that was
+            not known when the run ended, and a later row of the patch tells it.
     """
 
     outcome_id: str
     run_id: str
+    settled_by: str | None = None
     plan_id: str
     patch_id: str | None = None
     lead_id: str | None
@@ -64,6 +70,7 @@ class OutcomeRow:
     body: Document | None = None
     before: Document | None = None
     after: Document | None = None
+    took: Keys | None = None
     http_status: int | None = None
     error: str | None = None
     error_info: str | None = None
