@@ -1,60 +1,33 @@
 """One local Pipedrive for all tests of a worker, started over for each.
 
-Tests that look at what one run has left stay together on one worker, in their order, so that the
-run is made once; any other test goes to whichever worker is free.
+Tests that look at what one run has left are a group of xdist: they stay together on one worker,
+so that the run is made once. Any other test goes to whichever worker is free.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
+from hypothesis import HealthCheck, settings
 
 from connector.sandbox import LocalPipedrive
-from tests.harness import Site
+from tests.support.harness import NewSite, Site
+
+settings.register_profile(
+    "core",
+    derandomize=True,
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("core")
 
 os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")  # of pipelines that tests make
 
 TOKEN = "7d41c06fb2e84a5c9f3e0d1b6a88425f0c9d7e13"
-NewSite = Callable[[], Site]
-
-TOGETHER = (
-    "tests/contract/test_api.py",  # a real account has one lead for all of them
-    "tests/contract/test_openapi.py",
-    "tests/faults/test_every_call.py::test_a_write_that_took_effect_is_never_denied",
-    "tests/job/test_apply.py",
-    "tests/job/test_audit.py",
-    "tests/job/test_bodies.py",
-    "tests/job/test_books.py",
-    "tests/job/test_columns.py",
-    "tests/job/test_commands.py",
-    "tests/job/test_conflicts.py",
-    "tests/job/test_guards.py",
-    "tests/job/test_retries.py",
-    "tests/job/test_revert.py",
-    "tests/job/test_run_results.py",
-    "tests/job/test_screen.py",
-    "tests/job/test_statuses.py",
-    "tests/job/test_stopped.py",
-    "tests/snapshots",
-)
-"""How the ids of tests begin that share a run."""
-
-
-class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Keeps together what shares a run, and nothing else."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return next((shared for shared in TOGETHER if nodeid.startswith(shared)), nodeid)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
-    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "connector"
+TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 FLOORS = (
     ("__init__", "__main__"),
     ("cli",),
@@ -79,6 +80,34 @@ def imported_modules(name: str, names: set[str]) -> Iterator[str]:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 yield from {whole, str(node.module)} & names
+
+
+@pytest.mark.parametrize("module", TESTS, ids=lambda path: str(path.relative_to(ROOT.parent)))
+def test_nothing_is_imported_from_a_test_module(module: Path) -> None:
+    """What two of them need is in `tests/support`, so that either may be changed for itself."""
+    names = [
+        name
+        for node in ast.walk(ast.parse(module.read_text()))
+        for name in imported_names(node)
+        if re.search(r"(^|\.)(test_\w+|conftest)(\.|$)", name)
+    ]
+    assert not names
+
+
+def imported_names(node: ast.AST) -> list[str]:
+    """Return the full names that an import brings in; a relative one begins with a dot."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        whole = "." * node.level + (node.module or "")
+        return [f"{whole}.{alias.name}" for alias in node.names]
+    return []
+
+
+def test_the_tests_stand_in_rooms_and_themes() -> None:
+    folders = {path.name for path in Path(__file__).parent.iterdir() if path.is_dir()}
+    themes = {"benchmarks", "contract", "docs", "faults", "snapshots", "support", "__pycache__"}
+    assert folders - set(FLOOR_OF) <= themes
 
 
 def test_contributing_has_the_same_map() -> None:

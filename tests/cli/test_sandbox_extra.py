@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import COMMAND, PATIENCE_SECONDS, ROOT, Ended, Site
+from tests.support.harness import COMMAND, PATIENCE_SECONDS, ROOT, Ended, Site
 
 BLOCKER = """
 import sys

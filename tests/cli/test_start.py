@@ -15,7 +15,7 @@ import pytest
 from connector import cli
 from connector.planning.guards import GUARDS
 from connector.report.start import importing
-from tests.harness import COMMAND, PATIENCE_SECONDS, ROOT, Ended, Site
+from tests.support.harness import COMMAND, PATIENCE_SECONDS, ROOT, Ended, Site
 
 HEAVY = {"dlt", "duckdb", "pendulum", "requests", "starlette", "uvicorn"}
 NOT_FOR_READING = {"demo", "sandbox", "source", "sync.runs", "sync.check", "sync.sending"}

@@ -19,6 +19,7 @@ from tests.contract.calls import WINDOW_SECONDS, WINDOWS, Calls
 
 Lead = dict[str, Any]
 Body = dict[str, Any]
+Shown = dict[str, dict[str, object]]
 
 OF_THE_SERVER = frozenset({"update_time", "next_activity_id"})
 """Keys that move by themselves."""

@@ -10,12 +10,11 @@ import pytest
 
 from connector.sandbox import LocalPipedrive
 from tests.contract import own_lead
-from tests.contract.account import Account, account_of
+from tests.contract.account import Account, Shown, account_of
 from tests.contract.live import Live, NotStarted, live_session, settings_of
 from tests.contract.probes import PROBES
 from tests.contract.snapshot import restore
 
-Shown = dict[str, dict[str, object]]
 SHOWN = pytest.StashKey[Shown]()
 SAID = pytest.StashKey[list[str]]()
 

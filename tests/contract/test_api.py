@@ -19,8 +19,7 @@ from connector.records.fields import FIELD_TYPES, Field
 from connector.records.kinds import Normal
 from connector.records.leads import LEADS
 from connector.sandbox.settings import BOOLEANS, CHOICES
-from tests.contract.account import Account, Body, Lead, set_keys
-from tests.contract.conftest import Shown
+from tests.contract.account import Account, Body, Lead, Shown, set_keys
 from tests.contract.own_lead import mark_of_this
 from tests.contract.probes import (
     NOBODYS,
@@ -32,6 +31,8 @@ from tests.contract.probes import (
     some_id,
     some_options,
 )
+
+pytestmark = pytest.mark.xdist_group("contract api")
 
 TEXT = {"": "Contract test – “ümläut” 1"}
 SAMPLES: dict[str, dict[str, Any]] = {

@@ -24,7 +24,7 @@ from tests.contract.account import Account, account_of
 from tests.contract.live import NotStarted, live_session, origin_of, settings_of
 from tests.contract.restore import main
 from tests.contract.snapshot import NotRestored
-from tests.harness import ROOT, Ended, ended_at_last, wait_until
+from tests.support.harness import ROOT, Ended, ended_at_last, wait_until
 
 Row = dict[str, Any]
 SUITE = ("-m", "pytest", "-n", "0", "--live", "-k", "live", "tests/contract/test_api.py")

@@ -20,7 +20,6 @@ from connector.pipedrive.usage import Usage
 from connector.records.leads import LEADS
 from connector.sandbox import LocalPipedrive
 from connector.sandbox.settings import CHOICES
-from tests.conftest import NewSite
 from tests.contract.account import Body
 from tests.contract.calls import Calls
 from tests.contract.description import (
@@ -30,9 +29,11 @@ from tests.contract.description import (
     Exchange,
     read_shapes,
 )
-from tests.contract.everything import CASES, COLUMNS, DIFFERENT, SAME, put_leads
 from tests.contract.exchanges import recorded
-from tests.harness import lead_id
+from tests.support.everything import CASES, COLUMNS, DIFFERENT, SAME, put_leads
+from tests.support.harness import NewSite, lead_id
+
+pytestmark = pytest.mark.xdist_group("contract openapi")
 
 GONE = lead_id("deleted")
 ARCHIVED = lead_id("archived")

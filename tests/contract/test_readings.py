@@ -18,8 +18,7 @@ from connector.sandbox import LocalPipedrive
 from connector.sandbox.directory import FIELDS
 from connector.sandbox.settings import CHOICES, Settings
 from connector.sync.summary import EXIT_DONE, EXIT_INCOMPLETE, Summary
-from tests.conftest import NewSite
-from tests.contract.everything import (
+from tests.support.everything import (
     CASES,
     COLUMNS,
     DIFFERENT,
@@ -27,7 +26,7 @@ from tests.contract.everything import (
     put_leads,
     what_is_wrong,
 )
-from tests.harness import Site, lead_id
+from tests.support.harness import NewSite, Site, lead_id
 
 Reading = Mapping[str, object]
 ME = "/api/v1/users/me"

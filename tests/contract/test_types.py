@@ -26,8 +26,8 @@ from connector.sandbox.directory import FIELDS as DEFINED
 from connector.sandbox.directory import LABELS, USERS, lead_fields
 from tests.contract import cells
 from tests.contract.cells import CUSTOM, SECOND, TYPES, Meaning, Sort
-from tests.contract.everything import FULL
-from tests.harness import Row, lead_id
+from tests.support.everything import FULL
+from tests.support.harness import Row, lead_id
 
 LABEL_OPTIONS = options_of("label", LABELS, "name")
 USER_OPTIONS = options_of("user", USERS, "email")

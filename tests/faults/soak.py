@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from connector.sandbox import LocalPipedrive
-from tests.faults.books import Books, assert_books
-from tests.faults.scene import let_arrive, new_leads, wait_for, watched
-from tests.harness import Ended, Row, Site
+from tests.support.books import Books, assert_books
+from tests.support.harness import Ended, Row, Site
+from tests.support.scene import let_arrive, new_leads, wait_for, watched
 
 LEADS, EDITED_A_ROUND, FAULTS_A_ROUND = 300, 260, 140
 SETTINGS: Mapping[str, Any] = {

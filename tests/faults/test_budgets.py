@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.books import assert_books
-from tests.faults.scene import assert_titles, desire, new_leads
-from tests.harness import Ended, Row, Site
+from tests.support.books import assert_books
+from tests.support.harness import Ended, Row, Site
+from tests.support.scene import assert_titles, desire, new_leads
 
 COST_LIST, COST_PATCH, COST_LEAD = 20, 10, 2
 LEADS = 40

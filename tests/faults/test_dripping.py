@@ -8,10 +8,10 @@ import pytest
 
 from connector import LeadSyncError
 from connector.sync.summary import Summary
-from tests.faults.books import MAYBE, assert_books
-from tests.faults.front import FORMS, Answer, Drip, Raw, front_of
-from tests.faults.scene import assert_titles, desire, new_leads
-from tests.harness import Site, wait_until
+from tests.support.books import MAYBE, assert_books
+from tests.support.front import FORMS, Answer, Drip, Raw, front_of
+from tests.support.harness import Site, wait_until
+from tests.support.scene import assert_titles, desire, new_leads
 
 LEADS = 6
 SETTINGS = {"timeout_seconds": 0.5, "workers": 4}

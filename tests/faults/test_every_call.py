@@ -10,10 +10,9 @@ import pytest
 
 from connector import LeadSyncError
 from connector.sync.summary import Summary
-from tests.conftest import NewSite
-from tests.faults.books import assert_books
-from tests.faults.scene import let_arrive, new_leads
-from tests.harness import Row, Site
+from tests.support.books import assert_books
+from tests.support.harness import NewSite, Row, Site
+from tests.support.scene import let_arrive, new_leads
 
 LIVE, ARCHIVED = 6, 24
 READS = ("leadFields", "users", "leadLabels", "leads", "leads/archived")
@@ -268,6 +267,7 @@ def lied_to(new_site: NewSite) -> tuple[Site, dict[str, str]]:
     return site, leads
 
 
+@pytest.mark.xdist_group("faults lies")
 @pytest.mark.parametrize("name", LIES)
 def test_a_write_that_took_effect_is_never_denied(
     lied_to: tuple[Site, dict[str, str]], name: str

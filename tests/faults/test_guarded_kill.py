@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.scene import Watched, packed_files, watched
-from tests.harness import Row, Site, bodies, lead_id, wait_until, writes
+from tests.support.harness import Row, Site, bodies, lead_id, wait_until, writes
+from tests.support.scene import Watched, packed_files, watched
 
 LEADS = sorted(lead_id(f"guarded {number}") for number in range(30))
 VALUES = {"lead_id": "VARCHAR", "value_amount": "DOUBLE", "value_currency": "VARCHAR"}

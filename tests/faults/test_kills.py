@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.books import Books, assert_books
-from tests.faults.scene import (
+from tests.support.books import Books, assert_books
+from tests.support.harness import Site, writes
+from tests.support.scene import (
     assert_titles,
     desire,
     dlt_folder,
@@ -24,7 +25,6 @@ from tests.faults.scene import (
     wait_for,
     watched,
 )
-from tests.harness import Site, writes
 
 LEADS, KILLS = 300, 4
 SLOWLY = {"workers": 4, "chunk_size": 30}

@@ -9,10 +9,10 @@ import pytest
 
 from connector import LeadSyncError
 from connector.sync.summary import Summary
-from tests.faults.books import assert_books
-from tests.faults.front import Raw, front_of
-from tests.faults.scene import assert_titles, desire, new_leads
-from tests.harness import Row, Site
+from tests.support.books import assert_books
+from tests.support.front import Raw, front_of
+from tests.support.harness import Row, Site
+from tests.support.scene import assert_titles, desire, new_leads
 
 PAGE = 10
 LEADS = 3 * PAGE

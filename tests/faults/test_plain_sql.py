@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 
-from tests.harness import ROOT, Site, ended_at_last, wait_until
+from tests.support.harness import ROOT, Site, ended_at_last, wait_until
 
 KILLS = 6
 WRITER = """

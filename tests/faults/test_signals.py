@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.books import MAYBE, assert_books
-from tests.faults.scene import (
+from tests.support.books import MAYBE, assert_books
+from tests.support.harness import Site, wait_until
+from tests.support.scene import (
     assert_titles,
     desire,
     let_arrive,
@@ -20,7 +21,6 @@ from tests.faults.scene import (
     wait_for,
     watched,
 )
-from tests.harness import Site, wait_until
 
 LEADS = 160
 SLOWLY = {"workers": 4, "chunk_size": 20}

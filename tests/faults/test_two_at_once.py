@@ -10,9 +10,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.faults.books import assert_books
-from tests.faults.scene import assert_titles, desire, new_leads, wait_for, watched
-from tests.harness import COMMAND, ROOT, Ended, Site, finish, writes
+from tests.support.books import assert_books
+from tests.support.harness import COMMAND, ROOT, Ended, Site, finish, writes
+from tests.support.scene import assert_titles, desire, new_leads, wait_for, watched
 
 LEADS = 60
 SETTINGS: Mapping[str, Any] = {"workers": 4, "chunk_size": 20}

@@ -10,9 +10,7 @@ import pytest
 from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.sandbox import LocalPipedrive
-from tests.pipedrive.recorder import Recorder, recording
-
-TOKEN = "b1946ac92492d2347c6235b4d2611184c0ffee42"
+from tests.support.recorder import TOKEN, Recorder, recording
 
 
 @pytest.fixture(scope="package")

@@ -27,8 +27,7 @@ from connector.pipedrive.errors import (
 from connector.pipedrive.usage import Usage
 from connector.records.leads import LEADS
 from connector.sandbox import LocalPipedrive
-from tests.pipedrive.conftest import TOKEN
-from tests.pipedrive.recorder import Recorder
+from tests.support.recorder import TOKEN, Recorder
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 Lead = dict[str, Any]

@@ -21,8 +21,7 @@ from connector.pipedrive.errors import (
 )
 from connector.pipedrive.usage import Usage
 from connector.records.leads import LEADS
-from tests.pipedrive.conftest import TOKEN
-from tests.pipedrive.recorder import Recorder
+from tests.support.recorder import TOKEN, Recorder
 
 LEAD = "adf21080-0e10-11eb-879b-05d71fb426ec"
 OTHER = "0a1b2c3d-0e10-11eb-879b-05d71fb426ec"

@@ -19,8 +19,7 @@ from connector.pipedrive.lookup import look_up
 from connector.pipedrive.record_api import RecordApi
 from connector.pipedrive.usage import Usage
 from connector.records.leads import LEADS, Tokens
-from tests.pipedrive.conftest import TOKEN
-from tests.pipedrive.recorder import Recorder
+from tests.support.recorder import TOKEN, Recorder
 
 SERVED: RecordApi = LEADS
 """What mypy holds: the declaration of leads is all that the client asks for."""

@@ -16,8 +16,7 @@ import pytest
 from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import AccountError, InDoubt
-from tests.pipedrive.conftest import TOKEN
-from tests.pipedrive.recorder import Recorder
+from tests.support.recorder import TOKEN, Recorder
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 

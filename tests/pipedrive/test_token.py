@@ -16,8 +16,7 @@ from connector.pipedrive.errors import PipedriveError
 from connector.pipedrive.usage import Usage
 from connector.records.leads import LEADS
 from connector.sandbox import LocalPipedrive
-from tests.pipedrive.conftest import TOKEN
-from tests.pipedrive.recorder import Recorder, recording
+from tests.support.recorder import TOKEN, Recorder, recording
 
 LEAD = "adf21080-0e10-11eb-879b-05d71fb426ec"
 

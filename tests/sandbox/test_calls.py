@@ -8,8 +8,7 @@ import pytest
 import requests
 
 from connector.sandbox import CUSTOM_FIELDS, LocalPipedrive
-
-from .conftest import Api
+from tests.support.api import Api
 
 NEW: dict[str, Any] = {"title": "New lead", "organization_id": 301}
 NOTES = CUSTOM_FIELDS["Notes"]

@@ -6,8 +6,7 @@ import pytest
 
 from connector.sandbox import CUSTOM_FIELDS, LocalPipedrive
 from connector.sandbox.directory import FIELDS
-
-from .conftest import Api
+from tests.support.api import Api
 
 OPTIONS = {field.name: list(field.options) for field in FIELDS}
 

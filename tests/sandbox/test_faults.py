@@ -7,9 +7,8 @@ import pytest
 import requests
 
 from connector.sandbox import LocalPipedrive
-from tests.harness import wait_until
-
-from .conftest import Api
+from tests.support.api import Api
+from tests.support.harness import wait_until
 
 NEW = {"title": "New title"}
 

@@ -9,8 +9,7 @@ import pytest
 from connector.sandbox import LocalPipedrive
 from connector.sandbox.limits import Limiter
 from connector.sandbox.settings import Settings
-
-from .conftest import Api
+from tests.support.api import Api
 
 TOKENS = [
     ("GET", "leads", 20),

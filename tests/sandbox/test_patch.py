@@ -6,8 +6,7 @@ import pytest
 
 from connector.sandbox import LocalPipedrive
 from connector.sandbox.directory import LABELS
-
-from .conftest import Api
+from tests.support.api import Api
 
 LABEL_A, LABEL_B = LABELS[0]["id"], LABELS[1]["id"]
 

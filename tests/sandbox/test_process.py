@@ -16,9 +16,8 @@ import requests
 from connector.sandbox import LocalPipedrive
 from connector.sandbox.directory import LABEL_IDS, USER_IDS
 from connector.sandbox.seed import seeded_leads
-from tests.harness import PATIENCE_SECONDS, wait_until
-
-from .conftest import Api
+from tests.support.api import Api
+from tests.support.harness import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,8 +6,7 @@ import pytest
 import requests
 
 from connector.sandbox import CUSTOM_FIELDS, LocalPipedrive
-
-from .conftest import Api
+from tests.support.api import Api
 
 STANDARD_KEYS = {
     "id", "title", "owner_id", "creator_id", "label_ids", "person_id", "organization_id",

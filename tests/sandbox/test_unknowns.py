@@ -10,8 +10,7 @@ import pytest
 from connector.sandbox import CUSTOM_FIELDS, LocalPipedrive
 from connector.sandbox.directory import LABELS
 from connector.sandbox.settings import CHOICES
-
-from .conftest import Api
+from tests.support.api import Api
 
 NOTES, COST = CUSTOM_FIELDS["Notes"], CUSTOM_FIELDS["Deal cost"]
 SCORE = CUSTOM_FIELDS["Lead score"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from connector.demo import COLUMNS, as_row, fields_by_name
 from connector.sandbox import LocalPipedrive
-from tests.harness import Ended, Row, Site
+from tests.support.harness import Ended, Row, Site
 
 TYPES = {**COLUMNS, "is_archived": "BOOLEAN"}
 LONG = "Renewal of the framework agreement for all sites in Hamburg, Lübeck and Kiel, " * 2

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import NewSite
-from tests.harness import COMMAND, PATIENCE_SECONDS, ROOT, Site
 from tests.snapshots.scene import CONFIG, Story, play
+from tests.support.harness import COMMAND, PATIENCE_SECONDS, ROOT, NewSite, Site
+
+pytestmark = pytest.mark.xdist_group("snapshots")
 
 FOLDER = Path(__file__).parent
 WRITE = os.environ.get("LEAD_SYNC_SNAPSHOTS") == "write"

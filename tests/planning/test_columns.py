@@ -1,0 +1,173 @@
+"""Which column manages which field, and which tables are refused before anything is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from connector.errors import ConfigError, DesiredTableError
+from connector.planning.columns import map_columns
+from connector.records.fields import custom_fields
+from connector.records.leads import LEADS, STANDARD_FIELDS
+from tests.support.account import FIELDS, NOTE, SCORE
+
+HEX_A, HEX_B = "a1" * 20, "b2" * 20
+
+
+def mapped(*names: str, **renamed: str) -> dict[str, tuple[str, str]]:
+    """Maps columns, and returns the key and part that each manages."""
+    columns = map_columns(["lead_id", *names], FIELDS, renamed)
+    return {one.name: (one.field.key, one.part) for one in columns.managed}
+
+
+@pytest.mark.parametrize("key", [field.key for field in STANDARD_FIELDS])
+def test_standard_fields_go_by_their_key(key: str) -> None:
+    assert mapped(key) == {key: (key, "")}
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("My double", SCORE),
+        ("my_double", SCORE),
+        ("MY-DOUBLE", SCORE),
+        ("mydouble", SCORE),
+        (" my  double! ", SCORE),
+        (SCORE, SCORE),
+        (SCORE.upper(), SCORE),
+        (NOTE, NOTE),
+        ("expected close date", "expected_close_date"),
+        ("ownerid", "owner_id"),
+    ],
+)
+def test_names_are_folded(name: str, key: str) -> None:
+    assert mapped(name) == {name: (key, "")}
+
+
+def test_halves_of_the_value() -> None:
+    assert mapped("value_amount", "value_currency") == {
+        "value_amount": ("value", "amount"),
+        "value_currency": ("value", "currency"),
+    }
+
+
+def test_names_given_by_config() -> None:
+    found = mapped(
+        "score", "heading", "price", score="My double", heading="title", price="value_amount"
+    )
+    assert found == {"score": (SCORE, ""), "heading": ("title", ""), "price": ("value", "amount")}
+
+
+def test_config_wins_over_a_columns_own_name() -> None:
+    assert mapped("title", title="channel_id") == {"title": ("channel_id", "")}
+
+
+def test_what_is_passed_over() -> None:
+    found = mapped("title", "updated_at", "changes", "_dlt_id", "_dlt_load_id")
+    assert found == {"title": ("title", "")}
+
+
+@pytest.mark.parametrize("rule", ["drop", "", {"title": "drop"}, '{"title": "drop"}', None])
+def test_a_rule_for_null_that_there_is_not(rule: Any) -> None:
+    with pytest.raises(ConfigError, match="on_null"):
+        map_columns(["lead_id"], FIELDS, on_null=rule)
+
+
+@pytest.mark.parametrize("given", [{"on_null": {"titel": "keep"}}, {"only_if_blank": ["titel"]}])
+def test_a_rule_for_what_is_no_field(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"'titel'.*did you mean title"):
+        map_columns(["lead_id"], FIELDS, **given)
+
+
+def test_a_table_needs_the_leads_ids() -> None:
+    with pytest.raises(DesiredTableError, match="no column lead_id"):
+        map_columns(["title"], FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("titel", "title"), ("chanel", "channel"), ("my_doubel", SCORE), ("value_amonut", "value")],
+)
+def test_an_unknown_column_is_told_with_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(DesiredTableError, match=f"{name!r}.*did you mean.*{nearest}"):
+        mapped(name)
+
+
+def test_an_unknown_column_that_is_near_to_nothing() -> None:
+    with pytest.raises(DesiredTableError, match=r"'zzzzzzzz'.*`columns`"):
+        mapped("zzzzzzzz")
+
+
+def test_an_unknown_target_is_told_with_its_column() -> None:
+    with pytest.raises(DesiredTableError, match=r"'score'.*mapped to 'My dobule'"):
+        mapped("score", score="My dobule")
+
+
+@pytest.mark.parametrize("name", sorted(LEADS.read_only))
+def test_a_read_only_field_is_refused(name: str) -> None:
+    with pytest.raises(DesiredTableError, match=f"{name!r} is read-only"):
+        mapped(name)
+
+
+@pytest.mark.parametrize("key", ["c3" * 20, "c3" * 19])
+def test_a_key_that_the_account_does_not_have(key: str) -> None:
+    with pytest.raises(DesiredTableError, match=key):
+        mapped(key)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("My double", "my_double"),
+        ("my_double", SCORE),
+        ("value", "value_amount"),
+        ("value_amount", "value"),
+        ("value_currency", "title", "value"),
+        ("value", "value_amount", "value_currency"),
+    ],
+)
+def test_two_columns_of_one_field_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(DesiredTableError, match="both manage"):
+        mapped(*names)
+
+
+def test_two_columns_mapped_to_one_field_are_refused() -> None:
+    with pytest.raises(DesiredTableError, match="'title' and 'heading' both manage title"):
+        mapped("title", "heading", heading="title")
+
+
+def definition(key: str, name: str, field_type: str = "double", **more: Any) -> dict[str, Any]:
+    return {"key": key, "name": name, "field_type": field_type, **more}
+
+
+def test_a_name_that_two_custom_fields_share_needs_the_key() -> None:
+    alike = custom_fields([definition(HEX_A, "Lead score"), definition(HEX_B, "lead_score")])
+    fields = [*STANDARD_FIELDS, *alike]
+    with pytest.raises(DesiredTableError, match="'lead score'"):
+        map_columns(["lead_id", "lead score"], fields)
+    [column] = map_columns(["lead_id", HEX_B], fields).managed
+    assert column.field.key == HEX_B
+
+
+def test_a_standard_field_wins_over_a_custom_one_of_its_name() -> None:
+    fields = [*custom_fields([definition(HEX_A, "Title"), definition(HEX_B, "Value amount")])]
+    columns = map_columns(["lead_id", "title", "value_amount"], [*fields, *STANDARD_FIELDS])
+    assert [one.field.key for one in columns.managed] == ["title", "value"]
+
+
+def test_a_custom_field_with_the_name_of_a_read_only_one() -> None:
+    fields = [*STANDARD_FIELDS, *custom_fields([definition(HEX_A, "Origin")])]
+    [column] = map_columns(["lead_id", "origin"], fields).managed
+    assert column.field.key == HEX_A
+
+
+def test_only_what_can_be_written_becomes_a_field() -> None:
+    definitions = [
+        definition("title", "Title", "varchar"),
+        definition("a1" * 19, "Short key"),
+        definition(HEX_A, "Score"),
+        definition(HEX_B, "Picture", "picture"),
+        {"name": "No key"},
+    ]
+    assert [field.key for field in custom_fields(definitions)] == [HEX_A]

@@ -1,0 +1,149 @@
+"""Patches that an interrupted run left: in effect, still to be sent, overtaken, or lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from connector.planning.diff import decide
+from connector.planning.earlier import resolve_interrupted
+from connector.planning.model import Comparison, Outcome, Patch, Planned
+from connector.warehouse.rows import outcome_row, patch_rows, settled_rows
+from connector.warehouse.schema import LEAD_OUTCOMES, LEAD_PATCHES
+from tests.support.account import BY_KEY, COLD, HOT, LEAD, LEAD_ID, Lead, Row, columns_of, decided
+
+PLAN = "20260101-000000-aaaaaa"
+ARCHIVED = {**LEAD, "is_archived": True}
+
+
+def patches_of(cells: Row, lead: Lead, *, unarchive: bool = False) -> list[Patch]:
+    """The patches that these cells made a plan of."""
+    decision = decided(cells, lead, unarchive=unarchive)
+    assert isinstance(decision, Planned)
+    return [
+        Patch(row["patch_id"], PLAN, LEAD_ID, row["body"], row["before"])
+        for row in patch_rows(PLAN, 7, decision)
+    ]
+
+
+def settled(
+    patches: list[Patch], lead: Lead | None, *rows: Row, unarchive: bool = False
+) -> list[tuple[str, str]]:
+    """The id and status of every outcome, for the desired rows as they are now."""
+    rows = tuple({"lead_id": LEAD_ID, **row} for row in rows)
+    columns = columns_of(*rows, {"lead_id": LEAD_ID})
+    found = Comparison(LEAD_ID, rows, lead, patches)
+    outcomes = resolve_interrupted(found, columns, BY_KEY, unarchive=unarchive)
+    assert all(one.patch in patches for one in outcomes)
+    return [(one.patch.patch_id[-1], one.status) for one in outcomes]
+
+
+TITLE: Row = {"title": "New"}
+BOTH: Row = {"title": "New", "channel": None}
+
+
+@pytest.mark.parametrize(
+    ("planned", "now", "lead", "expected"),
+    [
+        (TITLE, [TITLE], {**LEAD, "title": "New"}, ["confirmed"]),
+        (BOTH, [BOTH], {**LEAD, "title": "New", "channel": None}, ["confirmed"]),
+        (TITLE, [], {**LEAD, "title": "New"}, ["confirmed"]),
+        (TITLE, [{"title": "Newer"}], {**LEAD, "title": "New"}, ["confirmed"]),
+        (TITLE, [TITLE], LEAD, []),
+        (BOTH, [BOTH], LEAD, []),
+        (BOTH, [BOTH], {**LEAD, "title": "New"}, ["deferred"]),
+        (TITLE, [{"title": "Newer"}], LEAD, ["deferred"]),
+        (TITLE, [{"title": "Pilot"}], LEAD, ["deferred"]),
+        (TITLE, [BOTH], LEAD, ["deferred"]),
+        (TITLE, [{"title": ""}], LEAD, ["deferred"]),
+        (TITLE, [{}], LEAD, ["deferred"]),
+        (TITLE, [TITLE, TITLE], LEAD, ["deferred"]),
+        (TITLE, [], LEAD, ["deferred"]),
+        (TITLE, [TITLE], ARCHIVED, ["deferred"]),
+        (TITLE, [TITLE], None, ["not_found"]),
+        (TITLE, [], None, ["not_found"]),
+        ({"label_ids": [HOT, COLD]}, [], {**LEAD, "label_ids": [COLD, HOT]}, ["confirmed"]),
+    ],
+)
+def test_one_patch(planned: Row, now: list[Row], lead: Lead | None, expected: list[str]) -> None:
+    found = settled(patches_of(planned, LEAD), lead, *now)
+    assert [status for _, status in found] == expected
+
+
+UNARCHIVED: Row = {"title": "New", "is_archived": False}
+
+
+@pytest.mark.parametrize(
+    ("lead", "expected"),
+    [
+        (ARCHIVED, []),
+        (LEAD, [("1", "confirmed")]),
+        ({**LEAD, "title": "New"}, [("1", "confirmed"), ("2", "confirmed")]),
+        ({**LEAD, "title": "Other"}, [("1", "confirmed")]),
+        (None, [("1", "not_found"), ("2", "not_found")]),
+    ],
+)
+def test_two_patches_of_one_lead(lead: Lead | None, expected: list[tuple[str, str]]) -> None:
+    patches = patches_of(UNARCHIVED, ARCHIVED, unarchive=True)
+    assert len(patches) == 2
+    assert settled(patches, lead, UNARCHIVED, unarchive=True) == expected
+
+
+def test_un_archiving_that_is_no_longer_allowed_is_not_sent() -> None:
+    patches = patches_of(UNARCHIVED, ARCHIVED, unarchive=True)
+    found = settled(patches, ARCHIVED, UNARCHIVED, unarchive=False)
+    assert found == [("1", "deferred"), ("2", "deferred")]
+
+
+def test_a_patch_of_a_field_that_the_account_lost() -> None:
+    key = "d4" * 20
+    patch = Patch("p-1", PLAN, LEAD_ID, {key: "x"}, {key: None})
+    assert settled([patch], {**LEAD, key: "x"}) == [("1", "confirmed")]
+    assert settled([patch], LEAD) == [("1", "deferred")]
+
+
+def test_a_damaged_patch_is_never_sent() -> None:
+    patch = Patch("p-1", PLAN, LEAD_ID, {"title": "New"}, {"title": "Pilot"}, intact=False)
+    assert settled([patch], LEAD, {"title": "New"}) == [("1", "failed")]
+
+
+def test_a_confirmed_outcome_shows_the_lead() -> None:
+    [patch] = patches_of(BOTH, LEAD)
+    lead = {**LEAD, "title": "New", "channel": None}
+    found = Comparison(LEAD_ID, [], lead, [patch])
+    [outcome] = resolve_interrupted(found, columns_of({"lead_id": LEAD_ID}), BY_KEY)
+    row = outcome_row("run", outcome)
+    assert row["after"] == {"title": "New", "channel": None}
+    assert (row["outcome_id"], row["run_id"], row["plan_id"]) == (patch.patch_id, "run", PLAN)
+
+
+@pytest.mark.parametrize("lead", [None, LEAD])
+def test_outcomes_have_every_column(lead: Lead | None) -> None:
+    [patch] = patches_of(TITLE, LEAD)
+    row = outcome_row("run", Outcome(patch, "applied", lead=lead))
+    assert row.keys() == LEAD_OUTCOMES.columns.keys()
+    assert row["http_status"] == 200
+
+
+def test_a_row_that_was_never_planned_has_an_outcome_with_every_column() -> None:
+    decision: Any = decided({"title": ""}, LEAD)
+    [row] = settled_rows("run", PLAN, 3, decision)
+    assert row.keys() == LEAD_OUTCOMES.columns.keys()
+    assert (row["status"], row["patch_id"], row["lead_id"]) == ("rejected", None, LEAD_ID)
+
+
+def test_each_of_two_rows_for_one_lead_has_its_outcome() -> None:
+    twins = [{"lead_id": LEAD_ID, "title": "a"}, {"lead_id": LEAD_ID, "title": "b"}]
+    decision: Any = decide(twins, LEAD, columns_of(*twins))
+    rows = list(settled_rows("run", PLAN, 3, decision))
+    assert [row["status"] for row in rows] == ["rejected", "rejected"]
+    assert len({row["outcome_id"] for row in rows}) == 2
+
+
+def test_patches_have_every_column_and_sort_in_the_order_of_sending() -> None:
+    decision: Any = decided(UNARCHIVED, ARCHIVED, unarchive=True)
+    rows = [row for number in (2, 10, 11) for row in patch_rows(PLAN, number, decision)]
+    ids = [row["patch_id"] for row in rows]
+    assert ids == sorted(set(ids))
+    assert all(row.keys() == LEAD_PATCHES.columns.keys() for row in rows)

@@ -1,0 +1,166 @@
+"""The other ways to say what is wanted: `changes`, a struct, and columns of unusual types."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from connector.sync.summary import Summary
+from tests.support.harness import NewSite, Site, bodies, wire
+from tests.support.leads import COLD, FULL_LEAD, HOT, NOTES, SCORE, WARM, Case, put_leads
+
+pytestmark = pytest.mark.xdist_group("sync columns")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One run on one row a case, and the bodies that it sent."""
+
+    summary: Summary
+    sent: dict[str, list[Any]]
+
+
+def seen_after(site: Site, types: dict[str, str], cases: list[Case], **settings: Any) -> Seen:
+    put_leads(site.pipedrive, cases)
+    rows = [{**case.cells, "lead_id": case.lead_id} for case in cases]
+    site.desire(types, rows, settings.get("desired_table", "crm.lead_changes"))
+    summary = site.run(**settings)
+    return Seen(summary, bodies(site.pipedrive))
+
+
+def sparse(changes: str | None, *expected: Any, title: str = "Full") -> Case:
+    cells = {"title": title, "changes": changes}
+    return Case(f"{title}: changes {changes}", FULL_LEAD, cells, expected)
+
+
+def money(amount: Any, currency: str = "EUR") -> dict[str, Any]:
+    return {"value": {"amount": amount, "currency": currency}}
+
+
+CHANGES = [
+    sparse(None),
+    sparse("{}"),
+    sparse('{"title": null, "owner_id": null, "was_seen": null, "visible_to": null}'),
+    sparse('{"title": "New"}', {"title": "New"}),
+    sparse('{"title": "From changes"}', {"title": "From changes"}, title="From the column"),
+    sparse('{"title": "Full"}', title="From the column"),
+    sparse('{"was_seen": false}', {"title": "Both", "was_seen": False}, title="Both"),
+    sparse('{"owner_id": "1004"}', {"owner_id": 1004}),
+    sparse('{"person_id": null}', {"person_id": None}),
+    sparse('{"label_ids": null}', {"label_ids": []}),
+    sparse(json.dumps({"label_ids": [HOT, COLD]})),
+    sparse(json.dumps({"label_ids": [WARM]}), {"label_ids": [WARM]}),
+    sparse('{"value": null}', {"value": None}),
+    sparse('{"value": {"amount": 50.50}}', money(50.5)),
+    sparse('{"value": {"currency": "USD"}}', money(100, "USD")),
+    sparse('{"value_amount": 0}', money(0)),
+    sparse('{"value_amount": 100.0, "value_currency": "EUR"}'),
+    sparse('{"expected_close_date": "2027-02-28"}', {"expected_close_date": "2027-02-28"}),
+    sparse('{"Lead score": 0}', {SCORE: 0}),
+    sparse('{"lead_score": 8.25}', {SCORE: 8.25}),
+    sparse('{"lead_score": null}', {SCORE: None}),
+    sparse(json.dumps({SCORE: 7.5})),
+    sparse('{"Notes": ""}', {NOTES: None}),
+    sparse('{"Notes": "Łódź ✓"}', {NOTES: "Łódź ✓"}),
+]
+
+
+@pytest.fixture(scope="module")
+def sparsely(new_site: NewSite) -> Seen:
+    types = {"lead_id": "VARCHAR", "title": "VARCHAR", "changes": "JSON"}
+    return seen_after(new_site(), types, CHANGES)
+
+
+@pytest.mark.parametrize("case", CHANGES, ids=lambda case: case.name)
+def test_changes_are_a_merge_patch(sparsely: Seen, case: Case) -> None:
+    assert wire(sparsely.sent.get(case.lead_id, [])) == wire(list(case.expected))
+
+
+def test_every_change_is_taken(sparsely: Seen) -> None:
+    changed = sum(bool(case.expected) for case in CHANGES)
+    assert sparsely.summary.statuses["applied"] == changed
+    assert sparsely.summary.unchanged == len(CHANGES) - changed
+
+
+NIGHT_IN_LONDON = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
+AS_IT_IS: dict[str, Any] = {
+    "value": {"amount": Decimal("100.00"), "currency": "EUR"},
+    "closes": datetime(2026, 12, 30, 23, 30, tzinfo=UTC),
+    "label_ids": json.dumps([COLD, HOT]),
+    "person_id": "1201",
+    "owner_id": Decimal("1001.00"),
+    "visible_to": "3",
+    "was_seen": 1,
+    "is_archived": "false",
+    "channel": 53.0,
+    "Lead score": "7.50",
+}
+TYPES = {
+    "lead_id": "VARCHAR",
+    "value": "STRUCT(amount DECIMAL(12, 2), currency VARCHAR)",
+    "closes": "TIMESTAMPTZ",
+    "label_ids": "VARCHAR",
+    "person_id": "VARCHAR",
+    "owner_id": "DECIMAL(18, 2)",
+    "visible_to": "VARCHAR",
+    "was_seen": "INTEGER",
+    "is_archived": "VARCHAR",
+    "channel": "DOUBLE",
+    "Lead score": "VARCHAR",
+}
+
+
+def typed(column: str, value: Any, *expected: Any) -> Case:
+    cells = {**AS_IT_IS, column: value}
+    return Case(f"{TYPES[column]} {column} {value!r}", FULL_LEAD, cells, expected)
+
+
+def struct(amount: str | None, currency: str | None) -> dict[str, Any]:
+    return {"amount": None if amount is None else Decimal(amount), "currency": currency}
+
+
+UNUSUAL = [
+    Case("all alike", FULL_LEAD, AS_IT_IS),
+    typed("value", struct("50.50", "EUR"), money(50.5)),
+    typed("value", struct("0.00", "EUR"), money(0)),
+    typed("value", struct("5.00", None), money(5)),
+    typed("value", struct("100.00", "usd"), money(100, "USD")),
+    typed("value", struct(None, None), {"value": None}),
+    typed("value", None, {"value": None}),
+    typed("closes", NIGHT_IN_LONDON, {"expected_close_date": "2027-01-01"}),
+    typed("label_ids", "[]", {"label_ids": []}),
+    typed("label_ids", WARM, {"label_ids": [WARM]}),
+    typed("person_id", " 1300 ", {"person_id": 1300}),
+    typed("owner_id", Decimal("1004.00"), {"owner_id": 1004}),
+    typed("visible_to", "7", {"visible_to": "7"}),
+    typed("was_seen", 0, {"was_seen": False}),
+    typed("is_archived", "TRUE", {"is_archived": True}),
+    typed("channel", 54.0, {"channel": 54}),
+    typed("Lead score", "0", {SCORE: 0}),
+    typed("Lead score", "12.50", {SCORE: 12.5}),
+]
+
+
+@pytest.fixture(scope="module")
+def unusually(new_site: NewSite) -> Seen:
+    settings = {
+        "desired_table": "mart.leads",
+        "columns": {"closes": "expected_close_date"},
+        "timezone": "Asia/Tokyo",
+    }
+    return seen_after(new_site(), TYPES, UNUSUAL, **settings)
+
+
+@pytest.mark.parametrize("case", UNUSUAL, ids=lambda case: case.name)
+def test_values_go_out_in_the_fields_type(unusually: Seen, case: Case) -> None:
+    assert wire(unusually.sent.get(case.lead_id, [])) == wire(list(case.expected))
+
+
+def test_every_value_is_taken(unusually: Seen) -> None:
+    assert unusually.summary.statuses["applied"] == len(UNUSUAL) - 1
+    assert unusually.summary.unchanged == 1
