@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connector.planning.columns import Columns
@@ -10,15 +10,14 @@ from connector.planning.diff import decide
 from connector.planning.model import (
     DAMAGED,
     Comparison,
-    Conflict,
     Lead,
     Outcome,
     Patch,
     Planned,
     Status,
 )
-from connector.planning.truth import effect_of
-from connector.records.fields import Field, fields_of, pick
+from connector.planning.truth import changed_since, effect_of
+from connector.records.fields import Field
 from connector.records.leads import LEADS
 
 Fields = Mapping[str, Field]
@@ -132,24 +131,6 @@ def why_not_wanted(columns: Columns, *, unarchive: bool) -> WhyNot:
     return tell
 
 
-def changed_since(
-    patch: Patch, keys: Iterable[str], current: Lead, fields: Fields
-) -> Iterator[Conflict]:
-    """Yields what somebody else has changed of a patch: what was, what is and what was wanted.
-
-    Args:
-        patch: The patch.
-        keys: Keys of its body whose fields were changed.
-        current: The lead as it is.
-        fields: The lead's fields by key.
-    """
-    for field in fields_of(keys, fields):
-        own = [key for key in field.keys if key in patch.before]
-        expected, have = pick(patch.before, own), pick(current, own)
-        why = "changed in Pipedrive since it was planned"
-        yield Conflict(field, expected, have, pick(patch.body, own), why)
-
-
 def _sort(
     found: Comparison, current: Lead, fields: Fields
 ) -> tuple[list[Outcome], list[Outcome], list[Patch]]:
@@ -162,7 +143,7 @@ def _sort(
     rest: list[Patch] = []
     lead = dict(current)
     for patch in found.patches:
-        effect = effect_of(patch.before, patch.body, current, fields)
+        effect = effect_of(patch.before, patch.body, current, fields, patch.conditions)
         took = effect.ours if patch.sent_by else ()
         if effect.is_whole:
             reason = "found in effect by a later run" if patch.sent_by else ALREADY_SO

@@ -305,7 +305,11 @@ def _read(warehouse: Warehouse, run_id: str, which: str) -> Stream:
 def _doubts(warehouse: Warehouse, lead: str | None) -> Stream:
     """Yields patches of which it is not known what took effect, those of one lead in order."""
     which, args = matching("u", lead_id=lead)
-    sql = f"SELECT * FROM {warehouse.doubtful_outcomes} u {which} ORDER BY u.lead_id, u.patch_id"
+    sql = (
+        f"SELECT u.*, p.conditions FROM {warehouse.doubtful_outcomes} u "
+        f"LEFT JOIN {warehouse.table('lead_patches')} p ON p.patch_id = u.patch_id "
+        f"{which} ORDER BY u.lead_id, u.patch_id"
+    )
     for row in warehouse.stream(sql, *args):
         yield row["lead_id"], doubtful_patch_of(row)
 

@@ -33,7 +33,8 @@ def patch_of(row: Mapping[str, Any]) -> Patch:
     """Returns the patch of a row of `lead_patches`."""
     body, before = document_of(row["body"]), document_of(row["before"])
     intact = isinstance(body, dict) and digest(body) == row["digest"]
-    return Patch(row["patch_id"], row["plan_id"], row["lead_id"], body, before, intact)
+    conditions = document_of(row["conditions"]) or {}
+    return _patch(row, body=body, before=before, intact=intact, conditions=conditions)
 
 
 def taken_patch_of(row: Mapping[str, Any]) -> Patch:
@@ -44,25 +45,24 @@ def taken_patch_of(row: Mapping[str, Any]) -> Patch:
     body, before = document_of(row["body"]) or {}, document_of(row["before"]) or {}
     took = document_of(row["took"]) or []
     fields = {base_key(key) for key in took}
-    return Patch(
-        row["patch_id"],
-        row["plan_id"],
-        row["lead_id"],
-        {key: body[key] for key in took},
-        {
-            key: value
-            for key, value in before.items()
-            if key in took or (key not in body and base_key(key) in fields)
-        },
-    )
+    was = {
+        key: value
+        for key, value in before.items()
+        if key in took or (key not in body and base_key(key) in fields)
+    }
+    return _patch(row, body={key: body[key] for key in took}, before=was)
 
 
 def doubtful_patch_of(row: Mapping[str, Any]) -> Patch:
     """Returns the patch of a row of `lead_outcomes` that does not say what took effect."""
     body, before = document_of(row["body"]), document_of(row["before"])
-    return Patch(
-        row["patch_id"], row["plan_id"], row["lead_id"], body, before, sent_by=row["run_id"]
-    )
+    conditions = document_of(row["conditions"]) or {}
+    sent_by = row["run_id"]
+    return _patch(row, body=body, before=before, sent_by=sent_by, conditions=conditions)
+
+
+def _patch(row: Mapping[str, Any], **known: Any) -> Patch:
+    return Patch(row["patch_id"], row["plan_id"], row["lead_id"], **known)
 
 
 def document_of(value: Any) -> Any:
@@ -169,6 +169,7 @@ def patch_rows(plan_id: str, number: int, decision: Planned) -> Iterator[TableRo
                 body=change.body,
                 before=change.before,
                 digest=digest(change.body),
+                conditions=dict(change.conditions) or None,
                 planned_at=pendulum.now("UTC"),
             )
         )

@@ -36,6 +36,7 @@ class PatchRow:
     Attributes:
         patch_id: Sorts in the order of sending.
         digest: Tells the body from one that its way through the warehouse has changed.
+        conditions: What of the lead the body was made from, by field; NULL for nothing.
     """
 
     patch_id: str
@@ -44,6 +45,7 @@ class PatchRow:
     body: Document
     before: Document
     digest: str
+    conditions: Document | None
     planned_at: datetime
 
 
