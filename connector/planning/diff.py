@@ -19,7 +19,7 @@ from connector.planning.model import (
     Row,
     Unchanged,
 )
-from connector.records.fields import Field, field_of, pick
+from connector.records.fields import Field, pick
 from connector.records.kinds import Normal
 from connector.records.leads import LEADS, STANDARD_FIELDS
 
@@ -119,11 +119,6 @@ def planned(
 def conflicting(lead_id: str, conflicts: tuple[Conflict, ...]) -> NotSent:
     """Returns the outcome that tells which fields are kept as they are in the CRM."""
     return NotSent(lead_id, "conflict", "; ".join(map(str, conflicts)), conflicts=conflicts)
-
-
-def shows(body: Mapping[str, Any], lead: Lead, fields: Mapping[str, Field]) -> bool:
-    """Tells whether a lead has everything that a body asked for."""
-    return all(field_of(key, fields).agrees(body, lead, (key,)) for key in body)
 
 
 def keep_one_of(body: Mapping[str, Any], current: Lead) -> None:

@@ -1,232 +1,195 @@
-"""What becomes of what was planned or sent earlier: settled, or taken back. No I/O."""
+"""What becomes of patches that were planned or sent earlier, now that the lead is read. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from connector.planning.columns import Columns
-from connector.planning.desired import RowRejected
-from connector.planning.diff import (
-    conflicting,
-    decide,
-    keep_one_of,
-    planned,
-    shows,
-)
+from connector.planning.diff import decide
 from connector.planning.model import (
     DAMAGED,
-    Change,
     Comparison,
     Conflict,
-    Decision,
     Lead,
-    NotSent,
     Outcome,
     Patch,
     Planned,
+    Status,
 )
+from connector.planning.truth import effect_of
 from connector.records.fields import Field, fields_of, pick
+from connector.records.leads import LEADS
+
+Fields = Mapping[str, Field]
+WhyNot = Callable[[Comparison, Sequence[Patch]], str]
+"""Tells why a lead's patches are not to be sent any more; nothing where they still are."""
+GONE = "no such lead any more"
 
 
-def resolve_interrupted(
-    found: Comparison, columns: Columns, fields: Mapping[str, Field], *, unarchive: bool = False
-) -> list[Outcome]:
-    """Returns an outcome for each patch of a lead that must not be sent any more.
+@dataclass(frozen=True)
+class Resolved:
+    """What becomes of a lead's patches.
 
-    A patch that is not in effect and still is what the desired table asks for gets none: it
-    stays released and is sent under its own id, so that it ends with exactly one outcome.
+    Attributes:
+        outcomes: Of those that must not be sent any more.
+        left: Those that are still to be sent, each with what is left of it.
     """
-    current = found.current
-    if current is None:
-        reason = "no such lead any more; whether the patch took effect is not known"
-        return [Outcome(patch, "not_found", reason) for patch in found.patches]
-    if any(not patch.intact for patch in found.patches):
-        return [Outcome(patch, "failed", f"interrupted; {DAMAGED}") for patch in found.patches]
-    in_effect = [patch for patch in found.patches if shows(patch.body, current, fields)]
-    outcomes = [_confirmed(patch, found) for patch in in_effect]
-    rest = [patch for patch in found.patches if patch not in in_effect]
-    edited = "; ".join(str(one) for patch in rest for one in _edited(patch, found, columns, fields))
-    if edited:
-        lead = dict(current)
-        outcomes += [Outcome(patch, "conflict", edited, lead=lead) for patch in rest]
-    elif not _still_wanted(rest, found, columns, unarchive=unarchive):
-        reason = "interrupted before it took effect, and no longer what is wanted"
-        outcomes += [Outcome(patch, "deferred", reason) for patch in rest]
-    return outcomes
+
+    outcomes: list[Outcome]
+    left: list[Patch]
 
 
-def _edited(
-    patch: Patch, found: Comparison, columns: Columns, fields: Mapping[str, Field]
-) -> Iterator[Conflict]:
-    """Yields what was edited in the CRM since it was planned, where such an edit is to be kept."""
-    current = found.current or {}
-    for one in _changed_since(patch, current, fields):
-        is_ours = one.field.agrees(current, patch.body, patch.body.keys())
-        if columns.conflict_rule(one.field) in ("crm", "fail") and not is_ours:
-            yield one
+def resolve_interrupted(found: Comparison, fields: Fields, why_not: WhyNot) -> Resolved:
+    """Settles a lead's patches that a run was sending when it was cut off.
+
+    What is in effect is in effect through them. What is as it was goes out under the patch's own
+    id where it is still to be sent, so that each patch ends with one outcome. What somebody has
+    changed meanwhile is never sent over.
+
+    Args:
+        found: The patches, and the lead as it is.
+        fields: The lead's fields by key.
+        why_not: Tells whether what is not in effect is still to be sent.
+    """
+    if found.current is None:
+        return _all("not_found", found, f"{GONE}; whether the patch took effect is not known")
+    if not _are_intact(found.patches):
+        return _all("failed", found, f"interrupted; {DAMAGED}")
+    done, overtaken, rest = _sort(found, found.current, fields)
+    outcomes = [*done, *overtaken]
+    reason = "the lead was changed in Pipedrive" if overtaken else why_not(found, rest)
+    if rest and reason:
+        return Resolved([*outcomes, *(_dropped(patch, reason) for patch in rest)], [])
+    return Resolved(outcomes, rest)
 
 
-def resolve_planned(
-    found: Comparison, fields: Mapping[str, Field], *, interrupted: bool = False
-) -> list[Outcome]:
-    """Returns an outcome for each patch of a stored plan that must not be sent to its lead.
+def resolve_planned(found: Comparison, fields: Fields) -> Resolved:
+    """Settles what of a stored plan must not be sent to its lead.
 
-    A lead is sent its patches only where every field that they change is still as planned.
+    A lead is sent its patches only where every field that they change is as planned, or is so
+    already.
 
     Args:
         found: The lead's patches, and the lead as it is.
         fields: The lead's fields by key.
-        interrupted: Whether the plan was being sent before, so that what is in effect is its own.
     """
-    current = found.current
-    if current is None:
-        reason = "no such lead any more; not sent"
-        return [Outcome(patch, "not_found", reason) for patch in found.patches]
-    if any(not patch.intact for patch in found.patches):
-        return [Outcome(patch, "failed", DAMAGED) for patch in found.patches]
-    in_effect = [patch for patch in found.patches if shows(patch.body, current, fields)]
-    rest = [patch for patch in found.patches if patch not in in_effect]
-    settle = _confirmed if interrupted else _already_so
-    return [*(settle(patch, found) for patch in in_effect), *_overtaken(rest, current, fields)]
+    if found.current is None:
+        return _all("not_found", found, f"{GONE}; not sent")
+    if not _are_intact(found.patches):
+        return _all("failed", found, DAMAGED)
+    done, overtaken, rest = _sort(found, found.current, fields)
+    lead = dict(found.current)
+    unarchives = any(patch.body.get(LEADS.archive_key) is False for patch in found.patches)
+    if lead.get(LEADS.archive_key) is True and not unarchives:
+        why = "archived in Pipedrive since it was planned"
+        unsent = [*(one.patch for one in overtaken), *rest]
+        archived = (Outcome(patch, "archived", why, took=patch.took) for patch in unsent)
+        return Resolved([*done, *archived], [])
+    if overtaken:
+        told = "; ".join(str(one.reason) for one in overtaken)
+        behind = (Outcome(one, "conflict", told, took=one.took, lead=lead) for one in rest)
+        return Resolved([*done, *overtaken, *behind], [])
+    return Resolved(done, rest)
 
 
-def _overtaken(
-    patches: list[Patch], current: Lead, fields: Mapping[str, Field]
-) -> Iterator[Outcome]:
-    unarchives = any(patch.body.get("is_archived") is False for patch in patches)
-    changed = [str(one) for patch in patches for one in _changed_since(patch, current, fields)]
-    for patch in patches:
-        if current.get("is_archived") is True and not unarchives:
-            yield Outcome(patch, "archived", "archived in Pipedrive since it was planned")
-        elif changed:
-            reason = f"{'; '.join(changed)}; lead updated {current.get('update_time')}"
-            yield Outcome(patch, "conflict", reason, lead=dict(current))
+def resolve_doubt(found: Comparison, fields: Fields) -> list[Outcome]:
+    """Settles sends that earlier runs left without an answer: what of them took effect.
+
+    Args:
+        found: The patches as they were sent, and the lead as it is.
+        fields: The lead's fields by key.
+    """
+    if found.current is None:
+        return _all("not_found", found, f"{GONE}; whether it took effect is not known").outcomes
+    done, overtaken, rest = _sort(found, found.current, fields)
+    absent, lead = "a later run found that it took no effect", dict(found.current)
+    failed = (Outcome(patch, "failed", absent, took=patch.took, lead=lead) for patch in rest)
+    return [*done, *overtaken, *failed]
 
 
 def unreadable(found: Comparison, reason: str) -> list[Outcome]:
     """Returns the outcomes where the lead cannot be read: it is never written blindly."""
-    return [Outcome(patch, "failed", reason) for patch in found.patches]
+    known = ((patch, None if patch.sent_by else ()) for patch in found.patches)
+    return [Outcome(patch, "failed", reason, took=took) for patch, took in known]
 
 
-def _confirmed(patch: Patch, found: Comparison) -> Outcome:
-    reason = "found in effect after an interruption"
-    return Outcome(patch, "confirmed", reason, lead=dict(found.current or {}))
+def why_not_wanted(columns: Columns, *, unarchive: bool) -> WhyNot:
+    """Returns what tells whether patches are still what the desired table asks for."""
+
+    def tell(found: Comparison, rest: Sequence[Patch]) -> str:
+        wanted: list[dict[str, object]] = []
+        if found.rows:
+            decision = decide(
+                found.rows, found.current, columns, unarchive=unarchive, written=found.written
+            )
+            changes = decision.changes if isinstance(decision, Planned) else ()
+            wanted = [change.body for change in changes]
+        left = [{key: patch.body[key] for key in patch.left or ()} for patch in rest]
+        unwanted = "interrupted before it took effect, and no longer what is wanted"
+        return "" if wanted == left else unwanted
+
+    return tell
 
 
-def _already_so(patch: Patch, found: Comparison) -> Outcome:
-    """Somebody else has made the change: nothing here has a before to go back to."""
-    lead = dict(found.current or {})
-    as_found = replace(patch, before={key: lead.get(key) for key in patch.body})
-    return Outcome(as_found, "confirmed", "already so in Pipedrive; not sent", lead=lead)
-
-
-def _changed_since(patch: Patch, current: Lead, fields: Mapping[str, Field]) -> Iterator[Conflict]:
-    for field in fields_of(patch.before, fields):
-        keys = [key for key in field.keys if key in patch.before]
-        if not field.agrees(current, patch.before, keys):
-            expected, have = pick(patch.before, keys), pick(current, keys)
-            why = "changed in Pipedrive since it was planned"
-            yield Conflict(field, expected, have, pick(patch.body, keys), why)
-
-
-def _still_wanted(
-    patches: list[Patch], found: Comparison, columns: Columns, *, unarchive: bool
-) -> bool:
-    if not patches or not found.rows:
-        return False
-    decision = decide(
-        found.rows, found.current, columns, unarchive=unarchive, written=found.written
-    )
-    bodies = [change.body for change in decision.changes] if isinstance(decision, Planned) else []
-    return bodies == [patch.body for patch in patches]
-
-
-SINCE = "changed in Pipedrive since the run"
-LASTING = "Pipedrive cannot clear it"
-DELETED = "the field was deleted in Pipedrive since the run"
-
-
-def undo(
-    found: Comparison, fields: Mapping[str, Field], only: Collection[str] = frozenset()
-) -> Decision:
-    """Decides how one lead gets back what a run took from it.
-
-    A field whose value is no longer the one that the run wrote is left alone.
+def changed_since(
+    patch: Patch, keys: Iterable[str], current: Lead, fields: Fields
+) -> Iterator[Conflict]:
+    """Yields what somebody else has changed of a patch: what was, what is and what was wanted.
 
     Args:
-        found: What the run sent to the lead, in order, and the lead as it is.
+        patch: The patch.
+        keys: Keys of its body whose fields were changed.
+        current: The lead as it is.
         fields: The lead's fields by key.
-        only: Keys of the only fields to bring back; empty for all.
     """
-    lead_id, current = str(found.lead_id), found.current
-    if current is None:
-        return NotSent(lead_id, "not_found", "no such lead any more; nothing to bring back")
-    wrote, before = _written(found)
-    chosen = [one for one in fields_of(wrote, fields) if not only or one.key in only]
-    conflicts = tuple(_conflicts(chosen, fields, wrote, before, current))
-    kept = {one.field for one in conflicts}
-    restored = [field for field in chosen if field not in kept]
-    change = _change(restored, wrote, before, current)
-    if conflicts and not change.body:
-        return conflicting(lead_id, conflicts)
-    try:
-        keep_one_of(change.body, current)
-    except RowRejected as error:
-        return NotSent(lead_id, "rejected", str(error))
-    return planned(lead_id, change, current, conflicts, restored, unarchive=True)
+    for field in fields_of(keys, fields):
+        own = [key for key in field.keys if key in patch.before]
+        expected, have = pick(patch.before, own), pick(current, own)
+        why = "changed in Pipedrive since it was planned"
+        yield Conflict(field, expected, have, pick(patch.body, own), why)
 
 
-def _written(found: Comparison) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns what all patches of the run wrote together, and what was there before them."""
-    wrote: dict[str, Any] = {}
-    before: dict[str, Any] = {}
+def _sort(
+    found: Comparison, current: Lead, fields: Fields
+) -> tuple[list[Outcome], list[Outcome], list[Patch]]:
+    """Sorts patches into those in effect, those that somebody has overtaken, and the rest.
+
+    Of a patch that was never sent nothing is in effect through it, whatever the lead says.
+    """
+    done: list[Outcome] = []
+    overtaken: list[Outcome] = []
+    rest: list[Patch] = []
+    lead = dict(current)
     for patch in found.patches:
-        # What was there and was not written went with a value that was cleared.
-        wrote = {**wrote, **dict.fromkeys(patch.before), **patch.body}
-        before = {**patch.before, **before}
-    return wrote, before
+        effect = effect_of(patch.before, patch.body, current, fields)
+        took = effect.ours if patch.sent_by else ()
+        if effect.is_whole:
+            reason = "found in effect by a later run" if patch.sent_by else ALREADY_SO
+            done.append(Outcome(patch, "confirmed", reason, took=took, lead=lead))
+        elif effect.theirs:
+            changed = "; ".join(map(str, changed_since(patch, effect.theirs, current, fields)))
+            reason = f"{changed}; lead updated {current.get('update_time')}"
+            seen = replace(patch, took=took)
+            overtaken.append(Outcome(seen, "conflict", reason, took=took, lead=lead))
+        else:
+            rest.append(replace(patch, left=effect.untouched, took=took))
+    return done, overtaken, rest
 
 
-def _conflicts(
-    chosen: list[Field],
-    fields: Mapping[str, Field],
-    wrote: Mapping[str, Any],
-    before: Mapping[str, Any],
-    current: Lead,
-) -> Iterator[Conflict]:
-    for field in chosen:
-        keys = [key for key in field.keys if key in wrote]
-        differing = [key for key in keys if not field.agrees(current, before, (key,))]
-        if not differing:
-            continue
-        why = ""
-        # Neither the account nor the lead shows it: sent, it would cost the lead its other fields.
-        if field.key not in fields and all(current.get(key) is None for key in keys):
-            why = DELETED
-        elif not field.agrees(current, wrote, differing):
-            why = SINCE
-        elif not field.clearable and field.is_blank(before):
-            why = LASTING
-        if why:
-            values = pick(wrote, keys), pick(current, keys), pick(before, keys)
-            yield Conflict(field, *values, why)
+ALREADY_SO = "already so in Pipedrive; not sent"
 
 
-def _change(
-    fields: list[Field], wrote: Mapping[str, Any], before: Mapping[str, Any], current: Lead
-) -> Change:
-    body: dict[str, Any] = {}
-    was: dict[str, Any] = {}
-    for field in fields:
-        keys = [key for key in field.keys if key in wrote]
-        back = {
-            key: field.as_it_was(key, before)
-            for key in keys
-            if not field.agrees(current, before, (key,))
-        }
-        back = field.with_companions(back, current)
-        body |= back
-        was |= field.before(back, current)
-    return Change(body, was)
+def _all(status: Status, found: Comparison, reason: str) -> Resolved:
+    return Resolved([Outcome(patch, status, reason) for patch in found.patches], [])
+
+
+def _are_intact(patches: Iterable[Patch]) -> bool:
+    return all(patch.intact for patch in patches)
+
+
+def _dropped(patch: Patch, reason: str) -> Outcome:
+    if not patch.took:
+        return Outcome(patch, "deferred", reason)
+    part = f"in effect in part ({', '.join(patch.took)}); the rest was not sent: {reason}"
+    return Outcome(patch, "confirmed", part, took=patch.took)

@@ -121,6 +121,9 @@ class Patch:
 
     Attributes:
         intact: Whether the warehouse gives the body back as it was planned.
+        left: The keys of the body that are still to be sent; None for all of them.
+        took: The keys of the body that are in effect through this patch so far.
+        sent_by: The earlier run that sent it, or was to; None where that is the present one.
     """
 
     patch_id: str
@@ -129,6 +132,9 @@ class Patch:
     body: dict[str, Any]
     before: dict[str, Any]
     intact: bool = True
+    left: tuple[str, ...] | None = None
+    took: tuple[str, ...] = ()
+    sent_by: str | None = None
 
 
 @dataclass(frozen=True)

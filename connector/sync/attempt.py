@@ -1,7 +1,8 @@
 """One patch on its way, until its outcome is known.
 
 After an answer that says nothing (a timeout, a reset, a 5xx, half a body) the PATCH may be in
-effect. So the lead is read, for 2 tokens, before the PATCH is sent again, for 10.
+effect. So the lead is read, for 2 tokens, before the PATCH is sent again, for 10. Only what is
+still as it was goes out again; over what somebody else has changed nothing is sent.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import pendulum
 
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import (
-    BudgetSpent,
     InDoubt,
     Interrupted,
     LeadArchived,
@@ -24,27 +24,35 @@ from connector.pipedrive.errors import (
 )
 from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
-from connector.planning.diff import shows
+from connector.planning.earlier import changed_since
 from connector.planning.model import Outcome, Patch, Status
+from connector.planning.truth import Effect, effect_of
 from connector.records.fields import Field
 from connector.records.leads import LEADS
 
-MAYBE_LATER = "; not in effect when last read, but a send had no answer, so it may be in effect"
+MAYBE_LATER = "; it may still take effect, as a PATCH without an answer can be late"
 
 
 class Attempt:
-    """One patch on its way: how often it was sent, and whether it may be in effect."""
+    """One patch: what of it is in effect, what is still to be sent, and what became of each send.
+
+    Attributes:
+        is_open: Whether a PATCH was sent of which nothing is known: it may be in effect, or be
+            so later.
+    """
 
     def __init__(self, client: Pipedrive, patch: Patch, fields: Mapping[str, Field]) -> None:
         self._client = client
         self._patch = patch
         self._body = patch.body
+        self._left = list(patch.body if patch.left is None else patch.left)
+        self._took = {*patch.took}
         self._fields = fields
         self._usage = Usage(client.usage)
         self._sends = 0
         self._sent_at: datetime | None = None
         self._doubt: InDoubt | None = None
-        self._unanswered: InDoubt | None = None
+        self.is_open = False
 
     def run(self) -> Outcome:
         """Sends until an answer says what became of the patch.
@@ -78,31 +86,52 @@ class Attempt:
         return key in self._fields and self._fields[key].type == "enum"
 
     def unsent(self, reason: str) -> Outcome:
-        """Returns the outcome of a patch that the end of the run overtook.
-
-        A read-back that does not show it proves nothing: it may be in effect later.
-        """
-        if self._unanswered is not None:
-            return self.failed(self._unanswered)
+        """Returns the outcome of a patch that the end of the run overtook."""
+        if self.is_open or self._took:
+            part = f"; in effect are {', '.join(self._took)}" if self._took else MAYBE_LATER
+            return self._outcome("failed", f"{reason}{part}", error=self._doubt)
         return self._outcome("deferred", reason)
 
     def failed(self, error: PipedriveError, lead: dict[str, Any] | None = None) -> Outcome:
         """Returns the outcome of a patch that was refused or never got an answer."""
-        reason = f"{error}{MAYBE_LATER}" if self._unanswered else str(error)
+        reason = f"{error}{MAYBE_LATER}" if self.is_open else str(error)
         return self._outcome("failed", reason, error=error, lead=lead)
 
     def _once(self) -> Outcome:
         if self._doubt is not None:
             lead = self._read_back(self._doubt)
-            if shows(self._patch.body, lead, self._fields):
-                return self._outcome("confirmed", "found in effect by reading", lead=lead)
+            effect = self._see(lead)
+            if effect.is_whole or effect.theirs:
+                return self._seen(effect, lead)
             self._doubt = None
         lead = self._send()
-        if shows(self._patch.body, lead, self._fields):
+        effect = self._see(lead)
+        if effect.is_whole:
             return self._outcome("applied", lead=lead)
-        later = MAYBE_LATER if self._unanswered else ""
-        reason = f"{_ignored(self._patch, lead, self._fields)}{later}"
+        lost = ", ".join((*effect.untouched, *effect.theirs))
+        later = MAYBE_LATER if self.is_open else ""
+        reason = f"Pipedrive answered 200 but did not take {lost}{later}"
         return self._outcome("ignored", reason, lead=lead)
+
+    def _see(self, lead: Mapping[str, Any]) -> Effect:
+        """Tells what of the rest is in effect, and takes it off what is left to send.
+
+        A PATCH that shows in part was processed, and will not be later.
+        """
+        left = {key: self._patch.body[key] for key in self._left}
+        effect = effect_of(self._patch.before, left, lead, self._fields)
+        self._took.update(effect.ours)
+        self._left = [key for key in self._left if key not in effect.ours]
+        self.is_open = self.is_open and not effect.ours
+        return effect
+
+    def _seen(self, effect: Effect, lead: dict[str, Any]) -> Outcome:
+        """Returns the outcome where all of the patch is in effect, or somebody else was there."""
+        if effect.is_whole:
+            return self._outcome("confirmed", "found in effect by reading", lead=lead)
+        changed = "; ".join(map(str, changed_since(self._patch, effect.theirs, lead, self._fields)))
+        later = MAYBE_LATER if self.is_open else ""
+        return self._outcome("conflict", f"{changed}{later}", lead=lead)
 
     def _read_back(self, doubt: InDoubt) -> dict[str, Any]:
         try:
@@ -116,17 +145,22 @@ class Attempt:
     def _send(self) -> dict[str, Any]:
         if self._client.stop.is_set():
             raise Interrupted("the run was asked to stop")
-        sends, sent_at = self._sends, self._sent_at
-        self._sends, self._sent_at = sends + 1, sent_at or pendulum.now("UTC")
+        was_open, sends, sent_at = self.is_open, self._sends, self._sent_at
+        self.is_open, self._sends = True, sends + 1
+        self._sent_at = sent_at or pendulum.now("UTC")
+        body = {key: self._body[key] for key in self._left}
         try:
-            return self._client.patch(LEADS, self._patch.lead_id, self._body, self._usage)
+            lead = self._client.patch(LEADS, self._patch.lead_id, body, self._usage)
         except InDoubt as error:
-            self._doubt = self._unanswered = error
+            self._doubt = error
             raise
-        except (Interrupted, BudgetSpent) as error:
+        except PipedriveError as error:  # it had no effect
+            self.is_open = was_open
             if error.answer is None:  # it never left
                 self._sends, self._sent_at = sends, sent_at
             raise
+        self.is_open = was_open
+        return lead
 
     def _last_look(self, error: InDoubt) -> Outcome:
         """Reads once more after the last attempt, so that the outcome tells the truth."""
@@ -134,10 +168,11 @@ class Attempt:
             lead = self._client.get_once(LEADS, self._patch.lead_id, self._usage)
         except PipedriveError:
             return self.failed(error)
-        if shows(self._patch.body, lead, self._fields):
-            return self._outcome("confirmed", "found in effect by reading", lead=lead)
-        reason = f"attempts used up: {error}{MAYBE_LATER}"
-        return self._outcome("failed", reason, error=error, lead=lead)
+        effect = self._see(lead)
+        if effect.is_whole or effect.theirs:
+            return self._seen(effect, lead)
+        later = MAYBE_LATER if self.is_open else ""
+        return self._outcome("failed", f"attempts used up: {error}{later}", error=error, lead=lead)
 
     def _refused(self, error: Refused) -> Outcome:
         """Looks at the lead, as no status or text tells an archived lead for certain."""
@@ -146,11 +181,12 @@ class Attempt:
         except LeadNotFound:
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except PipedriveError:
+            self.is_open = True
             reason = f"{error}; the lead cannot be read, so it may be in effect"
             return self._outcome("failed", reason, error=error)
-        if shows(self._patch.body, lead, self._fields):
+        if self._see(lead).is_whole:
             return self._outcome("confirmed", f"in effect, though refused: {error}", lead=lead)
-        if lead.get("is_archived") is True:
+        if lead.get(LEADS.archive_key) is True:
             return self._outcome("archived", "archived in Pipedrive", error=error, lead=lead)
         return self.failed(error, lead)
 
@@ -160,14 +196,10 @@ class Attempt:
             status,
             reason,
             body=self._body,
+            took=None if self.is_open else tuple(key for key in self._body if key in self._took),
             attempts=self._sends,
             tokens=self._usage.tokens,
             waited_seconds=round(self._usage.waited_seconds, 3),
             sent_at=self._sent_at,
             **known,
         )
-
-
-def _ignored(patch: Patch, lead: Mapping[str, Any], fields: Mapping[str, Field]) -> str:
-    lost = [key for key in patch.body if not shows({key: patch.body[key]}, lead, fields)]
-    return f"Pipedrive answered 200 but did not take {', '.join(lost)}"

@@ -58,12 +58,16 @@ def admit_revert(session: Session, run_id: str) -> list[str]:
     Raises:
         PlanError: There is no such run, or it has sent nothing to them.
     """
-    if not history.runs(session.warehouse, run_id):
+    warehouse, lead = session.warehouse, session.scope.lead
+    runs = history.runs(warehouse, run_id)
+    if not runs:
         raise PlanError(f"no run {run_id}; `lead-sync runs` lists them")
-    found = history.sent_lead_ids(session.warehouse, run_id, session.scope.lead)
+    found = {patch.lead_id for patch in history.taken(warehouse, run_id, lead)}
+    for plan_id in {run_id, runs[0]["plan_id"]}:
+        found |= history.pending_lead_ids(warehouse, lead, plan_id)
     if not found:
         raise PlanError(f"run {run_id} has sent nothing that could be taken back")
-    return found
+    return sorted(found)
 
 
 def _told(run: TableRow) -> str:

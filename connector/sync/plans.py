@@ -5,32 +5,28 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from connector.planning import model
 from connector.planning.columns import field_key, names_of
 from connector.planning.diff import conflicting, decide
-from connector.planning.earlier import resolve_interrupted, resolve_planned, undo, unreadable
 from connector.planning.model import (
     Comparison,
     Decision,
     NotSent,
-    Outcome,
     Patch,
     Planned,
     Unchanged,
 )
+from connector.planning.undo import undo
 from connector.records.fields import Field, by_key, fields_of
 from connector.sync.reading import Account, Reading, known_to
-from connector.sync.recording import outcome_batches
 from connector.sync.session import Session
 from connector.sync.summary import Entry
 from connector.warehouse import history, schema
 from connector.warehouse.comparison import (
     compared,
-    interrupted,
-    planned_leads,
     sent_leads,
 )
 from connector.warehouse.load import BATCH, Marked, into
@@ -85,27 +81,38 @@ class Plan:
         settled: The first leads that get no patch, or not all of it.
         table: The desired table, where the plan is of all of it.
         plan_id: The only plan; None for whatever is released.
+        parts: By their ids the patches that are in effect in part, with what is left to be sent.
     """
 
     leads: int
     settled: Sequence[NotSent] = ()
     table: str | None = None
     plan_id: str | None = None
+    parts: Mapping[str, Patch] = field(default_factory=dict)
 
 
 def plan_changes(
-    session: Session, record: RunRecord, account: Account, reading: Reading, left: int = 0
+    session: Session,
+    record: RunRecord,
+    account: Account,
+    reading: Reading,
+    parts: Mapping[str, Patch],
 ) -> Plan:
     """Compares every lead and loads the plan.
+
+    Leads that are to be sent what an interrupted run left are not compared; they count for the
+    limit.
 
     Args:
         session: The run.
         record: Counts what it finds.
         account: What the desired table manages.
         reading: What came of reading the leads.
-        left: Leads that are to be sent what an interrupted run left; they count for the limit.
+        parts: Patches of interrupted runs that are in effect in part, with what is left.
     """
     scope, columns = session.scope, account.columns
+    left = history.count_unfinished(session.warehouse, scope.lead) if record.released else 0
+    left = left if scope.limit is None else min(left, scope.limit)
     known, written = known_to(session), columns.tracks_edits
     found = compared(
         session.warehouse, known, scope.lead, anew=record.released, with_written=written
@@ -120,7 +127,7 @@ def plan_changes(
     record.planned = left
     settled = _load_plan(session, record, within, MOST_SHOWN)
     table = None if scope.lead else session.settings.desired_table
-    return Plan(record.planned, settled, table)
+    return Plan(record.planned, settled, table, parts=parts)
 
 
 def plan_undo(
@@ -249,76 +256,11 @@ def _settled(decision: Decision) -> list[NotSent]:
     return [conflicting(decision.lead_id, conflicts)] if conflicts else []
 
 
-def settle_interrupted(
-    session: Session, record: RunRecord, account: Account, reading: Reading
-) -> int:
-    """Settles what an interrupted run left: in effect, still to be sent, or overtaken.
-
-    Returns:
-        The leads that are still to be sent theirs, of those that the limit allows.
-    """
-    scope, unarchive = session.scope, session.settings.unarchive
-    written = account.columns.tracks_edits
-    found = interrupted(session.warehouse, session.run_id, scope.lead, with_written=written)
-
-    def settle(one: Comparison) -> list[Outcome]:
-        return resolve_interrupted(one, account.columns, account.fields, unarchive=unarchive)
-
-    unread = "interrupted, and the lead cannot be read, so it may be in effect"
-    session.load(_settle_earlier(session, record, reading, found, settle, unread))
-    left = history.count_unfinished(session.warehouse, scope.lead)
-    return left if scope.limit is None else min(left, scope.limit)
-
-
-def drop_overtaken(
-    session: Session,
-    record: RunRecord,
-    stored: StoredPlan,
-    reading: Reading,
-    fields: Mapping[str, Field],
-) -> Plan:
-    """Settles what of a stored plan must not be sent: its leads are no longer as planned.
-
-    Args:
-        session: The run.
-        record: Counts the outcomes.
-        stored: The plan.
-        reading: What came of reading its leads.
-        fields: The leads' fields by key.
-
-    Returns:
-        What is left of the plan.
-    """
-    found = planned_leads(session.warehouse, stored.plan_id, session.run_id)
-
-    def settle(one: Comparison) -> list[Outcome]:
-        return resolve_planned(one, fields, interrupted=stored.resumed)
-
-    unread = "not sent by this run, as the lead cannot be read"
-    session.load(_settle_earlier(session, record, reading, found, settle, unread))
-    record.planned = history.count_unfinished(session.warehouse, None, stored.plan_id)
-    return Plan(record.planned, table=stored.desired_table, plan_id=stored.plan_id)
-
-
-def _settle_earlier(
-    session: Session,
-    record: RunRecord,
-    reading: Reading,
-    found: Iterator[Comparison],
-    settle: Callable[[Comparison], list[Outcome]],
-    unread: str,
-) -> Iterator[Marked]:
-    """Yields what becomes of patches planned earlier; `unread` tells of leads not readable."""
-    for one in found:
-        trouble = reading.unreadable.get(one.lead_id or "")
-        outcomes = unreadable(one, f"{unread}: {trouble}") if trouble else settle(one)
-        yield from outcome_batches(session, record, outcomes)
-
-
 def patches_to_send(session: Session, plan: Plan) -> Iterator[list[Patch]]:
     """Yields the released patches of each lead that has no outcome yet, within the limit."""
     scope = session.scope
-    leads = patches_by_lead(history.unfinished(session.warehouse, scope.lead, plan.plan_id))
+    found = history.unfinished(session.warehouse, scope.lead, plan.plan_id)
+    leads = patches_by_lead(plan.parts.get(patch.patch_id, patch) for patch in found)
     return islice(leads, scope.limit)
 
 

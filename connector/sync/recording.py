@@ -51,6 +51,12 @@ def release(session: Session, record: RunRecord) -> None:
     save(session, record)
 
 
+def begin_sending(session: Session, record: RunRecord) -> None:
+    """Writes down that from now on patches without an outcome may have been sent by this run."""
+    record.sends_from = pendulum.now("UTC")
+    save(session, record)
+
+
 def save(session: Session, record: RunRecord) -> None:
     """Writes the run's row of `sync_runs`.
 

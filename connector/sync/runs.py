@@ -17,19 +17,18 @@ from connector.sync.permission import (
 )
 from connector.sync.plans import (
     Show,
-    drop_overtaken,
     patches_as_planned,
     patches_to_send,
     plan_changes,
     plan_undo,
     record_settled,
-    settle_interrupted,
     show_plan,
 )
 from connector.sync.reading import read_account, read_fields_of, read_leads, read_names, refresh
 from connector.sync.recording import prepare, recorded, release, summarize
 from connector.sync.sending import apply_changes
 from connector.sync.session import Progress, Scope, open_session, scope_of, silent
+from connector.sync.settling import drop_overtaken, settle_for, settle_wanted, with_pending
 from connector.sync.summary import Entry, Summary, settled_of
 from connector.warehouse import history
 
@@ -69,8 +68,8 @@ def run(
             account = read_account(session, record)
             reading = refresh(session, record)
             release(session, record)
-            left = settle_interrupted(session, record, account, reading)
-            made = plan_changes(session, record, account, reading, left)
+            parts = settle_wanted(session, record, account, reading)
+            made = plan_changes(session, record, account, reading, parts)
             patches = patches_to_send(session, made)
             verdict = judge(session, record, account.fields, made, patches)
             note_verdict(record, made, verdict)
@@ -112,7 +111,8 @@ def plan(
         with recorded(session, record):
             account = read_account(session, record)
             reading = refresh(session, record)
-            made = plan_changes(session, record, account, reading)
+            settle_wanted(session, record, account, reading)
+            made = plan_changes(session, record, account, reading, {})
             patches = patches_as_planned(session, record)
             verdict = judge(session, record, account.fields, made, patches)
             note_verdict(record, made, verdict)
@@ -178,9 +178,10 @@ def plan_revert(
         lead_ids = admit_revert(session, run_id)
         record = session.record("plan", reverts=run_id)
         with recorded(session, record):
-            keys = history.sent_keys(session.warehouse, run_id)
+            keys = history.taken_keys(session.warehouse, run_id)
             known = read_fields_of(session, keys, named=True)
-            reading = read_leads(session, record, lead_ids)
+            reading = read_leads(session, record, with_pending(session, lead_ids))
+            settle_for(session, record, reading, known, lead_ids)
             made = plan_undo(session, record, reading, known, run_id)
             if show:
                 names = read_names(session.client, known.values(), keys)
@@ -260,8 +261,9 @@ def _apply(
         with recorded(session, record):
             keys = history.planned_keys(session.warehouse, plan_id)
             fields = read_fields_of(session, keys)
-            reading = read_leads(session, record, stored.lead_ids)
+            reading = read_leads(session, record, with_pending(session, stored.lead_ids))
             release(session, record)
+            settle_for(session, record, reading, fields, stored.lead_ids, but_plan=plan_id)
             record_settled(session, record, settled)
             made = drop_overtaken(session, record, stored, reading, fields)
             if stored.reverts is None:

@@ -22,7 +22,7 @@ from connector.planning.model import DAMAGED, Outcome, Patch, Status
 from connector.records.fields import Field
 from connector.sync.attempt import Attempt
 from connector.sync.plans import Plan, patches_to_send
-from connector.sync.recording import outcome_batches
+from connector.sync.recording import begin_sending, outcome_batches
 from connector.sync.session import Session
 from connector.warehouse.record import RunRecord
 
@@ -222,6 +222,7 @@ def apply_changes(
         chunk_size=lambda: DEFERRED_CHUNK if stop.is_set() else settings.chunk_size,
     )
     sent = 0
+    begin_sending(session, record)
     session.progress("apply", sent, plan.leads)
     for outcomes in chunks:
         session.load(outcome_batches(session, record, outcomes))

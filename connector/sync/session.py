@@ -113,9 +113,13 @@ class Session:
             plan_id: The stored plan that it applies; its own by default, which has its id.
             **noted: What is known of it already.
         """
-        started_at = self.started_at
         return RunRecord(
-            self.run_id, plan_id or self.run_id, command, started_at=started_at, **noted
+            self.run_id,
+            plan_id or self.run_id,
+            command,
+            started_at=self.started_at,
+            lead=self.scope.lead,
+            **noted,
         )
 
     def load(self, marked: Iterator[Marked]) -> None:

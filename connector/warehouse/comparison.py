@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count, groupby
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 from connector.errors import WarehouseError
 from connector.planning.columns import LEAD_ID
 from connector.planning.model import Comparison, Patch, Row
-from connector.warehouse.rows import document_of, last_written, patch_of
+from connector.warehouse import history
+from connector.warehouse.rows import document_of, doubtful_patch_of, last_written, patch_of
 from connector.warehouse.store import Warehouse, matching
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -140,9 +141,10 @@ def compared(
         settled = (
             f"SELECT u.lead_id FROM {warehouse.unfinished_patches} u UNION ALL "
             f"SELECT lead_id FROM {warehouse.table('lead_outcomes')} "
-            "WHERE run_id = %s AND status = 'conflict'"
+            "WHERE (run_id = %s OR settled_by = %s) AND status = 'conflict'"
         )
-        which, args = f"({key} IS NULL OR {key} NOT IN ({settled}))", [known.run_id]
+        which = f"({key} IS NULL OR {key} NOT IN ({settled}))"
+        args = [known.run_id, known.run_id]
     failed = (
         f"SELECT lead_id FROM {warehouse.table('lead_outcomes')} "
         "WHERE status IN ('failed', 'ignored') AND lead_id IS NOT NULL"
@@ -162,56 +164,81 @@ def compared(
 
 
 def interrupted(
-    warehouse: Warehouse, run_id: str, lead: str | None, *, with_written: bool = False
+    warehouse: Warehouse,
+    run_id: str,
+    lead: str | None,
+    unreadable: Collection[str],
+    *,
+    with_written: bool = False,
 ) -> Iterator[Comparison]:
-    """Yields the leads that an earlier run planned and left without an outcome.
+    """Yields the leads that an earlier run left unfinished, and that this one has asked for.
 
     Args:
         warehouse: Where they are.
         run_id: Who has read the leads.
         lead: Only this lead.
+        unreadable: Leads that it could not read.
         with_written: Whether it matters what was last written of each field.
     """
     left = f"IN (SELECT u.lead_id FROM {warehouse.unfinished_patches} u)"
+    sender = history.sender(warehouse, run_id)
     merged = merge_by_lead(
         _patches(warehouse, warehouse.unfinished_patches, lead_id=lead),
         _desired(warehouse, lead, f"{warehouse.lead_key} {left}", []),
-        _records(warehouse, lead, f"m.read_by = %s AND m.id {left}", [run_id]),
+        _read(warehouse, run_id, f"m.id {left}"),
         _written(warehouse, lead) if with_written else _nothing(),
     )
     for lead_id, patches, (rows, records, bodies) in merged:
-        record = records[0] if records else None
-        yield Comparison(lead_id, rows, record, patches, last_written(bodies))
+        sent = [replace(patch, sent_by=sender(patch)) for patch in patches]
+        for record in records or [None] * (lead_id in unreadable):
+            yield Comparison(lead_id, rows, record, sent, last_written(bodies))
 
 
-def planned_leads(warehouse: Warehouse, plan_id: str, run_id: str) -> Iterator[Comparison]:
-    """Yields the leads of a plan's unfinished patches, as this run has read them."""
-    return _beside_leads(warehouse, warehouse.unfinished_patches, run_id, plan_id=plan_id)
+def doubtful(warehouse: Warehouse, run_id: str, lead: str | None) -> Iterator[Comparison]:
+    """Yields the leads that this run has read and to which an earlier one sent in doubt."""
+    left = f"m.id IN (SELECT u.lead_id FROM {warehouse.doubtful_outcomes} u)"
+    merged = merge_by_lead(_doubts(warehouse, lead), _read(warehouse, run_id, left))
+    for lead_id, patches, (records,) in merged:
+        for record in records:
+            yield Comparison(lead_id, [], record, patches)
+
+
+def planned_leads(
+    warehouse: Warehouse, plan_id: str, run_id: str, *, resumed: bool
+) -> Iterator[Comparison]:
+    """Yields the leads of a plan's unfinished patches, as this run has read them.
+
+    Args:
+        warehouse: Where they are.
+        plan_id: The plan.
+        run_id: Who has read the leads.
+        resumed: Whether an earlier run was sending it when it was cut off.
+    """
+    sender = history.sender(warehouse, run_id)
+    merged = merge_by_lead(
+        _patches(warehouse, warehouse.unfinished_patches, plan_id=plan_id),
+        _records(warehouse, None, "m.read_by = %s", [run_id]),
+    )
+    for lead_id, patches, (records,) in merged:
+        sent = [replace(patch, sent_by=sender(patch)) for patch in patches] if resumed else patches
+        yield Comparison(lead_id, [], records[0] if records else None, sent)
 
 
 def sent_leads(
     warehouse: Warehouse, sent_by: str, run_id: str, lead: str | None
 ) -> Iterator[Comparison]:
-    """Yields the leads that an earlier run has sent something to, as this run has read them."""
-    return _beside_leads(warehouse, warehouse.sent_patches, run_id, run_id=sent_by, lead_id=lead)
-
-
-def _beside_leads(
-    warehouse: Warehouse, patches: str, reader: str, **wanted: str | None
-) -> Iterator[Comparison]:
-    """Yields patches by lead, with the leads as the reading run has them and no desired rows."""
-    merged = merge_by_lead(
-        _patches(warehouse, patches, **wanted),
-        _records(warehouse, wanted.get("lead_id"), "m.read_by = %s", [reader]),
-    )
-    for lead_id, found, (records,) in merged:
-        yield Comparison(lead_id, [], records[0] if records else None, found)
+    """Yields what an earlier run has written to each lead, beside the lead as this run read it."""
+    written = ((patch.lead_id, patch) for patch in history.taken(warehouse, sent_by, lead))
+    merged = merge_by_lead(written, _records(warehouse, lead, "m.read_by = %s", [run_id]))
+    for lead_id, patches, (records,) in merged:
+        yield Comparison(lead_id, [], records[0] if records else None, patches)
 
 
 def unknown(warehouse: Warehouse, known: MirrorFilter, lead: str | None) -> Iterator[str]:
     """Yields the leads that matter to this run and are not known.
 
-    One with a patch that an interrupted run left is known when this run has read it.
+    One with a patch that an earlier run left unfinished or in doubt is known when this run has
+    read it.
     """
     where, args = warehouse.only(lead)
     which, _ = matching("u", lead_id=lead)
@@ -220,10 +247,12 @@ def unknown(warehouse: Warehouse, known: MirrorFilter, lead: str | None) -> Iter
         "SELECT DISTINCT w.lead_id FROM ("
         f"SELECT {warehouse.lead_key} AS lead_id, 0 AS left_over "
         f"FROM {warehouse.desired_table} d {where} "
-        f"UNION ALL SELECT u.lead_id, 1 FROM {warehouse.unfinished_patches} u {which}"
+        f"UNION ALL SELECT u.lead_id, 1 FROM {warehouse.unfinished_patches} u {which} "
+        f"UNION ALL SELECT u.lead_id, 1 FROM {warehouse.doubtful_outcomes} u {which}"
         f") w LEFT JOIN {warehouse.table('leads')} m ON m.id = w.lead_id AND {is_known} "
         "WHERE w.lead_id IS NOT NULL "
         "AND (m.id IS NULL OR (w.left_over = 1 AND m.read_by <> %s))",
+        *args,
         *args,
         *args,
         *known_args,
@@ -261,6 +290,24 @@ def _records(warehouse: Warehouse, lead: str | None, which: str, args: list[Any]
     )
     for row in warehouse.stream(sql, *args, *lead_args):
         yield row["id"], document_of(row["record"])
+
+
+def _read(warehouse: Warehouse, run_id: str, which: str) -> Stream:
+    """Yields the leads that a run has read; None for one that it found gone."""
+    sql = (
+        f"SELECT m.id, m.record, m.gone_at FROM {warehouse.table('leads')} m "
+        f"WHERE m.read_by = %s AND {which} ORDER BY m.id"
+    )
+    for row in warehouse.stream(sql, run_id):
+        yield row["id"], None if row["gone_at"] else document_of(row["record"])
+
+
+def _doubts(warehouse: Warehouse, lead: str | None) -> Stream:
+    """Yields patches of which it is not known what took effect, those of one lead in order."""
+    which, args = matching("u", lead_id=lead)
+    sql = f"SELECT * FROM {warehouse.doubtful_outcomes} u {which} ORDER BY u.lead_id, u.patch_id"
+    for row in warehouse.stream(sql, *args):
+        yield row["lead_id"], doubtful_patch_of(row)
 
 
 def _patches(warehouse: Warehouse, patches: str, **wanted: str | None) -> Stream:

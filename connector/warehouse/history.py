@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from connector.planning.model import Patch
 from connector.records.fields import Field
-from connector.warehouse.rows import document_of, patch_of
+from connector.warehouse.rows import document_of, patch_of, taken_patch_of
 from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, FieldRow, TableRow
 from connector.warehouse.store import FETCH, Warehouse, matching
 
@@ -86,9 +86,10 @@ def misses(warehouse: Warehouse, run_id: str) -> list[TableRow]:
     """Returns a run's outcomes that are neither applied nor confirmed."""
     sql = (
         f"SELECT lead_id, status, reason FROM {warehouse.table('lead_outcomes')} "
-        "WHERE run_id = %s AND status NOT IN ('applied', 'confirmed') ORDER BY outcome_id"
+        "WHERE (run_id = %s OR settled_by = %s) AND status NOT IN ('applied', 'confirmed') "
+        "ORDER BY outcome_id"
     )
-    return list(warehouse.query(sql, run_id))
+    return list(warehouse.query(sql, run_id, run_id))
 
 
 def count_active(warehouse: Warehouse) -> int:
@@ -155,19 +156,77 @@ def count_unfinished(warehouse: Warehouse, lead: str | None, plan_id: str | None
     return int(row["n"])
 
 
-def sent_lead_ids(warehouse: Warehouse, sent_by: str, lead: str | None) -> list[str]:
-    """Returns the leads that an earlier run has sent something to."""
-    which, args = matching("o", run_id=sent_by, lead_id=lead)
-    sql = f"SELECT DISTINCT o.lead_id FROM {warehouse.sent_patches} o {which}"
-    return [row["lead_id"] for row in warehouse.query(sql, *args)]
-
-
-def sent_keys(warehouse: Warehouse, sent_by: str) -> set[str]:
-    """Returns the keys of all that an earlier run has sent."""
-    rows = warehouse.query(
-        f"SELECT body FROM {warehouse.sent_patches} o WHERE run_id = %s", sent_by
+def taken(warehouse: Warehouse, run_id: str, lead: str | None) -> Iterator[Patch]:
+    """Yields what a run has written: of each patch that took effect that part, lead by lead."""
+    which, args = matching("o", run_id=run_id, lead_id=lead)
+    sql = (
+        f"SELECT * FROM {warehouse.table('lead_outcomes')} o {which} "
+        "AND o.patch_id IS NOT NULL AND o.took IS NOT NULL ORDER BY o.lead_id, o.patch_id"
     )
-    return {key for row in rows for key in document_of(row["body"])}
+    for row in warehouse.stream(sql, *args):
+        patch = taken_patch_of(row)
+        if patch.body:
+            yield patch
+
+
+def taken_keys(warehouse: Warehouse, run_id: str) -> set[str]:
+    """Returns the keys of all that a run has written, or may have."""
+    sql = f"SELECT body FROM {warehouse.table('lead_outcomes')} WHERE run_id = %s"
+    rows = warehouse.query(f"{sql} AND patch_id IS NOT NULL", run_id)
+    return {key for row in rows for key in document_of(row["body"])} | pending_keys(warehouse)
+
+
+def pending_lead_ids(
+    warehouse: Warehouse, lead: str | None = None, run_id: str | None = None
+) -> set[str]:
+    """Returns the leads of patches that earlier runs left unfinished or in doubt.
+
+    Args:
+        warehouse: Where they are.
+        lead: Only this lead.
+        run_id: Only what this run has planned or sent.
+    """
+    plan, plan_args = matching("u", lead_id=lead, plan_id=run_id)
+    sent, sent_args = matching("u", lead_id=lead, run_id=run_id)
+    sql = (
+        f"SELECT u.lead_id FROM {warehouse.unfinished_patches} u {plan} "
+        f"UNION SELECT u.lead_id FROM {warehouse.doubtful_outcomes} u {sent}"
+    )
+    return {row["lead_id"] for row in warehouse.query(sql, *plan_args, *sent_args)}
+
+
+def pending_keys(warehouse: Warehouse) -> set[str]:
+    """Returns the keys of all bodies that earlier runs left unfinished or in doubt."""
+    sql = (
+        f"SELECT body FROM {warehouse.unfinished_patches} u "
+        f"UNION ALL SELECT body FROM {warehouse.doubtful_outcomes} u"
+    )
+    return {key for row in warehouse.query(sql) for key in document_of(row["body"]) or ()}
+
+
+def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str]:
+    """Returns what tells which earlier run sent a patch that has no outcome, or was to send it.
+
+    Args:
+        warehouse: Where the runs are.
+        run_id: The present run, which is none of them.
+    """
+    sql = "WHERE released AND state IN ('running', 'failed') AND run_id <> %s ORDER BY started_at"
+    runs = _runs(warehouse, sql, run_id)
+
+    def tell(patch: Patch) -> str:
+        own = [run for run in runs if run["plan_id"] == patch.plan_id]
+        # A run first settles what is in effect, and then sends what another one left as well.
+        later = [run for run in runs if run["command"] == "run" and run["run_id"] > patch.plan_id]
+        sent = [
+            run
+            for run in (*own, *later)
+            if run["sends_from"] and run["lead"] in (None, patch.lead_id)
+        ]
+        last = max(sent, key=lambda run: run["started_at"], default=own[-1] if own else None)
+        return str(last["run_id"]) if last else patch.plan_id
+
+    return tell
 
 
 def open_lead_ids(warehouse: Warehouse, plan_id: str) -> list[str]:
@@ -181,8 +240,9 @@ def open_lead_ids(warehouse: Warehouse, plan_id: str) -> list[str]:
 
 
 def planned_keys(warehouse: Warehouse, plan_id: str) -> set[str]:
-    """Returns the keys of all bodies of a plan."""
-    return {key for patch, _ in planned(warehouse, plan_id) for key in patch.body}
+    """Returns the keys of all bodies of a plan, and of what was left pending."""
+    own = {key for patch, _ in planned(warehouse, plan_id) for key in patch.body}
+    return own | pending_keys(warehouse)
 
 
 def _runs(warehouse: Warehouse, which: str, *args: str) -> list[TableRow]:
@@ -211,11 +271,8 @@ def make_view(warehouse: Warehouse) -> None:
         "coalesce(f.name, c.key) AS field, "
         f"nullif(json_extract_string(c.before, {key}), '[]') AS old, "
         f"nullif(json_extract_string(c.body, {key}), '[]') AS new, c.status, c.key, c.patch_id "
-        "FROM (SELECT o.*, unnest(json_keys(o.body)) AS key "
-        f"FROM {warehouse.table('lead_outcomes')} o "
-        "WHERE o.patch_id IS NOT NULL AND o.status IN ('applied', 'confirmed') "
-        # What somebody else had made so already may be spelled otherwise than it was planned.
-        "AND CAST(o.before AS VARCHAR) IS DISTINCT FROM CAST(o.after AS VARCHAR)) c "
+        "FROM (SELECT o.*, unnest(CAST(o.took AS VARCHAR[])) AS key "
+        f"FROM {warehouse.table('lead_outcomes')} o WHERE o.patch_id IS NOT NULL) c "
         f"LEFT JOIN {warehouse.table('lead_fields')} f ON f.key = c.key "
         "WHERE old IS DISTINCT FROM new"
     )

@@ -67,6 +67,13 @@ class RunRecord:
             told=False,
         ),
     ] = False
+    lead: Annotated[
+        str | None, Noted("The only lead that it looked at; empty for all.", told=False)
+    ] = None
+    sends_from: Annotated[
+        datetime | None,
+        Noted("When it began to send; empty where it has sent nothing.", told=False),
+    ] = None
     desired_rows: Annotated[
         int,
         Noted("Rows of the desired table; 0 where a stored plan was applied or a run taken back."),

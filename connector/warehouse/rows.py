@@ -18,7 +18,7 @@ import pendulum
 
 from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned
 from connector.records.cells import Unreadable, from_json
-from connector.records.fields import companions_of_cleared
+from connector.records.fields import base_key, companions_of_cleared
 from connector.warehouse.schema import OutcomeRow, PatchRow, TableRow
 
 Reader = Callable[[Any], Any]
@@ -34,6 +34,35 @@ def patch_of(row: Mapping[str, Any]) -> Patch:
     body, before = document_of(row["body"]), document_of(row["before"])
     intact = isinstance(body, dict) and digest(body) == row["digest"]
     return Patch(row["patch_id"], row["plan_id"], row["lead_id"], body, before, intact)
+
+
+def taken_patch_of(row: Mapping[str, Any]) -> Patch:
+    """Returns what of a row of `lead_outcomes` took effect, as a patch.
+
+    What was there before includes what went with a value that was cleared.
+    """
+    body, before = document_of(row["body"]) or {}, document_of(row["before"]) or {}
+    took = document_of(row["took"]) or []
+    fields = {base_key(key) for key in took}
+    return Patch(
+        row["patch_id"],
+        row["plan_id"],
+        row["lead_id"],
+        {key: body[key] for key in took},
+        {
+            key: value
+            for key, value in before.items()
+            if key in took or (key not in body and base_key(key) in fields)
+        },
+    )
+
+
+def doubtful_patch_of(row: Mapping[str, Any]) -> Patch:
+    """Returns the patch of a row of `lead_outcomes` that does not say what took effect."""
+    body, before = document_of(row["body"]), document_of(row["before"])
+    return Patch(
+        row["patch_id"], row["plan_id"], row["lead_id"], body, before, sent_by=row["run_id"]
+    )
 
 
 def document_of(value: Any) -> Any:
@@ -170,7 +199,8 @@ def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
     return vars(
         OutcomeRow(
             outcome_id=patch.patch_id,
-            run_id=run_id,
+            run_id=patch.sent_by or run_id,
+            settled_by=run_id if patch.sent_by else None,
             plan_id=patch.plan_id,
             patch_id=patch.patch_id,
             lead_id=patch.lead_id,
@@ -190,6 +220,11 @@ def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
             finished_at=outcome.finished_at,
         )
     )
+
+
+def settling_row(run_id: str, outcome: Outcome) -> TableRow:
+    """Returns the further row that tells what took effect of a patch that was left in doubt."""
+    return outcome_row(run_id, outcome) | {"outcome_id": f"{outcome.patch.patch_id}-settled"}
 
 
 def _in_conflict(conflicts: Sequence[Conflict]) -> dict[str, Any]:

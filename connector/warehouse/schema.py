@@ -15,7 +15,7 @@ from types import UnionType
 from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from dlt.common.data_types.typing import TDataType
-from dlt.common.schema.typing import TColumnSchema, TWriteDisposition
+from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
 
 from connector.planning.model import STATUSES
 from connector.records.fields import is_custom_key
@@ -93,7 +93,7 @@ class FieldRow:
 class TableHints(TypedDict):
     """What dlt needs to know of one table."""
 
-    write_disposition: TWriteDisposition
+    write_disposition: TWriteDispositionConfig
     primary_key: str
     columns: dict[str, TColumnSchema]
 
@@ -114,11 +114,16 @@ TYPES: Mapping[Any, TDataType] = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table that a run writes, and how dlt is told of it."""
+    """A table that a run writes, and how dlt is told of it.
+
+    Attributes:
+        is_written_once: Whether a row that is there stays as it is.
+    """
 
     name: str
     key: str
     columns: dict[str, TColumnSchema]
+    is_written_once: bool = False
 
     @property
     def hints(self) -> TableHints:
@@ -126,12 +131,16 @@ class Table:
 
         A merge adds what an append would, and only once when a load is repeated after a kill.
         """
-        return {"write_disposition": "merge", "primary_key": self.key, "columns": self.columns}
+        disposition: TWriteDispositionConfig = "merge"
+        if self.is_written_once:
+            disposition = {"disposition": "merge", "strategy": "insert-only"}
+        return {"write_disposition": disposition, "primary_key": self.key, "columns": self.columns}
 
 
-def _table(name: str, key: str, row: type) -> Table:
+def _table(name: str, key: str, row: type, *, is_written_once: bool = False) -> Table:
     """Declares a table by the dataclass of its rows."""
-    return Table(name, key, {one.name: _column(one.name, row) for one in fields(row)})
+    columns = {one.name: _column(one.name, row) for one in fields(row)}
+    return Table(name, key, columns, is_written_once)
 
 
 def _column(name: str, row: type) -> TColumnSchema:
@@ -172,7 +181,7 @@ def _mirror_table() -> Table:
 
 LEADS = _mirror_table()
 LEAD_PATCHES = _table("lead_patches", "patch_id", PatchRow)
-LEAD_OUTCOMES = _table("lead_outcomes", "outcome_id", OutcomeRow)
+LEAD_OUTCOMES = _table("lead_outcomes", "outcome_id", OutcomeRow, is_written_once=True)
 LEAD_FIELDS = _table("lead_fields", "key", FieldRow)
 SYNC_RUNS = _runs_table()
 TABLES = {one.name: one for one in (LEADS, LEAD_PATCHES, LEAD_OUTCOMES, LEAD_FIELDS, SYNC_RUNS)}

@@ -178,8 +178,7 @@ class Warehouse:
         lead_key: SQL for the lead of a row `d` of the desired table, as the mirror spells it.
         unfinished_patches: SQL for patches without an outcome, released by a run that was cut off.
             One that came to its end has left none; its outcomes may have been cleared out since.
-        sent_patches: SQL for patches that may be in effect: also those that the API refused or
-            did not answer.
+        doubtful_outcomes: SQL for outcomes of patches that do not tell yet what took effect.
     """
 
     def __init__(
@@ -199,10 +198,13 @@ class Warehouse:
             f"AND p.plan_id IN (SELECT plan_id FROM {self.table('sync_runs')} "
             "WHERE released AND state IN ('running', 'failed')))"
         )
-        self.sent_patches = (
-            f"(SELECT *, NULL AS digest FROM {self.table('lead_outcomes')} "
-            "WHERE patch_id IS NOT NULL AND (status IN ('applied', 'confirmed', 'ignored') "
-            "OR (status = 'failed' AND sent_at IS NOT NULL)))"
+        settled = (
+            f"SELECT patch_id FROM {self.table('lead_outcomes')} "
+            "WHERE patch_id IS NOT NULL AND took IS NOT NULL"
+        )
+        self.doubtful_outcomes = (
+            f"(SELECT * FROM {self.table('lead_outcomes')} "
+            f"WHERE patch_id IS NOT NULL AND took IS NULL AND patch_id NOT IN ({settled}))"
         )
 
     def columns(self) -> dict[str, str]:

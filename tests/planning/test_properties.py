@@ -12,11 +12,21 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from connector.planning.diff import decide, shows
+from connector.planning.diff import decide
 from connector.planning.model import Change, NotSent, Planned, Unchanged
 from connector.records.fields import base_key, companions_of_cleared
 from connector.warehouse.rows import patch_rows
-from tests.support.account import BARE, BY_KEY, LEAD_ID, Lead, Row, columns_of, decided, key_of
+from tests.support.account import (
+    BARE,
+    BY_KEY,
+    LEAD_ID,
+    Lead,
+    Row,
+    columns_of,
+    decided,
+    key_of,
+    shows,
+)
 from tests.support.strategies import (
     IN_PLACE,
     JUNK,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import assume, example, given
 
-from connector.planning.earlier import DELETED, LASTING, SINCE, undo
 from connector.planning.model import Comparison, NotSent, Patch, Planned, Unchanged
+from connector.planning.undo import DELETED, LASTING, SINCE, undo
 from connector.records.fields import base_key
 from tests.support.account import (
     BARE,

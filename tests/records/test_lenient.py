@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 import pytest
 
-from connector.planning.diff import shows
 from connector.planning.model import NotSent, Planned, Unchanged
 from connector.records.fields import custom_fields
 from connector.records.kinds import LabelEdit
@@ -27,6 +26,7 @@ from tests.support.account import (
     decided,
     key_of,
     refusal_of,
+    shows,
 )
 
 NESTED: Any = {"a": [{"b": [[{}]]}]}

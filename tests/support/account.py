@@ -9,6 +9,7 @@ from typing import Any
 from connector.planning.columns import Columns, map_columns
 from connector.planning.diff import decide
 from connector.planning.model import Change, Decision, NotSent, Planned, Unchanged
+from connector.planning.truth import effect_of
 from connector.records.fields import Field, by_key, custom_fields
 from connector.records.leads import STANDARD_FIELDS
 
@@ -97,3 +98,8 @@ def refusal_of(cells: Row, lead: Lead = LEAD, *, timezone: str = "UTC") -> str:
     assert isinstance(decision, NotSent), decision
     assert decision.status == "rejected"
     return decision.reason
+
+
+def shows(body: Row, lead: Lead, fields: Mapping[str, Field] = BY_KEY) -> bool:
+    """Tell whether a lead has everything that a body asked for."""
+    return effect_of({}, body, lead, fields).is_whole

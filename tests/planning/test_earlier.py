@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from connector.planning.diff import decide
-from connector.planning.earlier import resolve_interrupted
+from connector.planning.earlier import (
+    Resolved,
+    resolve_doubt,
+    resolve_interrupted,
+    resolve_planned,
+    why_not_wanted,
+)
 from connector.planning.model import Comparison, Outcome, Patch, Planned
 from connector.warehouse.rows import outcome_row, patch_rows, settled_rows
 from connector.warehouse.schema import LEAD_OUTCOMES, LEAD_PATCHES
@@ -17,26 +23,36 @@ PLAN = "20260101-000000-aaaaaa"
 ARCHIVED = {**LEAD, "is_archived": True}
 
 
-def patches_of(cells: Row, lead: Lead, *, unarchive: bool = False) -> list[Patch]:
+def patches_of(
+    cells: Row, lead: Lead, *, unarchive: bool = False, sent_by: str | None = PLAN
+) -> list[Patch]:
     """The patches that these cells made a plan of."""
     decision = decided(cells, lead, unarchive=unarchive)
     assert isinstance(decision, Planned)
     return [
-        Patch(row["patch_id"], PLAN, LEAD_ID, row["body"], row["before"])
+        Patch(row["patch_id"], PLAN, LEAD_ID, row["body"], row["before"], sent_by=sent_by)
         for row in patch_rows(PLAN, 7, decision)
     ]
+
+
+def resolved(
+    patches: list[Patch], lead: Lead | None, *rows: Row, unarchive: bool = False
+) -> Resolved:
+    """What becomes of interrupted patches, for the desired rows as they are now."""
+    rows = tuple({"lead_id": LEAD_ID, **row} for row in rows)
+    columns = columns_of(*rows, {"lead_id": LEAD_ID})
+    found = Comparison(LEAD_ID, rows, lead, patches)
+    return resolve_interrupted(found, BY_KEY, why_not_wanted(columns, unarchive=unarchive))
 
 
 def settled(
     patches: list[Patch], lead: Lead | None, *rows: Row, unarchive: bool = False
 ) -> list[tuple[str, str]]:
-    """The id and status of every outcome, for the desired rows as they are now."""
-    rows = tuple({"lead_id": LEAD_ID, **row} for row in rows)
-    columns = columns_of(*rows, {"lead_id": LEAD_ID})
-    found = Comparison(LEAD_ID, rows, lead, patches)
-    outcomes = resolve_interrupted(found, columns, BY_KEY, unarchive=unarchive)
-    assert all(one.patch in patches for one in outcomes)
-    return [(one.patch.patch_id[-1], one.status) for one in outcomes]
+    """The number and status of every outcome; whatever has none is left to be sent."""
+    found = resolved(patches, lead, *rows, unarchive=unarchive)
+    done = {one.patch.patch_id for one in found.outcomes}
+    assert {patch.patch_id for patch in found.left} == {one.patch_id for one in patches} - done
+    return [(one.patch.patch_id[-1], one.status) for one in found.outcomes]
 
 
 TITLE: Row = {"title": "New"}
@@ -52,7 +68,10 @@ BOTH: Row = {"title": "New", "channel": None}
         (TITLE, [{"title": "Newer"}], {**LEAD, "title": "New"}, ["confirmed"]),
         (TITLE, [TITLE], LEAD, []),
         (BOTH, [BOTH], LEAD, []),
-        (BOTH, [BOTH], {**LEAD, "title": "New"}, ["deferred"]),
+        (BOTH, [BOTH], {**LEAD, "title": "New"}, []),
+        (BOTH, [BOTH], {**LEAD, "title": "New", "channel": 9}, ["conflict"]),
+        (BOTH, [TITLE], {**LEAD, "title": "New"}, ["confirmed"]),
+        (TITLE, [TITLE], {**LEAD, "title": "A person's"}, ["conflict"]),
         (TITLE, [{"title": "Newer"}], LEAD, ["deferred"]),
         (TITLE, [{"title": "Pilot"}], LEAD, ["deferred"]),
         (TITLE, [BOTH], LEAD, ["deferred"]),
@@ -80,7 +99,7 @@ UNARCHIVED: Row = {"title": "New", "is_archived": False}
         (ARCHIVED, []),
         (LEAD, [("1", "confirmed")]),
         ({**LEAD, "title": "New"}, [("1", "confirmed"), ("2", "confirmed")]),
-        ({**LEAD, "title": "Other"}, [("1", "confirmed")]),
+        ({**LEAD, "title": "Other"}, [("1", "confirmed"), ("2", "conflict")]),
         (None, [("1", "not_found"), ("2", "not_found")]),
     ],
 )
@@ -98,7 +117,7 @@ def test_un_archiving_that_is_no_longer_allowed_is_not_sent() -> None:
 
 def test_a_patch_of_a_field_that_the_account_lost() -> None:
     key = "d4" * 20
-    patch = Patch("p-1", PLAN, LEAD_ID, {key: "x"}, {key: None})
+    patch = Patch("p-1", PLAN, LEAD_ID, {key: "x"}, {key: None}, sent_by=PLAN)
     assert settled([patch], {**LEAD, key: "x"}) == [("1", "confirmed")]
     assert settled([patch], LEAD) == [("1", "deferred")]
 
@@ -111,11 +130,68 @@ def test_a_damaged_patch_is_never_sent() -> None:
 def test_a_confirmed_outcome_shows_the_lead() -> None:
     [patch] = patches_of(BOTH, LEAD)
     lead = {**LEAD, "title": "New", "channel": None}
-    found = Comparison(LEAD_ID, [], lead, [patch])
-    [outcome] = resolve_interrupted(found, columns_of({"lead_id": LEAD_ID}), BY_KEY)
-    row = outcome_row("run", outcome)
+    [outcome] = resolved([patch], lead).outcomes
+    row = outcome_row("later", outcome)
     assert row["after"] == {"title": "New", "channel": None}
-    assert (row["outcome_id"], row["run_id"], row["plan_id"]) == (patch.patch_id, "run", PLAN)
+    assert (row["outcome_id"], row["plan_id"]) == (patch.patch_id, PLAN)
+    assert (row["run_id"], row["settled_by"]) == (PLAN, "later")
+    assert row["took"] == ["title", "channel"]
+
+
+def test_what_is_in_effect_in_part_is_sent_its_rest_where_it_is_wanted() -> None:
+    [patch] = patches_of(BOTH, LEAD)
+    [left] = resolved([patch], {**LEAD, "title": "New"}, BOTH).left
+    assert (left.took, left.left) == (("title",), ("channel",))
+
+
+def test_what_somebody_changed_is_a_conflict_and_the_rest_is_told_as_taken() -> None:
+    [patch] = patches_of(BOTH, LEAD)
+    found = resolved([patch], {**LEAD, "title": "New", "channel": 9}, BOTH)
+    [outcome] = found.outcomes
+    assert not found.left
+    assert (outcome.status, outcome.took) == ("conflict", ("title",))
+    assert "channel" in str(outcome.reason).casefold()
+
+
+@pytest.mark.parametrize(
+    ("lead", "status", "took"),
+    [
+        ({**LEAD, "title": "New", "channel": None}, "confirmed", ("title", "channel")),
+        ({**LEAD, "title": "New"}, "failed", ("title",)),
+        ({**LEAD, "title": "New", "channel": 9}, "conflict", ("title",)),
+        ({**LEAD, "channel": 9}, "conflict", ()),
+        (LEAD, "failed", ()),
+        (None, "not_found", ()),
+    ],
+)
+def test_a_doubt_is_settled_by_what_the_lead_shows(
+    lead: Lead | None, status: str, took: tuple[str, ...]
+) -> None:
+    found = Comparison(LEAD_ID, [], lead, patches_of(BOTH, LEAD))
+    [outcome] = resolve_doubt(found, BY_KEY)
+    assert (outcome.status, outcome.took) == (status, took)
+
+
+@pytest.mark.parametrize(
+    ("lead", "statuses", "left"),
+    [
+        (LEAD, [], ("title", "channel")),
+        ({**LEAD, "title": "New"}, [], ("channel",)),
+        ({**LEAD, "title": "New", "channel": None}, ["confirmed"], None),
+        ({**LEAD, "title": "A person's"}, ["conflict"], None),
+        ({**LEAD, "title": "New", "channel": 9}, ["conflict"], None),
+        ({**LEAD, "is_archived": True}, ["archived"], None),
+        (None, ["not_found"], None),
+    ],
+)
+def test_of_a_stored_plan_nothing_is_in_effect_through_it(
+    lead: Lead | None, statuses: list[str], left: tuple[str, ...] | None
+) -> None:
+    found = Comparison(LEAD_ID, [], lead, patches_of(BOTH, LEAD, sent_by=None))
+    result = resolve_planned(found, BY_KEY)
+    assert [one.status for one in result.outcomes] == statuses
+    assert all(one.took == () for one in result.outcomes)
+    assert [(one.left, one.took) for one in result.left] == ([(left, ())] if left else [])
 
 
 @pytest.mark.parametrize("lead", [None, LEAD])
