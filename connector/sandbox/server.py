@@ -45,7 +45,7 @@ class AnnouncingServer(uvicorn.Server):
 
 def run(world: World, *, port: int, ready: Ready | None = None) -> None:
     """Serve a world on loopback until SIGTERM or SIGINT; see `connector.sandbox.serve`."""
-    with _listening(port) as listener, _terminable(), suppress(KeyboardInterrupt):
+    with _listening(port) as listener, terminable(), suppress(KeyboardInterrupt):
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         server = AnnouncingServer(_config(world), lambda: ready(url) if ready else None)
         server.run(sockets=[listener])
@@ -76,8 +76,8 @@ def _listening(port: int) -> socket.socket:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Make SIGTERM end the server as SIGINT does, without a traceback or an error code."""
+def terminable() -> Iterator[None]:
+    """Make SIGTERM end what is under way as SIGINT does, so that its ends are seen to."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

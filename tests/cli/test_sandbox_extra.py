@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.support.harness import COMMAND, PATIENCE_SECONDS, ROOT, Ended, Site
+from tests.support.forking import COMMAND
+from tests.support.harness import ROOT, Site, run_to_end
 
 BLOCKER = """
 import sys
@@ -29,26 +29,13 @@ def without(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(tmp_path)}
 
 
-def ended(call: list[str], folder: Path, site: Site, env: dict[str, str]) -> Ended:
-    done = subprocess.run(
-        call,
-        env={**site.environment(), **env},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_SECONDS,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
-
-
 @pytest.mark.parametrize("command", ["sandbox", "demo"])
 def test_a_command_without_the_extra_says_how_to_install_it(
     site: Site, without: dict[str, str], tmp_path: Path, command: str
 ) -> None:
     earlier = tmp_path / "demo.duckdb"
     earlier.write_text("of an earlier demo")
-    told = ended([str(COMMAND), command], tmp_path, site, without)
+    told = run_to_end([str(COMMAND), command], {**site.environment(), **without}, tmp_path)
     assert (told.code, told.stdout) == (1, "")
     [line] = told.stderr.splitlines()
     assert line.startswith("error: ")
@@ -60,7 +47,9 @@ def test_a_command_without_the_extra_says_how_to_install_it(
 
 def test_the_module_says_so_too(site: Site, without: dict[str, str], tmp_path: Path) -> None:
     call = [sys.executable, "-m", "connector.sandbox"]
-    told = ended(call, tmp_path, site, {"PYTHONPATH": f"{without['PYTHONPATH']}:{ROOT}"})
+    told = run_to_end(
+        call, {**site.environment(), "PYTHONPATH": f"{without['PYTHONPATH']}:{ROOT}"}, tmp_path
+    )
     assert (told.code, told.stdout, len(told.stderr.splitlines())) == (1, "", 1)
     assert told.stderr.rstrip().endswith(WAY_OUT)
 
@@ -68,7 +57,7 @@ def test_the_module_says_so_too(site: Site, without: dict[str, str], tmp_path: P
 def test_a_run_needs_no_extra(site: Site, without: dict[str, str], tmp_path: Path) -> None:
     lead = min(site.pipedrive.leads())
     site.desire_titles({lead: "New"})
-    told = ended([str(COMMAND), "run"], tmp_path, site, without)
+    told = run_to_end([str(COMMAND), "run"], {**site.environment(), **without}, tmp_path)
     assert told.code == 0, told.told
     assert site.pipedrive.lead(lead)["title"] == "New"
 

@@ -15,7 +15,8 @@ import pytest
 from connector import cli
 from connector.planning.guards import GUARDS
 from connector.report.start import importing
-from tests.support.harness import COMMAND, PATIENCE_SECONDS, ROOT, Ended, Site
+from tests.support.forking import COMMAND
+from tests.support.harness import PATIENCE_SECONDS, ROOT, Ended, Site, run_to_end
 
 HEAVY = {"dlt", "duckdb", "pendulum", "requests", "starlette", "uvicorn"}
 NOT_FOR_READING = {"demo", "sandbox", "source", "sync.runs", "sync.check", "sync.sending"}
@@ -25,16 +26,7 @@ LIGHT = [(), ("--help",), ("--version",), ("run", "--help"), ("sandbox", "--help
 
 def command(*arguments: str, **env: str) -> Ended:
     """Run the real command."""
-    ended = subprocess.run(
-        [str(COMMAND), *arguments],
-        env={**os.environ, **env},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_SECONDS,
-    )
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    return run_to_end([str(COMMAND), *arguments], {**os.environ, **env})
 
 
 WRITE_DOWN = """
@@ -100,13 +92,7 @@ def test_an_argument_that_is_endless_is_cut() -> None:
 
 
 def test_the_module_is_the_command() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "connector", "--bogus"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run_to_end([sys.executable, "-m", "connector", "--bogus"], os.environ)
     assert ended.stderr == command("--bogus").stderr
 
 
@@ -163,3 +149,23 @@ def test_an_import_in_another_thread_touches_no_signal() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGINT)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--version",),
+        ("run", "--limit", "0"),
+        ("columns",),
+        ("columns", "--output", "json"),
+        ("runs",),
+    ],
+    ids=" ".join,
+)
+def test_a_forked_command_is_like_one_that_was_started(
+    site: Site, arguments: tuple[str, ...]
+) -> None:
+    """Most tests fork their commands, as `tests/support/forking.py` says."""
+    site.desire_titles({min(site.pipedrive.leads()): "New"})
+    started = command(*arguments, **site.environment())
+    assert site.command(*arguments) == started

@@ -14,13 +14,14 @@ import pytest
 
 from connector.errors import WarehouseError
 from connector.sync.lock import hold
+from tests.support.forking import COMMAND
 from tests.support.harness import (
-    COMMAND,
     PATIENCE_SECONDS,
     ROOT,
     Ended,
     Site,
     ended_at_last,
+    run_to_end,
     wait_until,
 )
 
@@ -36,16 +37,7 @@ def wanting(site: Site) -> Site:
 
 def shell(site: Site, script: str, **env: str) -> Ended:
     """Run the command as a shell does, as $0."""
-    ended = subprocess.run(
-        ["bash", "-c", script, str(COMMAND)],
-        env={**site.environment(), **env},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_SECONDS,
-    )
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    return run_to_end(["bash", "-c", script, str(COMMAND)], {**site.environment(), **env})
 
 
 def assert_one_line(ended: Ended, *parts: str) -> None:
@@ -87,7 +79,7 @@ def test_a_working_folder_that_is_none(wanting: Site, spoil: Callable[[Path], No
 
 def test_a_working_folder_where_nothing_may_be_made(wanting: Site) -> None:
     for command in ("run", "runs", "columns"):
-        ended = shell(wanting, f"$0 {command}", DLT_DATA_DIR="/sys/lead-sync")
+        ended = wanting.command(command, env={"DLT_DATA_DIR": "/sys/lead-sync"})
         assert_one_line(ended, "the working folder /sys/lead-sync/", "cannot be used")
 
 
@@ -130,7 +122,7 @@ def test_a_warehouse_that_is_none(site: Site, command: str, kind: str) -> None:
     elif kind == "a folder":
         site.database.mkdir()
     path = site.folder / "nowhere" / "x.duckdb" if kind == "nowhere" else site.database
-    ended = shell(site, f"$0 {command}", DESTINATION__WAREHOUSE__CREDENTIALS=f"duckdb:///{path}")
+    ended = site.command(command, env={"DESTINATION__WAREHOUSE__CREDENTIALS": f"duckdb:///{path}"})
     assert_one_line(ended, str(path))
 
 
@@ -146,7 +138,7 @@ def test_a_setting_that_cannot_be(wanting: Site, settings: dict[str, Any]) -> No
 def test_a_bundle_of_certificates_that_is_not_there(wanting: Site) -> None:
     bundle = {"REQUESTS_CA_BUNDLE": "/nowhere.pem"}
     host = {"SOURCES__PIPEDRIVE_LEADS__BASE_URL": "https://127.0.0.1:9"}
-    ended = shell(wanting, "$0 run", **bundle, **host)
+    ended = wanting.command("run", env=bundle | host)
     assert_one_line(ended, "there is no CA bundle /nowhere.pem", "set REQUESTS_CA_BUNDLE")
 
 
@@ -204,7 +196,15 @@ def test_a_pipe_that_another_program_made_not_wait(wanting: Site) -> None:
 
 def test_ctrl_c_while_it_starts_is_quiet(site: Site) -> None:
     """Once the heavy imports are under way, which the libraries that it has mapped show."""
-    with ended_at_last(site.start("runs")) as process:
+    quiet = subprocess.Popen(
+        [str(COMMAND), "runs"],
+        env=site.environment(),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with ended_at_last(quiet) as process:
         maps = Path(f"/proc/{process.pid}/maps")
         wait_until(lambda: "orjson" in maps.read_text(), "never imported anything")
         process.send_signal(signal.SIGINT)

@@ -7,8 +7,6 @@ removed when it is as it was.
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,6 +16,7 @@ from urllib.parse import urlsplit
 from connector.pipedrive.client import LOOPBACK
 from connector.pipedrive.errors import PipedriveError
 from connector.records.fields import FIELD_TYPES
+from connector.sandbox.server import terminable
 from tests.contract import own_lead, snapshot
 from tests.contract.account import Account, Lead, account_of
 from tests.contract.calls import Unreachable
@@ -131,7 +130,7 @@ def live_session(settings: LiveSettings, say: Say) -> Iterator[Live]:
     say(WARNING.format(url=origin))
     _tell_what_is_missing(account, say)
     session = _given(account, settings) if settings.lead_id else _own(account, settings, say)
-    with _ended_by_sigterm(), session as live:
+    with terminable(), session as live:
         yield live
     say("the test lead is deleted" if live.contact else f"lead {settings.lead_id} is as it was")
 
@@ -191,16 +190,3 @@ def _given(account: Account, settings: LiveSettings) -> Iterator[Live]:
         except snapshot.NotRestored as error:
             raise snapshot.NotRestored(f"{error}; bring it back with {way_back}") from None
         path.unlink()
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the suite as Ctrl-C does, so that the lead is put back."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -11,7 +11,8 @@ import duckdb
 import pytest
 
 from tests.support.books import assert_books
-from tests.support.harness import COMMAND, ROOT, Ended, Site, finish, writes
+from tests.support.forking import COMMAND
+from tests.support.harness import ROOT, Ended, Site, finish, writes
 from tests.support.scene import assert_titles, desire, new_leads, wait_for, watched
 
 LEADS = 60

@@ -13,9 +13,9 @@ import pytest
 
 from connector.errors import LeadSyncError
 from connector.report.results import open_results
+from tests.support.forking import COMMAND
 from tests.support.harness import (
     AN_OLDER_RESULT,
-    COMMAND,
     PATIENCE_SECONDS,
     Ended,
     Site,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import subprocess
 import unicodedata
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from connector.records.text import HIDDEN, LONGEST, LONGEST_MESSAGE, visible
-from tests.support.harness import COMMAND, PATIENCE_SECONDS, ROOT, NewSite, Site
+from tests.support.forking import COMMAND, ForkedCommand
+from tests.support.harness import PATIENCE_SECONDS, ROOT, NewSite, Site
+from tests.support.terminal import on_a_terminal
 
 pytestmark = pytest.mark.xdist_group("report screen")
 
@@ -39,17 +38,16 @@ class Seen:
     def command(
         self, name: str, *arguments: str, env: dict[str, str] | None = None, **settings: Any
     ) -> bytes:
-        process = subprocess.run(
+        process = ForkedCommand(
             [str(COMMAND), *arguments],
             env={**self.site.environment(**settings), **(env or {})},
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            check=False,
-            timeout=PATIENCE_SECONDS,
         )
-        self.printed[name] = process.stdout
-        return process.stdout
+        printed: bytes = process.communicate(timeout=PATIENCE_SECONDS)[0]
+        self.printed[name] = printed
+        return printed
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +81,7 @@ def seen(new_site: NewSite) -> Seen:
     seen.command("check", "check", columns=mapped)
     site.desire(TYPES, rows)
     seen.command("guarded", "run", max_clears="0", max_clears_percent="0")
-    seen.printed["terminal"] = on_a_terminal(site, "plan")
+    seen.printed["terminal"] = on_a_terminal(site.environment() | {"COLUMNS": "100"}, "plan")
     seen.command("plan", "plan")
     seen.command("ascii", "plan", env={"PYTHONIOENCODING": "ascii"})
     seen.command("json", "plan", "--output", "json", "--log-format", "json")
@@ -97,26 +95,6 @@ def seen(new_site: NewSite) -> Seen:
     seen.command("wrong usage", "run", "--limit", EVIL)
     seen.command("revert", "revert", seen.run_id, "--yes", "--lead", titled)
     return seen
-
-
-def on_a_terminal(site: Site, *arguments: str) -> bytes:
-    ours, its = pty.openpty()
-    command = subprocess.Popen(
-        [str(COMMAND), *arguments],
-        env={**site.environment(), "TERM": "xterm-256color", "COLUMNS": "100"},
-        cwd=ROOT,
-        stdin=its,
-        stdout=its,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(its)
-    drawn = b""
-    with suppress(OSError):  # nobody holds the other end any more
-        while read := os.read(ours, 65536):
-            drawn += read
-    os.close(ours)
-    command.wait(timeout=PATIENCE_SECONDS)
-    return drawn
 
 
 TEXTS = [

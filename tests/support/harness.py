@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,9 +22,9 @@ import pytest
 import connector
 from connector.sandbox import LocalPipedrive
 from connector.sync.summary import Summary
+from tests.support.forking import COMMAND, ForkedCommand
 
 ROOT = Path(__file__).parents[2]
-COMMAND = Path(sys.executable).with_name("lead-sync")
 DESIRED = "crm.lead_changes"
 PATIENCE_SECONDS = 60.0
 Row = dict[str, Any]
@@ -151,20 +150,26 @@ class Site:
         }
         return {**os.environ, **self._places(), **given}
 
-    def start(self, *arguments: str, cwd: Path = ROOT, **settings: Any) -> subprocess.Popen[str]:
+    def start(
+        self,
+        *arguments: str,
+        cwd: Path = ROOT,
+        env: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> subprocess.Popen[str]:
         """Start `lead-sync` as a process of its own."""
-        return subprocess.Popen(
+        return ForkedCommand(
             [str(COMMAND), *arguments],
-            env=self.environment(**settings),
+            env=self.environment(**settings) | dict(env or {}),
             cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def command(self, *arguments: str, cwd: Path = ROOT, **settings: Any) -> Ended:
+    def command(self, *arguments: str, **given: Any) -> Ended:
         """Run `lead-sync` to its end."""
-        with ended_at_last(self.start(*arguments, cwd=cwd, **settings)) as process:
+        with ended_at_last(self.start(*arguments, **given)) as process:
             return finish(process)
 
     def run(self, **given: Any) -> Summary:
@@ -210,6 +215,20 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def run_to_end(call: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> Ended:
+    """Run a program to its end; the environment is the whole of its own."""
+    done = subprocess.run(
+        call,
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
 def finish(process: subprocess.Popen[str]) -> Ended:
     """Wait for a command's end."""
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
@@ -235,7 +254,7 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     closed one for as long as the process lives.
     """
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.harness import serving
 
 TOKEN = "b1946ac92492d2347c6235b4d2611184c0ffee42"
 ME = b'{"success": true, "data": {"id": 1}}'
@@ -63,13 +64,5 @@ def recording() -> Iterator[Recorder]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Keep the tests' output clean."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    recorder.base_url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serving(Handler) as recorder.base_url:
         yield recorder
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -17,8 +17,8 @@ import pytest
 from connector import LeadSyncError
 from connector.sandbox import LocalPipedrive
 from tests.support.everything import BARE, COLUMNS, FULL, FULL_ROW, KEY, OTHER_ROW, Case, put_leads
+from tests.support.forking import COMMAND
 from tests.support.harness import (
-    COMMAND,
     ROOT,
     Ended,
     NewSite,
