@@ -164,6 +164,24 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A PATCH that Pipedrive refused, or answered without taking all of it.
+
+    Attributes:
+        status: "failed" where it was refused, "ignored" where it was answered.
+        after: The body's keys as the lead had them afterwards.
+        lead_updated: The lead's `update_time` afterwards, as Pipedrive spells it.
+        error: What Pipedrive said.
+    """
+
+    status: str
+    body: Mapping[str, Any]
+    after: Mapping[str, Any]
+    lead_updated: str | None
+    error: str
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The rows that want something of one lead, beside the lead as it is.
 
@@ -173,6 +191,7 @@ class Comparison:
         current: The lead as this run read it; None where Pipedrive has none.
         patches: What an earlier run planned for it and left without an outcome.
         written: What was last written of each field; empty where that does not matter.
+        tried: What was sent to it before and not taken.
     """
 
     lead_id: str | None
@@ -180,6 +199,7 @@ class Comparison:
     current: Lead | None
     patches: Sequence[Patch] = ()
     written: Mapping[str, Any] = field(default_factory=dict)
+    tried: Sequence[Tried] = ()
 
 
 DAMAGED = "the warehouse does not give its body back as it was planned; not sent"

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import pendulum
 
-from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned
+from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned, Tried
 from connector.records.cells import Unreadable, from_json
 from connector.records.fields import base_key, companions_of_cleared
 from connector.warehouse.schema import OutcomeRow, PatchRow, TableRow
@@ -211,6 +211,7 @@ def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
             before=patch.before,
             after=None if lead is None else {key: lead.get(key) for key in patch.body},
             took=None if outcome.took is None else list(outcome.took),
+            lead_updated=_update_time(lead),
             http_status=_http_status(outcome),
             error=(answer and answer.text("error")) or str(error) if error else None,
             error_info=(answer and answer.text("error_info")) or None,
@@ -220,6 +221,22 @@ def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
             sent_at=outcome.sent_at,
             finished_at=outcome.finished_at,
         )
+    )
+
+
+def _update_time(lead: Mapping[str, Any] | None) -> str | None:
+    found = (lead or {}).get("update_time")
+    return None if found is None else str(found)
+
+
+def tried_of(row: Mapping[str, Any]) -> Tried:
+    """Returns what a row of `lead_outcomes` says of a PATCH that was not taken."""
+    return Tried(
+        row["status"],
+        document_of(row["body"]) or {},
+        document_of(row["after"]) or {},
+        row["lead_updated"],
+        str(row["error"] or row["reason"]),
     )
 
 

@@ -59,6 +59,7 @@ class OutcomeRow:
         settled_by: The later run that found out what became of it; NULL where `run_id` did.
         took: The keys of the body that are in effect through this patch; NULL where that was
             not known when the run ended, and a later row of the patch tells it.
+        lead_updated: The lead's `update_time` as last returned.
     """
 
     outcome_id: str
@@ -73,6 +74,7 @@ class OutcomeRow:
     before: Document | None = None
     after: Document | None = None
     took: Keys | None = None
+    lead_updated: str | None = None
     http_status: int | None = None
     error: str | None = None
     error_info: str | None = None
