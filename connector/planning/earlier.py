@@ -24,6 +24,8 @@ Fields = Mapping[str, Field]
 WhyNot = Callable[[Comparison, Sequence[Patch]], str]
 """Tells why a lead's patches are not to be sent any more; nothing where they still are."""
 GONE = "no such lead any more"
+UNREAD_SENT = "interrupted, and the lead cannot be read, so it may be in effect"
+UNREAD_UNSENT = "not sent by this run, as the lead cannot be read"
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,14 @@ def resolve_doubt(found: Comparison, fields: Fields) -> list[Outcome]:
     return [*done, *overtaken, *failed]
 
 
-def unreadable(found: Comparison, reason: str) -> list[Outcome]:
+def unreadable(found: Comparison, trouble: str) -> list[Outcome]:
     """Returns the outcomes where the lead cannot be read: it is never written blindly."""
-    known = ((patch, None if patch.sent_by else ()) for patch in found.patches)
-    return [Outcome(patch, "failed", reason, took=took) for patch, took in known]
+    return [
+        Outcome(patch, "failed", f"{UNREAD_SENT}: {trouble}", took=None)
+        if patch.sent_by
+        else Outcome(patch, "failed", f"{UNREAD_UNSENT}: {trouble}")
+        for patch in found.patches
+    ]
 
 
 def why_not_wanted(columns: Columns, *, unarchive: bool) -> WhyNot:

@@ -178,6 +178,8 @@ def interrupted(
     lead: str | None,
     unreadable: Collection[str],
     *,
+    but_plan: str | None = None,
+    with_desired: bool = False,
     with_written: bool = False,
 ) -> Iterator[Comparison]:
     """Yields the leads that an earlier run left unfinished, and that this one has asked for.
@@ -187,18 +189,23 @@ def interrupted(
         run_id: Who has read the leads.
         lead: Only this lead.
         unreadable: Leads that it could not read.
+        but_plan: No patches of this plan.
+        with_desired: Whether it matters what is wanted of them; the table may be gone.
         with_written: Whether it matters what was last written of each field.
     """
     left = f"IN (SELECT u.lead_id FROM {warehouse.unfinished_patches} u)"
     sender = history.sender(warehouse, run_id)
     merged = merge_by_lead(
         _patches(warehouse, warehouse.unfinished_patches, lead_id=lead),
-        _desired(warehouse, lead, f"{warehouse.lead_key} {left}", []),
+        _desired(warehouse, lead, f"{warehouse.lead_key} {left}", [])
+        if with_desired
+        else _nothing(),
         _read(warehouse, run_id, f"m.id {left}"),
         _written(warehouse, lead) if with_written else _nothing(),
     )
     for lead_id, patches, (rows, records, bodies) in merged:
-        sent = [replace(patch, sent_by=sender(patch)) for patch in patches]
+        others = [patch for patch in patches if patch.plan_id != but_plan]
+        sent = [replace(patch, sent_by=sender(patch)) for patch in others]
         for record in records or [None] * (lead_id in unreadable):
             yield Comparison(lead_id, rows, record, sent, last_written(bodies))
 
