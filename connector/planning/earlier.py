@@ -136,9 +136,7 @@ def _still_wanted(
 ) -> bool:
     if not patches or not found.rows:
         return False
-    decision = decide(
-        found.rows, found.current, columns, unarchive=unarchive, written=found.written
-    )
+    decision = decide(found.rows, found.current, columns, unarchive=unarchive, base=found.base)
     bodies = [change.body for change in decision.changes] if isinstance(decision, Planned) else []
     return bodies == [patch.body for patch in patches]
 

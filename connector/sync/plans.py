@@ -22,6 +22,7 @@ from connector.planning.model import (
     Unchanged,
 )
 from connector.records.fields import Field, by_key, fields_of
+from connector.sync.bases import bases_decided, keeps_bases
 from connector.sync.reading import Account, Reading, known_to
 from connector.sync.recording import outcome_batches
 from connector.sync.session import Session
@@ -106,14 +107,12 @@ def plan_changes(
         left: Leads that are to be sent what an interrupted run left; they count for the limit.
     """
     scope, columns = session.scope, account.columns
-    known, written = known_to(session), columns.tracks_edits
-    found = compared(
-        session.warehouse, known, scope.lead, anew=record.released, with_written=written
-    )
+    known, kept = known_to(session), keeps_bases(session)
+    found = compared(session.warehouse, known, scope.lead, anew=record.released, with_bases=kept)
 
     def decide_on(one: Comparison) -> Decision:
         unarchive = session.settings.unarchive
-        return decide(one.rows, one.current, columns, unarchive=unarchive, written=one.written)
+        return decide(one.rows, one.current, columns, unarchive=unarchive, base=one.base)
 
     decisions = (_decide(one, reading, decide_on) for one in found)
     within = up_to(None if scope.limit is None else scope.limit - left, decisions)
@@ -203,6 +202,7 @@ def _load_plan(
                     patches += patch_rows(record.plan_id, number, decision)
             without.extend([one for _, one in settled][: most_shown - len(without)])
             yield from into("lead_patches", patches)
+            yield from bases_decided([decision for _, decision in batch])
             if record.released:
                 yield from _settled_outcomes(record, settled)
 
@@ -236,6 +236,7 @@ def _count(record: RunRecord, decision: Decision) -> None:
         record.kept_nulls += decision.kept_nulls
     record.planned += isinstance(decision, Planned)
     record.patches += len(decision.changes) if isinstance(decision, Planned) else 0
+    record.unagreed += decision.unagreed if isinstance(decision, Planned) else 0
     record.unchanged += isinstance(decision, Unchanged)
     for one in _settled(decision):
         record.statuses[one.status] += one.rows
@@ -258,8 +259,8 @@ def settle_interrupted(
         The leads that are still to be sent theirs, of those that the limit allows.
     """
     scope, unarchive = session.scope, session.settings.unarchive
-    written = account.columns.tracks_edits
-    found = interrupted(session.warehouse, session.run_id, scope.lead, with_written=written)
+    kept = keeps_bases(session)
+    found = interrupted(session.warehouse, session.run_id, scope.lead, with_bases=kept)
 
     def settle(one: Comparison) -> list[Outcome]:
         return resolve_interrupted(one, account.columns, account.fields, unarchive=unarchive)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from typing import Any
 from connector.errors import WarehouseError
 from connector.planning.columns import LEAD_ID
 from connector.planning.model import Comparison, Patch, Row
-from connector.warehouse.rows import document_of, last_written, patch_of
+from connector.warehouse.rows import document_of, patch_of
 from connector.warehouse.store import Warehouse, matching
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -122,7 +122,7 @@ def compared(
     lead: str | None,
     *,
     anew: bool = False,
-    with_written: bool = False,
+    with_bases: bool = False,
 ) -> Iterator[Comparison]:
     """Yields every lead of the desired table; those that failed before come last.
 
@@ -131,7 +131,7 @@ def compared(
         known: What of the mirror to compare with.
         lead: Only this lead.
         anew: Pass over leads with a patch still to be sent, or kept from an edit by this run.
-        with_written: Whether it matters what was last written of each field.
+        with_bases: Whether it is kept what both sides last agreed on of each field.
     """
     key = warehouse.lead_key
     which = "1 = 1"
@@ -154,15 +154,15 @@ def compared(
         merged = merge_by_lead(
             _desired(warehouse, lead, wanted, args),
             _records(warehouse, lead, f"{is_known} AND m.id IN ({its_leads})", known_args + args),
-            _written(warehouse, lead) if with_written else _nothing(),
+            _bases(warehouse, lead) if with_bases else _nothing(),
         )
-        for lead_id, rows, (records, bodies) in merged:
-            record = records[0] if records else None
-            yield Comparison(lead_id, rows, record, (), last_written(bodies))
+        for lead_id, rows, (records, bases) in merged:
+            base = _base_of(bases) if with_bases else None
+            yield Comparison(lead_id, rows, _first(records), (), base)
 
 
 def interrupted(
-    warehouse: Warehouse, run_id: str, lead: str | None, *, with_written: bool = False
+    warehouse: Warehouse, run_id: str, lead: str | None, *, with_bases: bool = False
 ) -> Iterator[Comparison]:
     """Yields the leads that an earlier run planned and left without an outcome.
 
@@ -170,18 +170,18 @@ def interrupted(
         warehouse: Where they are.
         run_id: Who has read the leads.
         lead: Only this lead.
-        with_written: Whether it matters what was last written of each field.
+        with_bases: Whether it is kept what both sides last agreed on of each field.
     """
     left = f"IN (SELECT u.lead_id FROM {warehouse.unfinished_patches} u)"
     merged = merge_by_lead(
         _patches(warehouse, warehouse.unfinished_patches, lead_id=lead),
         _desired(warehouse, lead, f"{warehouse.lead_key} {left}", []),
         _records(warehouse, lead, f"m.read_by = %s AND m.id {left}", [run_id]),
-        _written(warehouse, lead) if with_written else _nothing(),
+        _bases(warehouse, lead) if with_bases else _nothing(),
     )
-    for lead_id, patches, (rows, records, bodies) in merged:
-        record = records[0] if records else None
-        yield Comparison(lead_id, rows, record, patches, last_written(bodies))
+    for lead_id, patches, (rows, records, bases) in merged:
+        base = _base_of(bases) if with_bases else None
+        yield Comparison(lead_id, rows, _first(records), patches, base)
 
 
 def planned_leads(warehouse: Warehouse, plan_id: str, run_id: str) -> Iterator[Comparison]:
@@ -205,7 +205,7 @@ def _beside_leads(
         _records(warehouse, wanted.get("lead_id"), "m.read_by = %s", [reader]),
     )
     for lead_id, found, (records,) in merged:
-        yield Comparison(lead_id, [], records[0] if records else None, found)
+        yield Comparison(lead_id, [], _first(records), found)
 
 
 def unknown(warehouse: Warehouse, known: MirrorFilter, lead: str | None) -> Iterator[str]:
@@ -272,17 +272,19 @@ def _patches(warehouse: Warehouse, patches: str, **wanted: str | None) -> Stream
         yield patch.lead_id, patch
 
 
-def _written(warehouse: Warehouse, lead: str | None) -> Stream:
-    """Yields all bodies written to a lead, oldest first.
-
-    A planned patch that met an edit was not written: its lead had `before` until then.
-    """
-    only, args = ("AND lead_id = %s", [lead]) if lead else ("", [])
-    sql = (
-        f"SELECT lead_id, status, body, before FROM {warehouse.table('lead_outcomes')} "
-        "WHERE patch_id IS NOT NULL AND status IN ('applied', 'confirmed', 'conflict') "
-        f"{only} ORDER BY lead_id, finished_at, outcome_id"
-    )
+def _bases(warehouse: Warehouse, lead: str | None) -> Stream:
+    """Yields what both sides last agreed on."""
+    which, args = matching("b", lead_id=lead)
+    table = warehouse.table("lead_bases")
+    sql = f"SELECT b.lead_id, b.base FROM {table} b {which} ORDER BY b.lead_id"
     for row in warehouse.stream(sql, *args):
-        had = row["before"] if row["status"] == "conflict" else row["body"]
-        yield row["lead_id"], document_of(had)
+        yield row["lead_id"], document_of(row["base"])
+
+
+def _first(found: list[Any]) -> Any:
+    return found[0] if found else None
+
+
+def _base_of(bases: list[Any]) -> Mapping[str, Any]:
+    """Returns a lead's base; of a lead that has none nothing was agreed on."""
+    return _first(bases) or {}
