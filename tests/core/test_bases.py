@@ -117,6 +117,39 @@ def test_fields_that_were_not_looked_at_keep_their_base() -> None:
     assert decide([row], LEAD, columns, base=base).base == {**base, "title": "Pilot"}
 
 
+HALF: Row = {"lead_id": LEAD_ID, COST: 40, CURRENCY: "EUR"}
+"""Wants the currency that the lead has, and another amount."""
+
+
+@pytest.mark.parametrize(
+    ("lead", "base", "agreed"),
+    [
+        ({}, {}, {CURRENCY: "EUR"}),
+        ({"is_archived": True}, {}, None),
+        ({}, {COST: 30, CURRENCY: "USD"}, None),
+    ],
+    ids=["sent", "archived", "edited"],
+)
+def test_half_a_field_is_agreed_on_only_where_the_other_half_is_sent(
+    lead: Row, base: Row, agreed: Row | None
+) -> None:
+    """Or the next run would take the colleague's currency for agreed on, and write the amount."""
+    columns = map_columns(list(HALF), FIELDS, on_conflict="crm")
+    lead = {"id": LEAD_ID, COST: 30, CURRENCY: "EUR", **lead}
+    decision = decide([HALF], lead, columns, base=base)
+    assert isinstance(decision, Planned) == (agreed is not None)
+    assert decision.base == agreed
+
+
+def test_half_a_field_that_is_kept_is_not_agreed_on_while_others_are_sent() -> None:
+    row = {**HALF, "title": "New"}
+    lead = {"id": LEAD_ID, COST: 30, CURRENCY: "EUR", "title": "Old"}
+    columns = map_columns(list(row), FIELDS, on_conflict="crm")
+    decision = decide([row], lead, columns, base={COST: 30, CURRENCY: "USD"})
+    assert isinstance(decision, Planned)
+    assert ([one.field.key for one in decision.conflicts], decision.base) == ([COST], None)
+
+
 def outcome(status: Status, planned: Row, before: Row, **known: Any) -> Outcome:
     return Outcome(Patch("patch", "plan", LEAD_ID, planned, before), status, **known)
 
