@@ -16,6 +16,7 @@ from connector.records.leads import LEADS
 from connector.settings import SECTION, load_settings
 from connector.sync.reading import columns_for, mirror_pages
 from connector.warehouse import schema
+from connector.warehouse.bases import has_bases
 from connector.warehouse.comparison import MirrorFilter, compared
 from connector.warehouse.encoding import encode
 from connector.warehouse.rows import new_id, patch_rows
@@ -50,15 +51,14 @@ def pipedrive_leads(
         plan_id = new_id()
         with open_warehouse(dlt.current.pipeline(), settings) as warehouse:
             columns, _ = columns_for(warehouse, client, settings)
-            minds = columns.tracks_edits
-            mirror = MirrorFilter(None)
-            for number, found in enumerate(compared(warehouse, mirror, None, with_written=minds)):
+            mirror, kept = MirrorFilter(None), has_bases(warehouse)
+            for number, found in enumerate(compared(warehouse, mirror, None, with_bases=kept)):
                 decision = decide(
                     found.rows,
                     found.current,
                     columns,
                     unarchive=settings.unarchive,
-                    written=found.written,
+                    base=found.base,
                 )
                 if isinstance(decision, Planned):
                     yield from map(encode, patch_rows(plan_id, number, decision))

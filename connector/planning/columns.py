@@ -75,11 +75,6 @@ class Columns:
         """Returns who wins where a field was edited in the CRM."""
         return self.on_conflict.get(managed.key, self.on_conflict.get("", "warehouse"))
 
-    @property
-    def tracks_edits(self) -> bool:
-        """Whether it matters what was last written."""
-        return any(rule != "warehouse" for rule in self.on_conflict.values())
-
 
 def fold(name: str) -> str:
     """Folds case, spaces and punctuation: `Lead score` and `lead_score` are one name."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+from connector.planning.bases import agree, standing_of
 from connector.planning.columns import UPDATED_AT, Columns, OnConflict
 from connector.planning.desired import Desired, RowRejected, desired_of, lead_id_of, newest, shown
 from connector.planning.look import conditions_of
@@ -20,7 +21,7 @@ from connector.planning.model import (
     Row,
     Unchanged,
 )
-from connector.records.fields import Field, pick
+from connector.records.fields import Field, Values, companions_of_cleared, pick
 from connector.records.kinds import Normal
 from connector.records.leads import LEADS, STANDARD_FIELDS
 
@@ -33,7 +34,7 @@ def decide(
     columns: Columns,
     *,
     unarchive: bool = False,
-    written: Mapping[str, Any] | None = None,
+    base: Values | None = None,
 ) -> Decision:
     """Decides on one lead.
 
@@ -42,7 +43,7 @@ def decide(
         current: The lead as it is, or None for one that Pipedrive does not have.
         columns: What the table's columns manage.
         unarchive: Whether `is_archived = false` may bring an archived lead back.
-        written: What was last written of each field that ever was.
+        base: What both sides last agreed on of each field; None where that is not kept.
     """
     given = rows[0]["lead_id"]
     try:
@@ -55,18 +56,53 @@ def decide(
         if current is None:
             return NotSent(lead_id, "not_found", "no such lead: deleted, converted or merged")
         change = difference(desired, current, columns.only_if_blank)
-        edits = Edits(current, written or {}, row)
+        edits = Edits(current, base, row)
         conflicts = tuple(conflicts_of(change.body, desired.fields, columns, edits))
         left = change.without(one.field for one in conflicts)
         left = replace(left, conditions=conditions_of(left.body, desired, columns))
         if conflicts and (stops_lead(conflicts, columns) or not left.body):
-            return conflicting(lead_id, conflicts)
-        keep_one_of(left.body, current)
+            decision: Decision = conflicting(lead_id, conflicts)
+        else:
+            keep_one_of(left.body, current)
+            decision = planned(
+                lead_id, left, current, conflicts, desired.fields, unarchive=unarchive
+            )
     except RowRejected as error:
         return NotSent(lead_id, "rejected", str(error), error.rows)
-    decision = planned(lead_id, left, current, conflicts, desired.fields, unarchive=unarchive)
-    kept = desired.kept_nulls
-    return decision if isinstance(decision, NotSent) else replace(decision, kept_nulls=kept)
+    if not isinstance(decision, NotSent):
+        decision = replace(decision, kept_nulls=desired.kept_nulls)
+    return decision if base is None else _agreed(decision, desired, change, columns, edits)
+
+
+def _agreed(
+    decision: Decision, desired: Desired, change: Change, columns: Columns, edits: Edits
+) -> Decision:
+    """Adds to a decision what row and lead agree on, which is never what is still to be sent.
+
+    Of a field that is sent, the part that does not differ is agreed on; of one that is not sent
+    for a reason, nothing is.
+    """
+    base, current = edits.base or {}, edits.current
+    kept = () if isinstance(decision, Unchanged) else [one.field for one in decision.conflicts]
+    compared = [
+        field
+        for field in desired.fields
+        if field not in kept and (field.key not in columns.only_if_blank or field.is_blank(current))
+    ]
+    sent = [field for field in compared if not change.body.keys().isdisjoint(field.keys)]
+    if not isinstance(decision, Planned):
+        compared = [field for field in compared if field not in sent]
+    moved = agree(base, compared, change.body, current)
+    decision = replace(decision, base=None if moved == base else moved)
+    if not isinstance(decision, Planned):
+        return decision
+    unagreed = [
+        field
+        for field in sent
+        if columns.conflict_rule(field) != "warehouse"
+        and standing_of(field, base, current) == "unagreed"
+    ]
+    return replace(decision, unagreed=len(unagreed))
 
 
 def difference(desired: Desired, current: Lead, only_if_blank: Collection[str] = ()) -> Change:
@@ -158,21 +194,13 @@ class Edits:
 
     Attributes:
         current: The lead as it is.
-        written: What was last written of each field that ever was.
+        base: What both sides last agreed on of each field; None where that is not kept.
         row: The row of the desired table.
     """
 
     current: Lead
-    written: Mapping[str, Any]
+    base: Values | None
     row: Row
-
-    def is_edited(self, field: Field) -> bool:
-        """Tells whether a value was changed in the CRM since it was last written."""
-        return not field.agrees(self.written, self.current, self.written.keys())
-
-    def is_ours(self, field: Field) -> bool:
-        """Tells whether a value is still the one that was last written."""
-        return field.key in self.written and not self.is_edited(field)
 
 
 def conflicts_of(
@@ -184,16 +212,18 @@ def conflicts_of(
         body: The body that would be sent.
         fields: The fields that the row manages.
         columns: The rules.
-        edits: The lead, and what was last written to it.
+        edits: The lead, and what was last agreed on of it.
 
     Raises:
         RowRejected: A rule needs a time of the row that is not there.
     """
+    gone = dict.fromkeys(companions_of_cleared(body))
     for field in fields:
-        keys = [key for key in field.keys if key in body]
-        if keys and (why := _kept(field, columns, edits)):
-            expected, current = pick(edits.written, keys), pick(edits.current, keys)
-            yield Conflict(field, expected, current, pick(body, keys), why)
+        is_sent = not body.keys().isdisjoint(field.keys)
+        if is_sent and (why := _kept(field, columns, edits)):
+            expected, current = (pick(one, field.keys) for one in (edits.base or {}, edits.current))
+            wanted = pick({**edits.current, **gone, **body}, field.keys)
+            yield Conflict(field, expected, current, wanted, why)
 
 
 def stops_lead(conflicts: Iterable[Conflict], columns: Columns) -> bool:
@@ -202,12 +232,13 @@ def stops_lead(conflicts: Iterable[Conflict], columns: Columns) -> bool:
 
 
 def _kept(field: Field, columns: Columns, edits: Edits) -> str:
+    """Tells why a value stays, or an empty text: only one edited since the agreement ever does."""
     rule: OnConflict = columns.conflict_rule(field)
-    if rule == "newest":
-        return "" if edits.is_ours(field) else _newer_in_crm(edits)
-    if rule == "warehouse" or not edits.is_edited(field):
+    if rule == "warehouse" or standing_of(field, edits.base or {}, edits.current) != "edited":
         return ""
-    return f"changed in Pipedrive since it was last written (on_conflict {rule})"
+    if rule == "newest":
+        return _newer_in_crm(edits)
+    return f"changed in Pipedrive since both sides agreed (on_conflict {rule})"
 
 
 def _newer_in_crm(edits: Edits) -> str:

@@ -126,7 +126,7 @@ def why_not_wanted(columns: Columns, *, unarchive: bool) -> WhyNot:
         wanted: list[dict[str, object]] = []
         if found.rows:
             decision = decide(
-                found.rows, found.current, columns, unarchive=unarchive, written=found.written
+                found.rows, found.current, columns, unarchive=unarchive, base=found.base
             )
             changes = decision.changes if isinstance(decision, Planned) else ()
             wanted = [change.body for change in changes]

@@ -61,7 +61,7 @@ class Change:
 
     body: dict[str, Any]
     before: dict[str, Any]
-    conditions: Conditions = field(default_factory=dict)
+    conditions: Conditions = field(default_factory=dict, compare=False)
 
     def without(self, fields: Iterable[Field]) -> Change:
         """Returns the change less some fields."""
@@ -78,7 +78,7 @@ class Conflict:
     """A field whose value in the CRM stays, as it is not the one that was expected there.
 
     Attributes:
-        expected: What should be there: as it was last written, or as it was when planned; as
+        expected: What should be there: as both sides last agreed, or as it was when planned; as
             are the next two, by the field's keys.
         current: What is there.
         wanted: What would have been written.
@@ -104,20 +104,29 @@ class Planned:
 
     Attributes:
         conflicts: Fields that differ as well and are not written.
+        base: What is agreed on of all fields now, where that has moved; None where it has not.
+        unagreed: Fields that are written though nothing was agreed on of them, where that matters.
     """
 
     lead_id: str
     changes: tuple[Change, ...]
     kept_nulls: int = 0
     conflicts: tuple[Conflict, ...] = ()
+    base: Values | None = field(default=None, compare=False)
+    unagreed: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
 class Unchanged:
-    """A lead that already says what is wanted."""
+    """A lead that already says what is wanted.
+
+    Attributes:
+        base: What is agreed on of all fields now, where that has moved; None where it has not.
+    """
 
     lead_id: str
     kept_nulls: int = 0
+    base: Values | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -127,6 +136,7 @@ class NotSent:
     Attributes:
         rows: How many rows of the desired table it is the outcome of.
         conflicts: The fields that it is about, for a conflict.
+        base: What is agreed on of all fields now, where that has moved; None where it has not.
     """
 
     lead_id: str | None
@@ -134,6 +144,7 @@ class NotSent:
     reason: str
     rows: int = 1
     conflicts: tuple[Conflict, ...] = ()
+    base: Values | None = field(default=None, compare=False)
 
 
 Decision = Planned | Unchanged | NotSent
@@ -190,7 +201,7 @@ class Comparison:
         rows: Its rows in the desired table; none where it left the table since it was planned.
         current: The lead as this run read it; None where Pipedrive has none.
         patches: What an earlier run planned for it and left without an outcome.
-        written: What was last written of each field; empty where that does not matter.
+        base: What both sides last agreed on of each field; None where that is not kept.
         tried: What was sent to it before and not taken.
     """
 
@@ -198,7 +209,7 @@ class Comparison:
     rows: Sequence[Row]
     current: Lead | None
     patches: Sequence[Patch] = ()
-    written: Mapping[str, Any] = field(default_factory=dict)
+    base: Values | None = None
     tried: Sequence[Tried] = ()
 
 

@@ -31,15 +31,16 @@ def without_repeats(
         if one.status == "failed" and _is_refused_again(decision.changes, one, current, fields):
             reason = f"refused before: {one.error}; nothing of it has changed since, so it is not "
             hint = "sent again; `--retry-failed` sends it"
-            return NotSent(decision.lead_id, "failed", f"{reason}{hint}")
+            failed = NotSent(decision.lead_id, "failed", f"{reason}{hint}")
+            return replace(failed, base=decision.base)
     ignored = [one for one in tried if one.status == "ignored"]
     shorter = (_without_ignored(change, ignored, current, fields) for change in decision.changes)
     changes = tuple(change for change in shorter if change.body)
     if changes:
         return replace(decision, changes=changes)
     if decision.conflicts:
-        return conflicting(decision.lead_id, decision.conflicts)
-    return Unchanged(decision.lead_id, decision.kept_nulls)
+        return replace(conflicting(decision.lead_id, decision.conflicts), base=decision.base)
+    return Unchanged(decision.lead_id, decision.kept_nulls, decision.base)
 
 
 def _is_refused_again(

@@ -148,6 +148,10 @@ def _print_notes(console: Console, summary: Summary) -> None:
     if summary.kept_nulls:
         nulls = counted(summary.kept_nulls, "NULL")
         say(console, f"Left alone: {nulls}, by `on_null` or for good.")
+    if summary.unagreed:
+        fields, are = counted(summary.unagreed, "field"), "is" if summary.unagreed == 1 else "are"
+        told = f"{fields} on which nothing was agreed yet {are} written by this plan"
+        say(console, f"{told}: see `on_conflict`.")
     for trip in summary.overridden:
         say(console, overridden_line(trip))
     if summary.tripped:

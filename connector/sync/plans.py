@@ -22,6 +22,7 @@ from connector.planning.model import (
 from connector.planning.repeats import without_repeats
 from connector.planning.undo import undo
 from connector.records.fields import Field, by_key, fields_of
+from connector.sync.bases import bases_decided, keeps_bases
 from connector.sync.reading import Account, Reading, known_to
 from connector.sync.session import Session
 from connector.sync.summary import Entry
@@ -114,19 +115,19 @@ def plan_changes(
     scope, columns = session.scope, account.columns
     left = history.count_unfinished(session.warehouse, scope.lead) if record.released else 0
     left = left if scope.limit is None else min(left, scope.limit)
-    known, written = known_to(session), columns.tracks_edits
+    known, kept = known_to(session), keeps_bases(session)
     found = compared(
         session.warehouse,
         known,
         scope.lead,
         anew=record.released,
-        with_written=written,
+        with_bases=kept,
         with_tried=not scope.retry_failed,
     )
 
     def decide_on(one: Comparison) -> Decision:
         unarchive = session.settings.unarchive
-        wanted = decide(one.rows, one.current, columns, unarchive=unarchive, written=one.written)
+        wanted = decide(one.rows, one.current, columns, unarchive=unarchive, base=one.base)
         return without_repeats(wanted, one.current, one.tried, account.fields)
 
     decisions = (_decide(one, reading, decide_on) for one in found)
@@ -217,6 +218,7 @@ def _load_plan(
                     patches += patch_rows(record.plan_id, number, decision)
             without.extend([one for _, one in settled][: most_shown - len(without)])
             yield from into("lead_patches", patches)
+            yield from bases_decided([decision for _, decision in batch])
             if record.released:
                 yield from _settled_outcomes(record, settled)
 
@@ -250,6 +252,7 @@ def _count(record: RunRecord, decision: Decision) -> None:
         record.kept_nulls += decision.kept_nulls
     record.planned += isinstance(decision, Planned)
     record.patches += len(decision.changes) if isinstance(decision, Planned) else 0
+    record.unagreed += decision.unagreed if isinstance(decision, Planned) else 0
     record.unchanged += isinstance(decision, Unchanged)
     for one in _settled(decision):
         record.statuses[one.status] += one.rows

@@ -17,6 +17,7 @@ from connector.pipedrive.errors import (
     TooManyFailures,
 )
 from connector.planning.model import Outcome
+from connector.sync.bases import bases_settled, begin_bases
 from connector.sync.reading import mirror_row
 from connector.sync.session import Session
 from connector.sync.summary import Summary
@@ -44,6 +45,7 @@ def prepare(session: Session) -> None:
     if not warehouse.are_tables_complete():
         warehouse.create_tables()
     fill_in_old(warehouse)
+    begin_bases(session)
 
 
 def release(session: Session, record: RunRecord) -> None:
@@ -112,12 +114,16 @@ def recorded(session: Session, record: RunRecord) -> Iterator[None]:
 def outcome_batches(
     session: Session, record: RunRecord, outcomes: list[Outcome]
 ) -> Iterator[Marked]:
-    """Counts outcomes and yields their rows, and the mirror's rows of their leads."""
+    """Counts outcomes and yields their rows, and what they say of their leads.
+
+    That is the mirror's rows, and what is agreed on.
+    """
     record.statuses.update(outcome.status for outcome in outcomes)
     rows = [outcome_row(session.run_id, outcome) for outcome in outcomes]
     yield from into(LEAD_OUTCOMES.name, rows)
     leads = {one.patch.lead_id: row for one in outcomes if (row := mirror_row(session, one))}
     yield from into(LEADS.name, list(leads.values()))
+    yield from bases_settled(session, outcomes)
 
 
 def summarize(session: Session, record: RunRecord) -> Summary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 
 from connector.planning.earlier import (
     Resolved,
@@ -13,17 +14,19 @@ from connector.planning.earlier import (
     unreadable,
     why_not_wanted,
 )
-from connector.planning.model import Comparison, Patch
+from connector.planning.model import Comparison, Outcome, Patch
 from connector.records.fields import Field
+from connector.sync.bases import bases_settled, keeps_bases
 from connector.sync.plans import Plan, StoredPlan
 from connector.sync.reading import Account, Reading, read_fields_of
 from connector.sync.recording import outcome_batches
 from connector.sync.session import Session
 from connector.warehouse import history
 from connector.warehouse.comparison import doubtful, interrupted, planned_leads
-from connector.warehouse.load import Marked, into
+from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.record import RunRecord
 from connector.warehouse.rows import settling_row
+from connector.warehouse.schema import LEAD_OUTCOMES
 
 Resolve = Callable[[Comparison], Resolved]
 
@@ -48,7 +51,7 @@ def settle_wanted(
         session.scope.lead,
         reading.unreadable,
         with_desired=True,
-        with_written=columns.tracks_edits,
+        with_bases=keeps_bases(session),
     )
 
     def resolve(one: Comparison) -> Resolved:
@@ -150,14 +153,16 @@ def _settle(
     """
     parts: dict[str, Patch] = {}
 
+    def settle(one: Comparison) -> list[Outcome]:
+        if trouble := reading.unreadable.get(one.lead_id or ""):
+            return unreadable(one, trouble)
+        resolved = resolve(one)
+        parts.update(_in_part(resolved.left))
+        return resolved.outcomes
+
     def rows() -> Iterator[Marked]:
-        for one in found:
-            trouble = reading.unreadable.get(one.lead_id or "")
-            outcomes = unreadable(one, trouble) if trouble else []
-            if not trouble:
-                resolved = resolve(one)
-                outcomes = resolved.outcomes
-                parts.update(_in_part(resolved.left))
+        while batch := list(islice(found, BATCH)):
+            outcomes = [outcome for one in batch for outcome in settle(one)]
             yield from outcome_batches(session, record, outcomes)
 
     session.load(rows())
@@ -166,11 +171,12 @@ def _settle(
 
 def _settle_doubts(session: Session, fields: Mapping[str, Field]) -> Iterator[Marked]:
     """Yields what took effect of sends that were left without an answer; each was counted then."""
-    for one in doubtful(session.warehouse, session.run_id, session.scope.lead):
-        outcomes = resolve_doubt(one, fields)
-        yield from into(
-            "lead_outcomes", [settling_row(session.run_id, outcome) for outcome in outcomes]
-        )
+    found = doubtful(session.warehouse, session.run_id, session.scope.lead)
+    while batch := list(islice(found, BATCH)):
+        outcomes = [outcome for one in batch for outcome in resolve_doubt(one, fields)]
+        rows = [settling_row(session.run_id, outcome) for outcome in outcomes]
+        yield from into(LEAD_OUTCOMES.name, rows)
+        yield from bases_settled(session, outcomes)
 
 
 def _in_part(patches: Iterable[Patch]) -> dict[str, Patch]:

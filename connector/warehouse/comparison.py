@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +17,6 @@ from connector.warehouse import history
 from connector.warehouse.rows import (
     document_of,
     doubtful_patch_of,
-    last_written,
     patch_of,
     tried_of,
 )
@@ -129,7 +128,7 @@ def compared(
     lead: str | None,
     *,
     anew: bool = False,
-    with_written: bool = False,
+    with_bases: bool = False,
     with_tried: bool = True,
 ) -> Iterator[Comparison]:
     """Yields every lead of the desired table; those that failed before come last.
@@ -139,7 +138,7 @@ def compared(
         known: What of the mirror to compare with.
         lead: Only this lead.
         anew: Pass over leads with a patch still to be sent, or kept from an edit by this run.
-        with_written: Whether it matters what was last written of each field.
+        with_bases: Whether it is kept what both sides last agreed on of each field.
         with_tried: Whether it matters what was sent before and not taken.
     """
     key = warehouse.lead_key
@@ -164,12 +163,12 @@ def compared(
         merged = merge_by_lead(
             _desired(warehouse, lead, wanted, args),
             _records(warehouse, lead, f"{is_known} AND m.id IN ({its_leads})", known_args + args),
-            _written(warehouse, lead) if with_written else _nothing(),
+            _bases(warehouse, lead) if with_bases else _nothing(),
             _tried(warehouse, lead) if with_tried else _nothing(),
         )
-        for lead_id, rows, (records, bodies, tried) in merged:
-            record = records[0] if records else None
-            yield Comparison(lead_id, rows, record, (), last_written(bodies), tried)
+        for lead_id, rows, (records, bases, tried) in merged:
+            base = _base_of(bases) if with_bases else None
+            yield Comparison(lead_id, rows, _first(records), (), base, tried)
 
 
 def interrupted(
@@ -180,7 +179,7 @@ def interrupted(
     *,
     but_plan: str | None = None,
     with_desired: bool = False,
-    with_written: bool = False,
+    with_bases: bool = False,
 ) -> Iterator[Comparison]:
     """Yields the leads that an earlier run left unfinished, and that this one has asked for.
 
@@ -191,7 +190,7 @@ def interrupted(
         unreadable: Leads that it could not read.
         but_plan: No patches of this plan.
         with_desired: Whether it matters what is wanted of them; the table may be gone.
-        with_written: Whether it matters what was last written of each field.
+        with_bases: Whether it is kept what both sides last agreed on of each field.
     """
     left = f"IN (SELECT u.lead_id FROM {warehouse.unfinished_patches} u)"
     sender = history.sender(warehouse, run_id)
@@ -201,13 +200,14 @@ def interrupted(
         if with_desired
         else _nothing(),
         _read(warehouse, run_id, f"m.id {left}"),
-        _written(warehouse, lead) if with_written else _nothing(),
+        _bases(warehouse, lead) if with_bases else _nothing(),
     )
-    for lead_id, patches, (rows, records, bodies) in merged:
+    for lead_id, patches, (rows, records, bases) in merged:
+        base = _base_of(bases) if with_bases else None
         others = [patch for patch in patches if patch.plan_id != but_plan]
         sent = [replace(patch, sent_by=sender(patch)) for patch in others]
         for record in records or [None] * (lead_id in unreadable):
-            yield Comparison(lead_id, rows, record, sent, last_written(bodies))
+            yield Comparison(lead_id, rows, record, sent, base)
 
 
 def doubtful(warehouse: Warehouse, run_id: str, lead: str | None) -> Iterator[Comparison]:
@@ -237,7 +237,7 @@ def planned_leads(
     )
     for lead_id, patches, (records,) in merged:
         sent = [replace(patch, sent_by=sender(patch)) for patch in patches] if resumed else patches
-        yield Comparison(lead_id, [], records[0] if records else None, sent)
+        yield Comparison(lead_id, [], _first(records), sent)
 
 
 def sent_leads(
@@ -247,7 +247,7 @@ def sent_leads(
     written = ((patch.lead_id, patch) for patch in history.taken(warehouse, sent_by, lead))
     merged = merge_by_lead(written, _records(warehouse, lead, "m.read_by = %s", [run_id]))
     for lead_id, patches, (records,) in merged:
-        yield Comparison(lead_id, [], records[0] if records else None, patches)
+        yield Comparison(lead_id, [], _first(records), patches)
 
 
 def unknown(warehouse: Warehouse, known: MirrorFilter, lead: str | None) -> Iterator[str]:
@@ -353,17 +353,19 @@ def _patches(warehouse: Warehouse, patches: str, **wanted: str | None) -> Stream
         yield patch.lead_id, patch
 
 
-def _written(warehouse: Warehouse, lead: str | None) -> Stream:
-    """Yields all bodies written to a lead, oldest first.
-
-    A planned patch that met an edit was not written: its lead had `before` until then.
-    """
-    only, args = ("AND lead_id = %s", [lead]) if lead else ("", [])
-    sql = (
-        f"SELECT lead_id, status, body, before FROM {warehouse.table('lead_outcomes')} "
-        "WHERE patch_id IS NOT NULL AND status IN ('applied', 'confirmed', 'conflict') "
-        f"{only} ORDER BY lead_id, finished_at, outcome_id"
-    )
+def _bases(warehouse: Warehouse, lead: str | None) -> Stream:
+    """Yields what both sides last agreed on."""
+    which, args = matching("b", lead_id=lead)
+    table = warehouse.table("lead_bases")
+    sql = f"SELECT b.lead_id, b.base FROM {table} b {which} ORDER BY b.lead_id"
     for row in warehouse.stream(sql, *args):
-        had = row["before"] if row["status"] == "conflict" else row["body"]
-        yield row["lead_id"], document_of(had)
+        yield row["lead_id"], document_of(row["base"])
+
+
+def _first(found: list[Any]) -> Any:
+    return found[0] if found else None
+
+
+def _base_of(bases: list[Any]) -> Mapping[str, Any]:
+    """Returns a lead's base; of a lead that has none nothing was agreed on."""
+    return _first(bases) or {}

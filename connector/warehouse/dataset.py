@@ -31,6 +31,7 @@ KNOWN_BY: dict[str, frozenset[str]] = {
     "lead_patches": frozenset({"patch_id", "plan_id", "lead_id", "body", "before", "planned_at"}),
     "lead_outcomes": frozenset({"outcome_id", "run_id", "patch_id", "lead_id", "status", "after"}),
     "lead_fields": frozenset({"key", "name", "type"}),
+    "lead_bases": frozenset({"lead_id", "base"}),
     "sync_runs": frozenset({"run_id", "plan_id", "command", "started_at", "state"}),
 }
 """Columns that a table had in every version; what a later version adds is added to it."""

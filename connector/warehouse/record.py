@@ -94,6 +94,13 @@ class RunRecord:
     kept_nulls: Annotated[
         int, Noted("NULLs left alone, by on_null or as Pipedrive cannot clear their field.")
     ] = 0
+    unagreed: Annotated[
+        int,
+        Noted(
+            "Fields that the plan writes though nothing was agreed on of them yet; counted where "
+            "`on_conflict` minds it."
+        ),
+    ] = 0
     statuses: Annotated[
         Counter[str], Noted("How many outcomes there are of each status.", told="outcomes")
     ] = field(default_factory=lambda: Counter(dict.fromkeys(STATUSES, 0)))

@@ -18,7 +18,7 @@ import pendulum
 
 from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned, Tried
 from connector.records.cells import Unreadable, from_json
-from connector.records.fields import base_key, companions_of_cleared
+from connector.records.fields import base_key
 from connector.warehouse.schema import OutcomeRow, PatchRow, TableRow
 
 Reader = Callable[[Any], Any]
@@ -87,15 +87,6 @@ def read_row(values: Sequence[Any], readers: Sequence[tuple[str, Reader]]) -> di
 def patches_by_lead(patches: Iterable[Patch]) -> Iterator[list[Patch]]:
     """Groups patches that come in the order of sending."""
     return (list(group) for _, group in groupby(patches, lambda patch: patch.lead_id))
-
-
-def last_written(bodies: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns of each field what was last written of it, by bodies that come oldest first."""
-    written: dict[str, Any] = {}
-    for body in bodies:
-        gone = companions_of_cleared(body)
-        written = {key: value for key, value in written.items() if key not in gone} | {**body}
-    return written
 
 
 def _reader(kind: str) -> Reader:

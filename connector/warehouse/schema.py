@@ -94,6 +94,14 @@ class FieldRow:
     type: str
 
 
+@dataclass(frozen=True)
+class BaseRow:
+    """What both sides last agreed on of a lead, by the keys of its fields."""
+
+    lead_id: str
+    base: Document
+
+
 class TableHints(TypedDict):
     """What dlt needs to know of one table."""
 
@@ -187,8 +195,12 @@ LEADS = _mirror_table()
 LEAD_PATCHES = _table("lead_patches", "patch_id", PatchRow)
 LEAD_OUTCOMES = _table("lead_outcomes", "outcome_id", OutcomeRow, is_written_once=True)
 LEAD_FIELDS = _table("lead_fields", "key", FieldRow)
+LEAD_BASES = _table("lead_bases", "lead_id", BaseRow)
 SYNC_RUNS = _runs_table()
-TABLES = {one.name: one for one in (LEADS, LEAD_PATCHES, LEAD_OUTCOMES, LEAD_FIELDS, SYNC_RUNS)}
+TABLES = {
+    one.name: one
+    for one in (LEADS, LEAD_PATCHES, LEAD_OUTCOMES, LEAD_FIELDS, LEAD_BASES, SYNC_RUNS)
+}
 LEAD_TYPES: dict[str, TDataType] = {
     name: column["data_type"] or "text" for name, column in LEADS.columns.items()
 }

@@ -181,10 +181,12 @@ def test_a_summary_is_told() -> None:
 
 def test_one_of_a_kind_is_told_in_the_singular() -> None:
     entry = entry_of({"title": "Old"}, {"title": "New"})
-    text = report(entry, planned=1, patches=1, burst=2, kept_nulls=1, statuses={"conflict": 1})
+    counts = {"planned": 1, "patches": 1, "kept_nulls": 1, "unagreed": 1}
+    text = report(entry, **counts, burst=2, statuses={"conflict": 1})
     assert "Plan P: 1 lead to change, 0 unchanged, 1 conflict." in text
     assert "Applying takes 10 tokens and at least 1 second." in text
     assert "Left alone: 1 NULL, by" in text
+    assert "1 field on which nothing was agreed yet is written by this plan" in text
 
 
 def test_the_patches_of_one_lead_stand_under_one_heading() -> None:

@@ -125,8 +125,8 @@ CASES = [
         "never written",
         {"channel_id": "Theirs"},
         {"channel_id": "Autumn"},
-        {**always({"channel_id": "Autumn"}), "newest": None},
-        {**always(set()), "newest": {"channel_id"}},
+        always({"channel_id": "Autumn"}),
+        always(set()),
     ),
     Case(
         "currency edited",
@@ -215,7 +215,7 @@ def test_a_conflict_has_all_three_values(seen: Seen) -> None:
     rule = "crm" if seen.rule == "mapping" else seen.rule
     assert row["reason"] == (
         "Title: expected Ours, is Theirs, wanted New; "
-        f"changed in Pipedrive since it was last written (on_conflict {rule})"
+        f"changed in Pipedrive since both sides agreed (on_conflict {rule})"
     )
     values = [json.loads(row[name]) for name in ("before", "after", "body")]
     assert values == [{"title": "Ours"}, {"title": "Theirs"}, {"title": "New"}]
@@ -253,12 +253,17 @@ def test_the_newest_is_told_by_timestamps(site: Site, kind: str) -> None:
     site.pipedrive.reset(leads=0)
     rows: list[Row] = []
     for name, hour in moments.items():
-        site.pipedrive.set_lead(lead_id(name), title="Theirs", update_time=UPDATED)
+        site.pipedrive.set_lead(lead_id(name), title="Agreed", update_time=UPDATED)
         moment = datetime(2026, 6, 30, hour).isoformat() + ("+00" if kind == "TIMESTAMPTZ" else "")
         rows.append({"lead_id": lead_id(name), "title": "Ours", "updated_at": moment})
     rows.append({"lead_id": lead_id("none"), "title": "Ours", "updated_at": None})
-    site.pipedrive.set_lead(lead_id("none"), title="Theirs", update_time=UPDATED)
-    site.desire({"lead_id": "VARCHAR", "title": "VARCHAR", "updated_at": kind}, rows)
+    site.pipedrive.set_lead(lead_id("none"), title="Agreed", update_time=UPDATED)
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "updated_at": kind}
+    site.desire(columns, [{**row, "title": "Agreed"} for row in rows])
+    assert site.run(on_conflict="newest").unchanged == 4
+    for row in rows:
+        site.pipedrive.set_lead(row["lead_id"], title="Theirs", update_time=UPDATED)
+    site.desire(columns, rows)
     site.run(on_conflict="newest")
     found = {row["lead_id"]: row for row in site.outcomes()}
     statuses = {name: found[lead_id(name)]["status"] for name in [*moments, "none"]}

@@ -24,6 +24,7 @@ ALIKE: dict[str, list[Row]] = {
     "lead_patches": [{"patch_id": "a", "title": "Theirs"}],
     "lead_outcomes": [{"outcome_id": "a", "title": "Theirs"}],
     "lead_fields": [{"key": "a", "name": "b", "type": "c"}],
+    "lead_bases": [{"lead_id": "a", "base": "Theirs"}],
     "sync_runs": [{"run_id": "a", "title": "Theirs"}],
 }
 """Rows of somebody else's table of the same name."""

@@ -120,12 +120,12 @@ def test_what_took_effect_late_is_the_first_runs(scene: Site, command: str) -> N
     in_doubt(scene, times=2)
     first = scene.run(**QUICK)
     edit(scene, **WISH)  # the PATCH that had no answer arrives
-    call = {
+    calls: dict[str, Callable[[], Summary]] = {
         "run": scene.run,
         "plan": scene.plan,
         "revert": lambda: scene.revert(first.run_id),
-    }[command]
-    later = call()
+    }
+    later = calls[command]()
     assert later.exit_code == 0
     rows = [row for row in scene.outcomes() if row["run_id"] == first.run_id]
     assert [took_of(row) for row in rows] == [None, BOTH]
@@ -168,12 +168,13 @@ def kill_in_effect(site: Site, command: str = "run", *arguments: str) -> str:
 def test_what_a_killed_run_did_is_told_as_its_own(scene: Site, command: str) -> None:
     stored = scene.plan().plan_id
     killed = kill_in_effect(scene)
-    later = {
+    calls: dict[str, Callable[[], Summary]] = {
         "run": scene.run,
         "plan": scene.plan,
         "apply": lambda: scene.apply(stored),
         "revert": lambda: scene.revert(killed),
-    }[command]()
+    }
+    later = calls[command]()
     assert later.exit_code == 0
     row = next(row for row in scene.outcomes() if row["run_id"] == killed)
     assert (row["status"], took_of(row)) == ("confirmed", BOTH)

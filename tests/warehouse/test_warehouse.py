@@ -302,9 +302,10 @@ def test_what_was_interrupted_comes_with_its_rows_and_its_lead(site: Site) -> No
     ]
     site.load("sync_runs", [a_run()])
     site.load("lead_patches", patches)
-    site.load("leads", [lead_row({"id": ids[0], "title": "T"}, NOW, RUN)])
+    here, gone_lead = lead_row({"id": ids[0], "title": "T"}, NOW, RUN), {"id": ids[2]}
+    site.load("leads", [here, gone_row(gone_lead, NOW, RUN)])
     with site.opened() as warehouse:
-        first, gone = comparison.interrupted(warehouse, RUN, None)
+        first, gone = comparison.interrupted(warehouse, RUN, None, [], with_desired=True)
         assert [one.lead_id for one in comparison.compared(warehouse, READ, None, anew=True)] == [
             ids[1]
         ]

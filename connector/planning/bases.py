@@ -1,0 +1,122 @@
+"""What both sides last agreed on of a lead's fields, and what moves it. No I/O.
+
+A base has, by wire key, what the warehouse and the CRM both said when they last said the same:
+found equal, or written and taken. A null is agreed on as any value is; a key that is not there
+was never agreed on. No clock has a say in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Literal
+
+from connector.planning.model import Lead, Outcome
+from connector.records.fields import Field, Values, companions_of_cleared
+
+Standing = Literal["unagreed", "agreed", "edited"]
+DECIMALS = range(7)
+"""Digits behind the point to which a number may be found rounded."""
+
+
+def standing_of(field: Field, base: Values, current: Lead) -> Standing:
+    """Tells how a field of the CRM stands to what was last agreed on.
+
+    Of a field of two keys the whole counts: one that differs makes it edited.
+
+    Returns:
+        "unagreed" where nothing ever was, "agreed" where it is still so, and "edited" where it
+        was changed in the CRM since.
+    """
+    known = [key for key in field.keys if key in base]
+    if not known:
+        return "unagreed"
+    if len(known) == len(field.keys):
+        return "agreed" if field.read(base) == field.read(current) else "edited"
+    return "agreed" if field.agrees(base, current, known) else "edited"
+
+
+def agree(base: Values, fields: Iterable[Field], body: Values, current: Lead) -> dict[str, Any]:
+    """Returns a base moved to what a row and a lead were found to say alike.
+
+    Args:
+        base: What was agreed on before.
+        fields: The fields that were compared.
+        body: What differs; its keys wait until they are taken.
+        current: The lead.
+    """
+    moved = dict(base)
+    waiting = {*body, *companions_of_cleared(body)}
+    for field in fields:
+        for key in field.keys:
+            known = key in base and field.agrees(base, current, (key,))
+            if key not in waiting and not known:
+                moved[key] = field.as_it_was(key, current)
+    return moved
+
+
+def moves(outcome: Outcome) -> bool:
+    """Tells whether an outcome can say anything about what is agreed on."""
+    return bool(outcome.took) or outcome.lead is not None or outcome.status == "conflict"
+
+
+def settle(base: Values, outcome: Outcome) -> dict[str, Any]:
+    """Returns a base moved by what became of a patch."""
+    patch, lead = outcome.patch, outcome.lead
+    return moved_by(
+        base,
+        outcome.status,
+        outcome.took or (),
+        body={**patch.body, **(outcome.body or {})},
+        before=patch.before,
+        shown={} if lead is None else {key: lead.get(key) for key in patch.body},
+    )
+
+
+def moved_by(
+    base: Values,
+    status: str,
+    took: Collection[str],
+    *,
+    body: Values,
+    before: Values,
+    shown: Values,
+) -> dict[str, Any]:
+    """Returns a base moved by a patch: to what it brought about, or to what it met.
+
+    A patch that met an edit and had no base to tell it by leaves what it had expected, so that
+    the next run keeps the edit as well.
+
+    Args:
+        base: What was agreed on before.
+        status: The outcome's status.
+        took: The keys of the body that are in effect through the patch.
+        body: What was to be written.
+        before: What was there when it was planned.
+        shown: What the lead had under the body's keys afterwards; nothing where that is not known.
+    """
+    agreed = {
+        key: value
+        for key, value in body.items()
+        if key in took or (key in shown and shown[key] == value)
+    }
+    if status == "ignored":
+        agreed |= {
+            key: shown[key]
+            for key, value in body.items()
+            if key not in agreed and key in shown and is_tidied(value, shown[key])
+        }
+    gone = companions_of_cleared(agreed)
+    moved = {key: value for key, value in base.items() if key not in gone} | agreed
+    return {**before, **moved} if status == "conflict" else moved
+
+
+def is_tidied(sent: Any, shown: Any) -> bool:
+    """Tells whether a value is what the CRM makes of one that it keeps trimmed or rounded."""
+    if isinstance(sent, str) and isinstance(shown, str):
+        return sent.split() == shown.split()
+    if isinstance(sent, dict) and isinstance(shown, dict):
+        return sent.keys() == shown.keys() and all(
+            sent[key] == shown[key] or is_tidied(sent[key], shown[key]) for key in sent
+        )
+    numbers = isinstance(sent, int | float) and isinstance(shown, int | float)
+    return numbers and any(round(sent, decimals) == shown for decimals in DECIMALS)

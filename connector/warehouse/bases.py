@@ -1,0 +1,63 @@
+"""What both sides last agreed on of each lead, as it is kept, and as outcomes of before tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from itertools import groupby, islice
+from typing import Any
+
+from connector.planning.bases import moved_by
+from connector.warehouse.load import BATCH
+from connector.warehouse.rows import document_of
+from connector.warehouse.schema import LEAD_BASES, BaseRow, TableRow
+from connector.warehouse.store import FETCH, Warehouse
+
+
+def has_bases(warehouse: Warehouse) -> bool:
+    """Tells whether something is kept of what both sides agreed on."""
+    table = warehouse.table(LEAD_BASES.name)
+    return bool(warehouse.column_names(LEAD_BASES.name)) and any(
+        warehouse.query(f"SELECT 1 AS n FROM {table} LIMIT 1")
+    )
+
+
+def bases_of(warehouse: Warehouse, lead_ids: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    """Returns what was last agreed on of some leads, for those of which anything was."""
+    found: dict[str, Mapping[str, Any]] = {}
+    waiting = iter(lead_ids)
+    while some := list(islice(waiting, FETCH)):
+        marks = ", ".join(["%s"] * len(some))
+        table = warehouse.table(LEAD_BASES.name)
+        sql = f"SELECT lead_id, base FROM {table} WHERE lead_id IN ({marks})"
+        for row in warehouse.query(sql, *some):
+            found[row["lead_id"]] = document_of(row["base"])
+    return found
+
+
+def past_bases(warehouse: Warehouse) -> Iterator[list[TableRow]]:
+    """Yields what was agreed on as far as outcomes tell it, of runs that did not keep it.
+
+    That is what was written and taken last: that both sides were found to be equal since was
+    not written down, so that such a field is taken for edited rather than overwritten.
+    """
+    sql = (
+        "SELECT lead_id, status, took, body, before, after "
+        f"FROM {warehouse.table('lead_outcomes')} WHERE patch_id IS NOT NULL "
+        "AND lead_id IS NOT NULL ORDER BY lead_id, finished_at, outcome_id"
+    )
+    leads = groupby(warehouse.stream(sql), lambda row: row["lead_id"])
+    rows = (vars(BaseRow(lead_id, base)) for lead_id, base in map(_past_base, leads) if base)
+    while batch := list(islice(rows, BATCH)):
+        yield batch
+
+
+def _past_base(of_lead: tuple[str, Iterator[TableRow]]) -> tuple[str, dict[str, Any]]:
+    lead_id, outcomes = of_lead
+    base: dict[str, Any] = {}
+    for row in outcomes:
+        body, before, shown = (document_of(row[name]) or {} for name in ("body", "before", "after"))
+        took = document_of(row["took"])
+        if took is None:  # the first version did not say it
+            took = body.keys() if row["status"] in ("applied", "confirmed") else ()
+        base = moved_by(base, row["status"], took, body=body, before=before, shown=shown)
+    return lead_id, base
