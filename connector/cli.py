@@ -106,6 +106,9 @@ seconds_option = click.option(
 refresh_option = click.option(
     "--full-refresh", is_flag=True, help="Ask again for leads known as gone or archived."
 )
+retry_option = click.option(
+    "--retry-failed", is_flag=True, help="Send again what was refused or not taken before."
+)
 results_option = click.option(
     "--run-results",
     type=click.Path(path_type=Path),
@@ -154,7 +157,7 @@ def lead_sync(context: click.Context, *, show_version: bool) -> None:
 
 
 @lead_sync.command()
-@options(lead_option, limit_option, fields_option, seconds_option, refresh_option)
+@options(lead_option, limit_option, fields_option, seconds_option, refresh_option, retry_option)
 @options(output_option, log_option, guard_options)
 @reported
 def run(*, output: Output, log_format: Output, **given: Any) -> Ended:
@@ -170,7 +173,7 @@ def run(*, output: Output, log_format: Output, **given: Any) -> Ended:
 
 
 @lead_sync.command()
-@options(lead_option, limit_option, fields_option, refresh_option)
+@options(lead_option, limit_option, fields_option, refresh_option, retry_option)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @options(output_option, log_option, guard_options)
 @reported

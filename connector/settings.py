@@ -19,7 +19,7 @@ from connector.configuration.spelling import Names, nearest, refuse_misspelt
 from connector.errors import ConfigError
 from connector.planning.columns import OnConflict, OnNull
 from connector.planning.guards import GUARDS, Limits, limits_of
-from connector.planning.model import Status
+from connector.planning.model import FreshLook, Status
 
 SECTION: Final = ("sources", "pipedrive_leads")
 DESTINATION: Final = WAREHOUSE[1]
@@ -68,6 +68,8 @@ class Settings(WarehouseSettings):
         only_if_blank: Fields that are filled where they are unset, and never overwritten.
         on_conflict: Who wins over an edit in the CRM: `warehouse`, `crm`, `newest` or `fail`, for
             all fields or for each by name.
+        fresh_look: Whether a lead is read directly before its PATCH: `auto` where the PATCH depends
+            on what else the lead has, `always` or `never`.
         unarchive: Whether `is_archived = false` may bring an archived lead back.
         timezone: Where timestamps with a zone become dates.
         workers: PATCHes in flight at once.
@@ -99,6 +101,7 @@ class Settings(WarehouseSettings):
     on_null: Any = _setting(readers.rules(get_args(OnNull)), "clear")
     only_if_blank: list[str] | None = _setting(readers.names, None)
     on_conflict: Any = _setting(readers.rules(get_args(OnConflict)), "warehouse")
+    fresh_look: FreshLook = _setting(readers.choice(get_args(FreshLook)), "auto")
     unarchive: bool = _setting(readers.flag, False)
     timezone: str = _setting(readers.zone, "UTC")
     workers: int = _setting(readers.whole(1, 512), 8)

@@ -114,6 +114,17 @@ def chosen_names(allowed: Sequence[str]) -> Reader[list[str]]:
     return read
 
 
+def choice(allowed: Sequence[str]) -> Reader[str]:
+    """Returns a reader of one of some words."""
+
+    def read(value: Any) -> str:
+        if _stripped(value) not in allowed:
+            raise ValueError(f"must be {one_of(allowed)}")
+        return str(_stripped(value))
+
+    return read
+
+
 def rules(allowed: Sequence[str]) -> Reader[str | dict[str, str]]:
     """Returns the reader of one rule for all fields, or of a table: field = rule."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from connector.planning.columns import UPDATED_AT, Columns, OnConflict
 from connector.planning.desired import Desired, RowRejected, desired_of, lead_id_of, newest, shown
+from connector.planning.look import conditions_of
 from connector.planning.model import (
     Change,
     Conflict,
@@ -57,6 +58,7 @@ def decide(
         edits = Edits(current, written or {}, row)
         conflicts = tuple(conflicts_of(change.body, desired.fields, columns, edits))
         left = change.without(one.field for one in conflicts)
+        left = replace(left, conditions=conditions_of(left.body, desired, columns))
         if conflicts and (stops_lead(conflicts, columns) or not left.body):
             return conflicting(lead_id, conflicts)
         keep_one_of(left.body, current)
@@ -111,7 +113,8 @@ def planned(
     if not unarchive:
         reason = "archived in Pipedrive; is_archived false needs `unarchive = true` in config"
         return NotSent(lead_id, "archived", reason)
-    first = Change({ARCHIVED.key: False}, {ARCHIVED.key: True})
+    conditions = {key: one for key, one in change.conditions.items() if key == ARCHIVED.key}
+    first = Change({ARCHIVED.key: False}, {ARCHIVED.key: True}, conditions)
     rest = change.without([ARCHIVED])
     return Planned(lead_id, (first, rest) if rest.body else (first,), conflicts=conflicts)
 

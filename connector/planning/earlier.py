@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connector.planning.columns import Columns
@@ -10,21 +10,22 @@ from connector.planning.diff import decide
 from connector.planning.model import (
     DAMAGED,
     Comparison,
-    Conflict,
     Lead,
     Outcome,
     Patch,
     Planned,
     Status,
 )
-from connector.planning.truth import effect_of
-from connector.records.fields import Field, fields_of, pick
+from connector.planning.truth import changed_since, effect_of
+from connector.records.fields import Field
 from connector.records.leads import LEADS
 
 Fields = Mapping[str, Field]
 WhyNot = Callable[[Comparison, Sequence[Patch]], str]
 """Tells why a lead's patches are not to be sent any more; nothing where they still are."""
 GONE = "no such lead any more"
+UNREAD_SENT = "interrupted, and the lead cannot be read, so it may be in effect"
+UNREAD_UNSENT = "not sent by this run, as the lead cannot be read"
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,14 @@ def resolve_doubt(found: Comparison, fields: Fields) -> list[Outcome]:
     return [*done, *overtaken, *failed]
 
 
-def unreadable(found: Comparison, reason: str) -> list[Outcome]:
+def unreadable(found: Comparison, trouble: str) -> list[Outcome]:
     """Returns the outcomes where the lead cannot be read: it is never written blindly."""
-    known = ((patch, None if patch.sent_by else ()) for patch in found.patches)
-    return [Outcome(patch, "failed", reason, took=took) for patch, took in known]
+    return [
+        Outcome(patch, "failed", f"{UNREAD_SENT}: {trouble}", took=None)
+        if patch.sent_by
+        else Outcome(patch, "failed", f"{UNREAD_UNSENT}: {trouble}")
+        for patch in found.patches
+    ]
 
 
 def why_not_wanted(columns: Columns, *, unarchive: bool) -> WhyNot:
@@ -132,24 +137,6 @@ def why_not_wanted(columns: Columns, *, unarchive: bool) -> WhyNot:
     return tell
 
 
-def changed_since(
-    patch: Patch, keys: Iterable[str], current: Lead, fields: Fields
-) -> Iterator[Conflict]:
-    """Yields what somebody else has changed of a patch: what was, what is and what was wanted.
-
-    Args:
-        patch: The patch.
-        keys: Keys of its body whose fields were changed.
-        current: The lead as it is.
-        fields: The lead's fields by key.
-    """
-    for field in fields_of(keys, fields):
-        own = [key for key in field.keys if key in patch.before]
-        expected, have = pick(patch.before, own), pick(current, own)
-        why = "changed in Pipedrive since it was planned"
-        yield Conflict(field, expected, have, pick(patch.body, own), why)
-
-
 def _sort(
     found: Comparison, current: Lead, fields: Fields
 ) -> tuple[list[Outcome], list[Outcome], list[Patch]]:
@@ -162,7 +149,7 @@ def _sort(
     rest: list[Patch] = []
     lead = dict(current)
     for patch in found.patches:
-        effect = effect_of(patch.before, patch.body, current, fields)
+        effect = effect_of(patch.before, patch.body, current, fields, patch.conditions)
         took = effect.ours if patch.sent_by else ()
         if effect.is_whole:
             reason = "found in effect by a later run" if patch.sent_by else ALREADY_SO

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 import pendulum
 
@@ -24,9 +24,29 @@ Status = Literal[
     "conflict",
     "deferred",
 ]
+FreshLook = Literal["auto", "always", "never"]
+"""Which leads are read directly before their PATCH."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 Lead = Mapping[str, Any]
 Row = Mapping[str, Any]
+
+
+class Condition(TypedDict, total=False):
+    """What of a lead's other state one field of a body was made from; JSON types.
+
+    Attributes:
+        wish: What the row wants relative to what is there: labels to add and to remove, or one
+            part of two.
+        only_if_blank: Whether the field is filled and never overwritten.
+        on_conflict: Who wins over an edit in the CRM, where that is not the warehouse.
+    """
+
+    wish: dict[str, Any]
+    only_if_blank: bool
+    on_conflict: str
+
+
+Conditions = Mapping[str, Condition]
 
 
 @dataclass(frozen=True)
@@ -35,10 +55,13 @@ class Change:
 
     Attributes:
         before: Has as well what goes when the body clears a value, such as its currency.
+        conditions: What of the lead the body was made from, by field; the lead is looked at
+            again before it is sent.
     """
 
     body: dict[str, Any]
     before: dict[str, Any]
+    conditions: Conditions = field(default_factory=dict)
 
     def without(self, fields: Iterable[Field]) -> Change:
         """Returns the change less some fields."""
@@ -46,6 +69,7 @@ class Change:
         return Change(
             {key: value for key, value in self.body.items() if key not in gone},
             {key: value for key, value in self.before.items() if key not in gone},
+            {key: value for key, value in self.conditions.items() if key not in gone},
         )
 
 
@@ -124,6 +148,7 @@ class Patch:
         left: The keys of the body that are still to be sent; None for all of them.
         took: The keys of the body that are in effect through this patch so far.
         sent_by: The earlier run that sent it, or was to; None where that is the present one.
+        conditions: What of the lead its body was made from, by field.
     """
 
     patch_id: str
@@ -135,6 +160,25 @@ class Patch:
     left: tuple[str, ...] | None = None
     took: tuple[str, ...] = ()
     sent_by: str | None = None
+    conditions: Conditions = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A PATCH that Pipedrive refused, or answered without taking all of it.
+
+    Attributes:
+        status: "failed" where it was refused, "ignored" where it was answered.
+        after: The body's keys as the lead had them afterwards.
+        lead_updated: The lead's `update_time` afterwards, as Pipedrive spells it.
+        error: What Pipedrive said.
+    """
+
+    status: str
+    body: Mapping[str, Any]
+    after: Mapping[str, Any]
+    lead_updated: str | None
+    error: str
 
 
 @dataclass(frozen=True)
@@ -147,6 +191,7 @@ class Comparison:
         current: The lead as this run read it; None where Pipedrive has none.
         patches: What an earlier run planned for it and left without an outcome.
         written: What was last written of each field; empty where that does not matter.
+        tried: What was sent to it before and not taken.
     """
 
     lead_id: str | None
@@ -154,6 +199,7 @@ class Comparison:
     current: Lead | None
     patches: Sequence[Patch] = ()
     written: Mapping[str, Any] = field(default_factory=dict)
+    tried: Sequence[Tried] = ()
 
 
 DAMAGED = "the warehouse does not give its body back as it was planned; not sent"

@@ -5,16 +5,24 @@ Whatever is in doubt, interrupted, refused, planned earlier or taken back asks t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from connector.records.fields import Field, Values, fields_of
+from connector.planning.model import Conditions, Conflict, Lead, Patch
+from connector.records.fields import Field, Values, fields_of, pick
+from connector.records.kinds import Json
 
 Truth = Literal["ours", "untouched", "theirs"]
 
 
-def truth_of(field: Field, before: Values, body: Values, now: Values) -> Truth:
+def truth_of(
+    field: Field,
+    before: Values,
+    body: Values,
+    now: Values,
+    wish: Mapping[str, Json] | None = None,
+) -> Truth:
     """Tells what became of one field.
 
     Args:
@@ -22,6 +30,8 @@ def truth_of(field: Field, before: Values, body: Values, now: Values) -> Truth:
         before: What was there, under the body's keys and under those that go with them.
         body: What was sent, or is to be.
         now: The record as it is.
+        wish: What is wanted of it relative to what is there, such as a label to add. A record to
+            which somebody has added another label as well still says it.
 
     Returns:
         "ours" where the record says what the body says, "untouched" where it still says what was
@@ -29,8 +39,18 @@ def truth_of(field: Field, before: Values, body: Values, now: Values) -> Truth:
     """
     if field.agrees(now, body, [key for key in field.keys if key in body]):
         return "ours"
+    if wish is not None and _is_granted(field, wish, now) and not _is_granted(field, wish, before):
+        return "ours"
     touched = [key for key in field.keys if key in body or key in before]
     return "untouched" if field.agrees(now, before, touched) else "theirs"
+
+
+def _is_granted(field: Field, wish: Mapping[str, Json], values: Values) -> bool:
+    have = field.read(values)
+    try:
+        return bool(field.complete(field.read_wish(wish), have) == have)
+    except ValueError:  # what the wish leaves open is not there
+        return False
 
 
 @dataclass(frozen=True)
@@ -47,10 +67,24 @@ class Effect:
         return not self.untouched and not self.theirs
 
 
-def effect_of(before: Values, body: Values, now: Values, fields: Mapping[str, Field]) -> Effect:
-    """Tells of each key of a body what is true of its field; see `truth_of`."""
+def effect_of(
+    before: Values,
+    body: Values,
+    now: Values,
+    fields: Mapping[str, Field],
+    conditions: Conditions | None = None,
+) -> Effect:
+    """Tells of each key of a body what is true of its field; see `truth_of`.
+
+    Args:
+        before: What was there.
+        body: What was sent, or is to be.
+        now: The record as it is.
+        fields: The fields by key.
+        conditions: What of the record the body was made from, by field.
+    """
     truths = {
-        key: truth_of(field, before, body, now)
+        key: truth_of(field, before, body, now, (conditions or {}).get(field.key, {}).get("wish"))
         for field in fields_of(body, fields)
         for key in field.keys
     }
@@ -59,3 +93,21 @@ def effect_of(before: Values, body: Values, now: Values, fields: Mapping[str, Fi
         return tuple(key for key in body if truths[key] == truth)
 
     return Effect(keys("ours"), keys("untouched"), keys("theirs"))
+
+
+def changed_since(
+    patch: Patch, keys: Iterable[str], current: Lead, fields: Mapping[str, Field]
+) -> Iterator[Conflict]:
+    """Yields what somebody else has changed of a patch: what was, what is and what was wanted.
+
+    Args:
+        patch: The patch.
+        keys: Keys of its body whose fields were changed.
+        current: The lead as it is.
+        fields: The lead's fields by key.
+    """
+    for field in fields_of(keys, fields):
+        own = [key for key in field.keys if key in patch.before]
+        expected, have = pick(patch.before, own), pick(current, own)
+        why = "changed in Pipedrive since it was planned"
+        yield Conflict(field, expected, have, pick(patch.body, own), why)

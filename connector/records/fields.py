@@ -17,6 +17,7 @@ from connector.records.kinds import (
     TIME,
     Json,
     Kind,
+    LabelEdit,
     Labels,
     Normal,
     Option,
@@ -130,6 +131,17 @@ class Field:
         """
         return self.kind.complete(wanted, have)
 
+    def write_wish(self, _wanted: Normal) -> dict[str, Json] | None:
+        """Returns what a row wants as JSON, where it says it relative to what a record has.
+
+        None where it says all of it.
+        """
+        return None
+
+    def read_wish(self, _wish: Mapping[str, Json]) -> Normal:
+        """Returns what a row wants, from what `write_wish` has made of it."""
+        raise NotImplementedError(f"nothing is wanted of {self.name} relative to a record")
+
     def write(self, value: Normal, have: Normal = None) -> dict[str, Json]:  # noqa: ARG002
         """Returns the part of a body that makes a record with `have` say `value`; None clears."""
         return {self.key: self.kind.cleared if value is None else self.kind.write(value)}
@@ -166,6 +178,16 @@ class LabelField(Field):
         if "" in cells:
             return super().parse(cells)
         return self.kind.parse_edit(cells.get("add"), cells.get("remove"))
+
+    def write_wish(self, wanted: Normal) -> dict[str, Json] | None:
+        """Returns the labels to add and to remove."""
+        if not isinstance(wanted, LabelEdit):
+            return None
+        return {"add": [*wanted.add], "remove": [*wanted.remove]}
+
+    def read_wish(self, wish: Mapping[str, Json]) -> LabelEdit:
+        """Returns the edit of the labels that are there."""
+        return LabelEdit(tuple(wish["add"]), tuple(wish["remove"]))
 
 
 @dataclass(frozen=True)
@@ -260,6 +282,21 @@ class PairField(Field):
         if self.nested and second is None:
             raise ValueError(self._lacks(self.second))
         return None if first is None and second is None else (first, second)
+
+    def write_wish(self, wanted: Normal) -> dict[str, Json] | None:
+        """Returns the parts that a row gives, where it leaves the other to the record."""
+        if wanted is None or len(wanted) == len(self.parts):
+            return None
+        kinds = {part.name: part.kind for part in self.parts}
+        return {
+            name: None if value is None else kinds[name].write(value)
+            for name, value in wanted.items()
+        }
+
+    def read_wish(self, wish: Mapping[str, Json]) -> dict[str, Normal]:
+        """Returns the parts that a row gives."""
+        kinds = {part.name: part.kind for part in self.parts}
+        return {name: kinds[name].read(value) for name, value in wish.items()}
 
     def write(self, value: Normal, have: Normal = None) -> dict[str, Json]:
         """Writes a nested pair whole, and of two keys those that differ.

@@ -7,7 +7,8 @@ still as it was goes out again; over what somebody else has changed nothing is s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,25 +25,44 @@ from connector.pipedrive.errors import (
 )
 from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
-from connector.planning.earlier import changed_since
-from connector.planning.model import Outcome, Patch, Status
-from connector.planning.truth import Effect, effect_of
+from connector.planning.earlier import ALREADY_SO
+from connector.planning.look import Anew
+from connector.planning.model import Change, Lead, Outcome, Patch, Status
+from connector.planning.truth import Effect, changed_since, effect_of
 from connector.records.fields import Field
 from connector.records.leads import LEADS
 
 MAYBE_LATER = "; it may still take effect, as a PATCH without an answer can be late"
 
 
+DecideAnew = Callable[[Patch, Lead, Mapping[str, Field]], Anew]
+"""Decides again on a lead that is looked at directly before its PATCH."""
+
+
 class Attempt:
     """One patch: what of it is in effect, what is still to be sent, and what became of each send.
+
+    Args:
+        client: The account.
+        patch: The patch.
+        fields: The lead's fields by key.
+        look: Decides again on the lead, which is then read first; None for sending at once.
 
     Attributes:
         is_open: Whether a PATCH was sent of which nothing is known: it may be in effect, or be
             so later.
     """
 
-    def __init__(self, client: Pipedrive, patch: Patch, fields: Mapping[str, Field]) -> None:
+    def __init__(
+        self,
+        client: Pipedrive,
+        patch: Patch,
+        fields: Mapping[str, Field],
+        look: DecideAnew | None = None,
+    ) -> None:
         self._client = client
+        self._look_first = look
+        self._left_alone = ""
         self._patch = patch
         self._body = patch.body
         self._left = list(patch.body if patch.left is None else patch.left)
@@ -62,7 +82,7 @@ class Attempt:
         """
         tries = retrying(self._client.stop, self._client.attempts, self._usage)
         try:
-            return tries(self._once)
+            return self._look() or tries(self._once)
         except LeadNotFound as error:
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except LeadArchived as error:
@@ -97,6 +117,44 @@ class Attempt:
         reason = f"{error}{MAYBE_LATER}" if self.is_open else str(error)
         return self._outcome("failed", reason, error=error, lead=lead)
 
+    def _look(self) -> Outcome | None:
+        """Looks at the lead and decides anew; returns the outcome where nothing is to be sent.
+
+        Raises:
+            LeadNotFound: There is no such lead any more.
+        """
+        look, self._look_first = self._look_first, None
+        if look is None:
+            return None
+        try:
+            lead = self._client.get(LEADS, self._patch.lead_id, self._usage)
+        except LeadNotFound:
+            raise
+        except (Refused, InDoubt) as error:
+            reason = f"not sent, as the lead cannot be read: {error}"
+            return self._outcome("failed", reason, error=error)
+        anew = look(self._patch, lead, self._fields)
+        kept = "; ".join(map(str, anew.conflicts))
+        if anew.stops or (kept and not anew.change.body):
+            return self._outcome("conflict", kept, lead=lead)
+        if not anew.change.body:
+            return self._outcome("confirmed", ALREADY_SO, lead=lead)
+        if lead.get(LEADS.archive_key) is True and LEADS.archive_key not in anew.change.body:
+            reason = "archived in Pipedrive since it was planned; not sent"
+            return self._outcome("archived", reason, lead=lead)
+        self._take_on(anew.change)
+        self._left_alone = f"left as they are: {kept}" if kept else ""
+        return None
+
+    def _take_on(self, change: Change) -> None:
+        """Sends this change instead of the planned one, besides what is in effect already."""
+        patch = self._patch
+        taken = {key: patch.body[key] for key in patch.body if key in self._took}
+        self._body = {**taken, **change.body}
+        before = {**patch.before, **change.before}
+        self._patch = replace(patch, body=self._body, before=before)
+        self._left = list(change.body)
+
     def _once(self) -> Outcome:
         if self._doubt is not None:
             lead = self._read_back(self._doubt)
@@ -107,7 +165,7 @@ class Attempt:
         lead = self._send()
         effect = self._see(lead)
         if effect.is_whole:
-            return self._outcome("applied", lead=lead)
+            return self._outcome("applied", self._left_alone or None, lead=lead)
         lost = ", ".join((*effect.untouched, *effect.theirs))
         later = MAYBE_LATER if self.is_open else ""
         reason = f"Pipedrive answered 200 but did not take {lost}{later}"
@@ -119,7 +177,8 @@ class Attempt:
         A PATCH that shows in part was processed, and will not be later.
         """
         left = {key: self._patch.body[key] for key in self._left}
-        effect = effect_of(self._patch.before, left, lead, self._fields)
+        patch = self._patch
+        effect = effect_of(patch.before, left, lead, self._fields, patch.conditions)
         self._took.update(effect.ours)
         self._left = [key for key in self._left if key not in effect.ours]
         self.is_open = self.is_open and not effect.ours

@@ -19,6 +19,7 @@ from connector.planning.model import (
     Planned,
     Unchanged,
 )
+from connector.planning.repeats import without_repeats
 from connector.planning.undo import undo
 from connector.records.fields import Field, by_key, fields_of
 from connector.sync.reading import Account, Reading, known_to
@@ -115,12 +116,18 @@ def plan_changes(
     left = left if scope.limit is None else min(left, scope.limit)
     known, written = known_to(session), columns.tracks_edits
     found = compared(
-        session.warehouse, known, scope.lead, anew=record.released, with_written=written
+        session.warehouse,
+        known,
+        scope.lead,
+        anew=record.released,
+        with_written=written,
+        with_tried=not scope.retry_failed,
     )
 
     def decide_on(one: Comparison) -> Decision:
         unarchive = session.settings.unarchive
-        return decide(one.rows, one.current, columns, unarchive=unarchive, written=one.written)
+        wanted = decide(one.rows, one.current, columns, unarchive=unarchive, written=one.written)
+        return without_repeats(wanted, one.current, one.tried, account.fields)
 
     decisions = (_decide(one, reading, decide_on) for one in found)
     within = up_to(None if scope.limit is None else scope.limit - left, decisions)

@@ -23,6 +23,7 @@ from connector.sync.summary import Summary
 from connector.warehouse import history
 from connector.warehouse.history import make_view
 from connector.warehouse.load import Marked, into, load_pending
+from connector.warehouse.migration import fill_in_old
 from connector.warehouse.record import RunRecord, State
 from connector.warehouse.rows import outcome_row
 from connector.warehouse.schema import LEAD_OUTCOMES, LEADS, SYNC_RUNS
@@ -42,7 +43,7 @@ def prepare(session: Session) -> None:
         load_pending(warehouse.pipeline)
     if not warehouse.are_tables_complete():
         warehouse.create_tables()
-    history.release_of_old(warehouse)
+    fill_in_old(warehouse)
 
 
 def release(session: Session, record: RunRecord) -> None:

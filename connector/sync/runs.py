@@ -39,6 +39,7 @@ def run(
     limit: int | None = None,
     fields: Sequence[str] = (),
     full_refresh: bool = False,
+    retry_failed: bool = False,
     progress: Progress = silent,
     stop: threading.Event | None = None,
     **settings: Any,
@@ -50,6 +51,7 @@ def run(
         limit: Change at most so many leads; those that failed before come last.
         fields: Names of the only fields to look at; none for all.
         full_refresh: Ask again for the leads that are known to be gone or archived.
+        retry_failed: Send again what Pipedrive refused or did not take before.
         progress: Told how far the run is.
         stop: Ends the run early, once it is set, as a signal ends the command.
         **settings: Settings that win over dlt's configuration; see `connector.settings`.
@@ -60,7 +62,7 @@ def run(
     Raises:
         LeadSyncError: The run could not go on.
     """
-    scope = scope_of(lead, limit, fields, full_refresh)
+    scope = scope_of(lead, limit, fields, full_refresh, retry_failed)
     with open_session(settings, scope, progress, stop) as session:
         prepare(session)
         record = session.record("run")
@@ -84,6 +86,7 @@ def plan(
     limit: int | None = None,
     fields: Sequence[str] = (),
     full_refresh: bool = False,
+    retry_failed: bool = False,
     progress: Progress = silent,
     stop: threading.Event | None = None,
     show: Show | None = None,
@@ -96,6 +99,7 @@ def plan(
         limit: Plan at most so many leads; those that failed before come last.
         fields: Names of the only fields to look at; none for all.
         full_refresh: Ask again for the leads that are known to be gone or archived.
+        retry_failed: Send again what Pipedrive refused or did not take before.
         progress: Told how far the run is.
         stop: Ends the run early, once it is set, as a signal ends the command.
         show: Called for each patch, and for each lead that gets none for a reason.
@@ -104,7 +108,7 @@ def plan(
     Raises:
         LeadSyncError: The plan could not be made.
     """
-    scope = scope_of(lead, limit, fields, full_refresh)
+    scope = scope_of(lead, limit, fields, full_refresh, retry_failed)
     with open_session(settings, scope, progress, stop) as session:
         prepare(session)
         record = session.record("plan")

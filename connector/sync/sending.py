@@ -18,9 +18,10 @@ from connector.pipedrive.errors import (
     Refused,
     TooManyFailures,
 )
-from connector.planning.model import DAMAGED, Outcome, Patch, Status
+from connector.planning.look import decide_anew, decide_exactly
+from connector.planning.model import DAMAGED, FreshLook, Outcome, Patch, Status
 from connector.records.fields import Field
-from connector.sync.attempt import Attempt
+from connector.sync.attempt import Attempt, DecideAnew
 from connector.sync.plans import Plan, patches_to_send
 from connector.sync.recording import begin_sending, outcome_batches
 from connector.sync.session import Session
@@ -74,12 +75,23 @@ class Sender:
         client: The account; its `stop` event ends the sending.
         fields: The lead's fields by key, for checking answers.
         breaker: Ends the sending when too many patches fail.
+        look: Which leads are read directly before their PATCH.
+        decide: Decides on these anew.
     """
 
-    def __init__(self, client: Pipedrive, fields: Mapping[str, Field], breaker: Breaker) -> None:
+    def __init__(
+        self,
+        client: Pipedrive,
+        fields: Mapping[str, Field],
+        breaker: Breaker,
+        look: FreshLook = "auto",
+        decide: DecideAnew = decide_anew,
+    ) -> None:
         self._client = client
         self._fields = fields
         self._breaker = breaker
+        self._look = look
+        self._decide = decide
         self._lock = threading.Lock()
         self._options_as_text = False
         self.halted_by: PipedriveError | None = None
@@ -114,7 +126,9 @@ class Sender:
             self._halt(TooManyFailures(too_many))
 
     def _outcome_of(self, patch: Patch) -> Outcome:
-        attempt = Attempt(self._client, patch, self._fields)
+        looks = self._look == "always" or (self._look == "auto" and bool(patch.conditions))
+        decide = self._decide if looks else None
+        attempt = Attempt(self._client, patch, self._fields, decide)
         try:
             return self._in_either_spelling(attempt)
         except Interrupted:
@@ -214,7 +228,8 @@ def apply_changes(
     """
     settings, stop = session.settings, session.stop
     breaker = Breaker(settings.breaker_failures, settings.breaker_percent)
-    sender = Sender(session.client, fields, breaker)
+    decide = decide_anew if plan.plan_id is None else decide_exactly
+    sender = Sender(session.client, fields, breaker, settings.fresh_look, decide)
     chunks = send_in_chunks(
         patches_to_send(session, plan),
         sender.send_lead,

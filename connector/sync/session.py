@@ -46,12 +46,14 @@ class Scope:
         limit: Change at most so many leads; those that failed before come last.
         fields: Names of the only fields; none for all.
         full_refresh: Ask again for the leads that are known to be gone or archived.
+        retry_failed: Send again what Pipedrive refused or did not take before.
     """
 
     lead: str | None = None
     limit: int | None = None
     fields: tuple[str, ...] = ()
     full_refresh: bool = False
+    retry_failed: bool = False
 
 
 def scope_of(
@@ -59,6 +61,7 @@ def scope_of(
     limit: Any = None,
     fields: Any = (),
     full_refresh: Any = False,
+    retry_failed: Any = False,
 ) -> Scope:
     """Reads what a run is asked to look at, as the settings are read.
 
@@ -67,6 +70,7 @@ def scope_of(
         limit: Change at most so many leads.
         fields: Names of the only fields, as a list or as text with commas; none for all.
         full_refresh: Ask again for the leads that are known to be gone or archived.
+        retry_failed: Send again what Pipedrive refused or did not take before.
 
     Raises:
         ConfigError: One of them cannot be used.
@@ -79,6 +83,7 @@ def scope_of(
         None if limit is None else read_argument("limit", readers.whole(1, sys.maxsize), limit),
         tuple(names),
         read_argument("full_refresh", readers.flag, full_refresh),
+        read_argument("retry_failed", readers.flag, retry_failed),
     )
 
 

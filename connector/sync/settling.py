@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from connector.planning.earlier import (
     Resolved,
-    WhyNot,
     resolve_doubt,
     resolve_interrupted,
     resolve_planned,
@@ -26,6 +25,8 @@ from connector.warehouse.load import Marked, into
 from connector.warehouse.record import RunRecord
 from connector.warehouse.rows import settling_row
 
+Resolve = Callable[[Comparison], Resolved]
+
 
 def settle_wanted(
     session: Session, record: RunRecord, account: Account, reading: Reading
@@ -35,14 +36,25 @@ def settle_wanted(
     Returns:
         By their ids the patches that are in effect in part, with what is left to be sent.
     """
-    fields = account.fields
-    keys = history.pending_keys(session.warehouse)
+    warehouse, columns, fields = session.warehouse, account.columns, account.fields
+    keys = history.pending_keys(warehouse)
     if keys - fields.keys():
         fields = {**read_fields_of(session, keys), **fields}
-    columns, unarchive = account.columns, session.settings.unarchive
-    why_not = why_not_wanted(columns, unarchive=unarchive)
-    written = columns.tracks_edits
-    return _settle(session, record, reading, fields, why_not, with_written=written)
+    session.load(_settle_doubts(session, fields))
+    why_not = why_not_wanted(columns, unarchive=session.settings.unarchive)
+    found = interrupted(
+        warehouse,
+        session.run_id,
+        session.scope.lead,
+        reading.unreadable,
+        with_desired=True,
+        with_written=columns.tracks_edits,
+    )
+
+    def resolve(one: Comparison) -> Resolved:
+        return resolve_interrupted(one, fields, why_not)
+
+    return _settle(session, record, reading, found, resolve)
 
 
 def with_pending(session: Session, lead_ids: Iterable[str]) -> list[str]:
@@ -74,74 +86,17 @@ def settle_for(
     overtaken = "interrupted before it took effect; a later plan of this lead comes in its place"
     leads = {*lead_ids}
 
-    def why_not(found: Comparison, _rest: Sequence[Patch]) -> str:
-        return overtaken if found.lead_id in leads else ""
-
-    _settle(session, record, reading, fields, why_not, but_plan=but_plan)
-
-
-def _settle(
-    session: Session,
-    record: RunRecord,
-    reading: Reading,
-    fields: Mapping[str, Field],
-    why_not: WhyNot,
-    *,
-    but_plan: str | None = None,
-    with_written: bool = False,
-) -> dict[str, Patch]:
-    """Settles what earlier runs left, of the leads that this one has read.
-
-    Args:
-        session: The run.
-        record: Counts the outcomes of what was interrupted.
-        reading: What came of reading the leads.
-        fields: The leads' fields by key.
-        why_not: Tells whether what is not in effect is still to be sent.
-        but_plan: The plan that this run applies; it settles that by itself.
-        with_written: Whether it matters what was last written of each field.
-
-    Returns:
-        By their ids the patches that are in effect in part, with what is left to be sent.
-    """
-    warehouse, lead = session.warehouse, session.scope.lead
-    session.load(_settle_doubts(session, fields))
-    found = interrupted(
-        warehouse, session.run_id, lead, reading.unreadable, with_written=with_written
-    )
-    unread = "interrupted, and the lead cannot be read, so it may be in effect"
-    parts: dict[str, Patch] = {}
-
-    def rows() -> Iterator[Marked]:
-        for each in found:
-            patches = [patch for patch in each.patches if patch.plan_id != but_plan]
-            one = replace(each, patches=patches)
-            if trouble := reading.unreadable.get(one.lead_id or ""):
-                resolved = Resolved(unreadable(one, f"{unread}: {trouble}"), [])
-            else:
-                resolved = resolve_interrupted(one, fields, why_not)
-            parts.update(_in_part(resolved.left))
-            yield from outcome_batches(session, record, resolved.outcomes)
-
-    session.load(rows())
-    return parts
-
-
-def _settle_doubts(session: Session, fields: Mapping[str, Field]) -> Iterator[Marked]:
-    """Yields what took effect of sends that were left without an answer; each was counted then."""
-    for one in doubtful(session.warehouse, session.run_id, session.scope.lead):
-        settled = resolve_doubt(one, fields)
-        yield from into(
-            "lead_outcomes", [settling_row(session.run_id, outcome) for outcome in settled]
+    def resolve(one: Comparison) -> Resolved:
+        return resolve_interrupted(
+            one, fields, lambda found, _: overtaken if found.lead_id in leads else ""
         )
 
-
-def _in_part(patches: Iterable[Patch]) -> dict[str, Patch]:
-    return {
-        patch.patch_id: replace(patch, sent_by=None)
-        for patch in patches
-        if len(patch.left or ()) < len(patch.body)
-    }
+    session.load(_settle_doubts(session, fields))
+    scope, run_id = session.scope, session.run_id
+    found = interrupted(
+        session.warehouse, run_id, scope.lead, reading.unreadable, but_plan=but_plan
+    )
+    _settle(session, record, reading, found, resolve)
 
 
 def drop_overtaken(
@@ -165,18 +120,62 @@ def drop_overtaken(
     """
     warehouse, plan_id = session.warehouse, stored.plan_id
     found = planned_leads(warehouse, plan_id, session.run_id, resumed=stored.resumed)
-    unread = "not sent by this run, as the lead cannot be read"
+
+    def resolve(one: Comparison) -> Resolved:
+        return resolve_planned(one, fields)
+
+    parts = _settle(session, record, reading, found, resolve)
+    record.planned = history.count_unfinished(warehouse, None, plan_id)
+    return Plan(record.planned, table=stored.desired_table, plan_id=plan_id, parts=parts)
+
+
+def _settle(
+    session: Session,
+    record: RunRecord,
+    reading: Reading,
+    found: Iterator[Comparison],
+    resolve: Resolve,
+) -> dict[str, Patch]:
+    """Loads the outcomes of patches that are not sent any more.
+
+    Args:
+        session: The run.
+        record: Counts them.
+        reading: What came of reading the leads.
+        found: The patches, beside the leads.
+        resolve: Settles one lead's patches.
+
+    Returns:
+        By their ids the patches that are in effect in part, with what is left to be sent.
+    """
     parts: dict[str, Patch] = {}
 
     def rows() -> Iterator[Marked]:
         for one in found:
-            if trouble := reading.unreadable.get(one.lead_id or ""):
-                resolved = Resolved(unreadable(one, f"{unread}: {trouble}"), [])
-            else:
-                resolved = resolve_planned(one, fields)
-            parts.update(_in_part(resolved.left))
-            yield from outcome_batches(session, record, resolved.outcomes)
+            trouble = reading.unreadable.get(one.lead_id or "")
+            outcomes = unreadable(one, trouble) if trouble else []
+            if not trouble:
+                resolved = resolve(one)
+                outcomes = resolved.outcomes
+                parts.update(_in_part(resolved.left))
+            yield from outcome_batches(session, record, outcomes)
 
     session.load(rows())
-    record.planned = history.count_unfinished(warehouse, None, plan_id)
-    return Plan(record.planned, table=stored.desired_table, plan_id=plan_id, parts=parts)
+    return parts
+
+
+def _settle_doubts(session: Session, fields: Mapping[str, Field]) -> Iterator[Marked]:
+    """Yields what took effect of sends that were left without an answer; each was counted then."""
+    for one in doubtful(session.warehouse, session.run_id, session.scope.lead):
+        outcomes = resolve_doubt(one, fields)
+        yield from into(
+            "lead_outcomes", [settling_row(session.run_id, outcome) for outcome in outcomes]
+        )
+
+
+def _in_part(patches: Iterable[Patch]) -> dict[str, Patch]:
+    return {
+        patch.patch_id: replace(patch, sent_by=None)
+        for patch in patches
+        if len(patch.left or ()) < len(patch.body)
+    }

@@ -14,7 +14,13 @@ from connector.errors import WarehouseError
 from connector.planning.columns import LEAD_ID
 from connector.planning.model import Comparison, Patch, Row
 from connector.warehouse import history
-from connector.warehouse.rows import document_of, doubtful_patch_of, last_written, patch_of
+from connector.warehouse.rows import (
+    document_of,
+    doubtful_patch_of,
+    last_written,
+    patch_of,
+    tried_of,
+)
 from connector.warehouse.store import Warehouse, matching
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -124,6 +130,7 @@ def compared(
     *,
     anew: bool = False,
     with_written: bool = False,
+    with_tried: bool = True,
 ) -> Iterator[Comparison]:
     """Yields every lead of the desired table; those that failed before come last.
 
@@ -133,6 +140,7 @@ def compared(
         lead: Only this lead.
         anew: Pass over leads with a patch still to be sent, or kept from an edit by this run.
         with_written: Whether it matters what was last written of each field.
+        with_tried: Whether it matters what was sent before and not taken.
     """
     key = warehouse.lead_key
     which = "1 = 1"
@@ -157,10 +165,11 @@ def compared(
             _desired(warehouse, lead, wanted, args),
             _records(warehouse, lead, f"{is_known} AND m.id IN ({its_leads})", known_args + args),
             _written(warehouse, lead) if with_written else _nothing(),
+            _tried(warehouse, lead) if with_tried else _nothing(),
         )
-        for lead_id, rows, (records, bodies) in merged:
+        for lead_id, rows, (records, bodies, tried) in merged:
             record = records[0] if records else None
-            yield Comparison(lead_id, rows, record, (), last_written(bodies))
+            yield Comparison(lead_id, rows, record, (), last_written(bodies), tried)
 
 
 def interrupted(
@@ -169,6 +178,8 @@ def interrupted(
     lead: str | None,
     unreadable: Collection[str],
     *,
+    but_plan: str | None = None,
+    with_desired: bool = False,
     with_written: bool = False,
 ) -> Iterator[Comparison]:
     """Yields the leads that an earlier run left unfinished, and that this one has asked for.
@@ -178,18 +189,23 @@ def interrupted(
         run_id: Who has read the leads.
         lead: Only this lead.
         unreadable: Leads that it could not read.
+        but_plan: No patches of this plan.
+        with_desired: Whether it matters what is wanted of them; the table may be gone.
         with_written: Whether it matters what was last written of each field.
     """
     left = f"IN (SELECT u.lead_id FROM {warehouse.unfinished_patches} u)"
     sender = history.sender(warehouse, run_id)
     merged = merge_by_lead(
         _patches(warehouse, warehouse.unfinished_patches, lead_id=lead),
-        _desired(warehouse, lead, f"{warehouse.lead_key} {left}", []),
+        _desired(warehouse, lead, f"{warehouse.lead_key} {left}", [])
+        if with_desired
+        else _nothing(),
         _read(warehouse, run_id, f"m.id {left}"),
         _written(warehouse, lead) if with_written else _nothing(),
     )
     for lead_id, patches, (rows, records, bodies) in merged:
-        sent = [replace(patch, sent_by=sender(patch)) for patch in patches]
+        others = [patch for patch in patches if patch.plan_id != but_plan]
+        sent = [replace(patch, sent_by=sender(patch)) for patch in others]
         for record in records or [None] * (lead_id in unreadable):
             yield Comparison(lead_id, rows, record, sent, last_written(bodies))
 
@@ -305,9 +321,27 @@ def _read(warehouse: Warehouse, run_id: str, which: str) -> Stream:
 def _doubts(warehouse: Warehouse, lead: str | None) -> Stream:
     """Yields patches of which it is not known what took effect, those of one lead in order."""
     which, args = matching("u", lead_id=lead)
-    sql = f"SELECT * FROM {warehouse.doubtful_outcomes} u {which} ORDER BY u.lead_id, u.patch_id"
+    sql = (
+        f"SELECT u.*, p.conditions FROM {warehouse.doubtful_outcomes} u "
+        f"LEFT JOIN {warehouse.table('lead_patches')} p ON p.patch_id = u.patch_id "
+        f"{which} ORDER BY u.lead_id, u.patch_id"
+    )
     for row in warehouse.stream(sql, *args):
         yield row["lead_id"], doubtful_patch_of(row)
+
+
+def _tried(warehouse: Warehouse, lead: str | None) -> Stream:
+    """Yields what was refused, or answered without being taken."""
+    which, args = ("AND lead_id = %s", [lead]) if lead else ("", [])
+    sql = (
+        "SELECT lead_id, status, body, after, lead_updated, error, reason "
+        f"FROM {warehouse.table('lead_outcomes')} "
+        "WHERE patch_id IS NOT NULL AND took IS NOT NULL AND (status = 'ignored' OR "
+        f"(status = 'failed' AND http_status >= 400 AND http_status < 500)) {which} "
+        "ORDER BY lead_id, outcome_id"
+    )
+    for row in warehouse.stream(sql, *args):
+        yield row["lead_id"], tried_of(row)
 
 
 def _patches(warehouse: Warehouse, patches: str, **wanted: str | None) -> Stream:

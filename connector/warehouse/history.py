@@ -57,20 +57,6 @@ def take_over(warehouse: Warehouse, run_id: str, now: datetime) -> None:
     )
 
 
-def release_of_old(warehouse: Warehouse) -> None:
-    """Says of runs of the first version, whose table had no column for it, what they released.
-
-    They released the plan that they sent, from their start on, unless a guard stopped them.
-    """
-    warehouse.execute(
-        f"UPDATE {warehouse.table('sync_runs')} SET released = CASE WHEN command <> 'plan' AND "
-        "(state <> 'stopped' OR tripped IS NULL OR CAST(tripped AS VARCHAR) = '[]') "
-        "THEN %s ELSE %s END WHERE released IS NULL",
-        True,
-        False,
-    )
-
-
 def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
     """Returns how many rows a table had when all of it was last sent; no guard stopped that."""
     found = _runs(

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import pendulum
 
-from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned
+from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned, Tried
 from connector.records.cells import Unreadable, from_json
 from connector.records.fields import base_key, companions_of_cleared
 from connector.warehouse.schema import OutcomeRow, PatchRow, TableRow
@@ -33,7 +33,8 @@ def patch_of(row: Mapping[str, Any]) -> Patch:
     """Returns the patch of a row of `lead_patches`."""
     body, before = document_of(row["body"]), document_of(row["before"])
     intact = isinstance(body, dict) and digest(body) == row["digest"]
-    return Patch(row["patch_id"], row["plan_id"], row["lead_id"], body, before, intact)
+    conditions = document_of(row["conditions"]) or {}
+    return _patch(row, body=body, before=before, intact=intact, conditions=conditions)
 
 
 def taken_patch_of(row: Mapping[str, Any]) -> Patch:
@@ -44,25 +45,24 @@ def taken_patch_of(row: Mapping[str, Any]) -> Patch:
     body, before = document_of(row["body"]) or {}, document_of(row["before"]) or {}
     took = document_of(row["took"]) or []
     fields = {base_key(key) for key in took}
-    return Patch(
-        row["patch_id"],
-        row["plan_id"],
-        row["lead_id"],
-        {key: body[key] for key in took},
-        {
-            key: value
-            for key, value in before.items()
-            if key in took or (key not in body and base_key(key) in fields)
-        },
-    )
+    was = {
+        key: value
+        for key, value in before.items()
+        if key in took or (key not in body and base_key(key) in fields)
+    }
+    return _patch(row, body={key: body[key] for key in took}, before=was)
 
 
 def doubtful_patch_of(row: Mapping[str, Any]) -> Patch:
     """Returns the patch of a row of `lead_outcomes` that does not say what took effect."""
     body, before = document_of(row["body"]), document_of(row["before"])
-    return Patch(
-        row["patch_id"], row["plan_id"], row["lead_id"], body, before, sent_by=row["run_id"]
-    )
+    conditions = document_of(row["conditions"]) or {}
+    sent_by = row["run_id"]
+    return _patch(row, body=body, before=before, sent_by=sent_by, conditions=conditions)
+
+
+def _patch(row: Mapping[str, Any], **known: Any) -> Patch:
+    return Patch(row["patch_id"], row["plan_id"], row["lead_id"], **known)
 
 
 def document_of(value: Any) -> Any:
@@ -169,6 +169,7 @@ def patch_rows(plan_id: str, number: int, decision: Planned) -> Iterator[TableRo
                 body=change.body,
                 before=change.before,
                 digest=digest(change.body),
+                conditions=dict(change.conditions) or None,
                 planned_at=pendulum.now("UTC"),
             )
         )
@@ -210,6 +211,7 @@ def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
             before=patch.before,
             after=None if lead is None else {key: lead.get(key) for key in patch.body},
             took=None if outcome.took is None else list(outcome.took),
+            lead_updated=_update_time(lead),
             http_status=_http_status(outcome),
             error=(answer and answer.text("error")) or str(error) if error else None,
             error_info=(answer and answer.text("error_info")) or None,
@@ -219,6 +221,22 @@ def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
             sent_at=outcome.sent_at,
             finished_at=outcome.finished_at,
         )
+    )
+
+
+def _update_time(lead: Mapping[str, Any] | None) -> str | None:
+    found = (lead or {}).get("update_time")
+    return None if found is None else str(found)
+
+
+def tried_of(row: Mapping[str, Any]) -> Tried:
+    """Returns what a row of `lead_outcomes` says of a PATCH that was not taken."""
+    return Tried(
+        row["status"],
+        document_of(row["body"]) or {},
+        document_of(row["after"]) or {},
+        row["lead_updated"],
+        str(row["error"] or row["reason"]),
     )
 
 

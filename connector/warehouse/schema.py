@@ -36,6 +36,7 @@ class PatchRow:
     Attributes:
         patch_id: Sorts in the order of sending.
         digest: Tells the body from one that its way through the warehouse has changed.
+        conditions: What of the lead the body was made from, by field; NULL for nothing.
     """
 
     patch_id: str
@@ -44,6 +45,7 @@ class PatchRow:
     body: Document
     before: Document
     digest: str
+    conditions: Document | None
     planned_at: datetime
 
 
@@ -57,6 +59,7 @@ class OutcomeRow:
         settled_by: The later run that found out what became of it; NULL where `run_id` did.
         took: The keys of the body that are in effect through this patch; NULL where that was
             not known when the run ended, and a later row of the patch tells it.
+        lead_updated: The lead's `update_time` as last returned.
     """
 
     outcome_id: str
@@ -71,6 +74,7 @@ class OutcomeRow:
     before: Document | None = None
     after: Document | None = None
     took: Keys | None = None
+    lead_updated: str | None = None
     http_status: int | None = None
     error: str | None = None
     error_info: str | None = None

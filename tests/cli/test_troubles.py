@@ -221,7 +221,7 @@ def test_the_command_alone_shows_its_help(site: Site) -> None:
 
 
 def test_it_tells_its_version(site: Site) -> None:
-    assert shell(site, "$0 --version") == Ended(0, "lead-sync 0.1.0\n", "")
+    assert shell(site, "$0 --version") == Ended(0, "lead-sync 0.2.0\n", "")
 
 
 def test_what_nobody_expected_is_a_line_that_can_be_reported(wanting: Site, tmp_path: Path) -> None:
@@ -232,6 +232,6 @@ def test_what_nobody_expected_is_a_line_that_can_be_reported(wanting: Site, tmp_
     )
     ended = shell(wanting, "$0 run", PYTHONPATH=str(tmp_path))
     assert_one_line(
-        ended, "unexpected KeyError: '", " at sync/session.py:", "lead-sync 0.1.0", "report"
+        ended, "unexpected KeyError: '", " at sync/session.py:", "lead-sync 0.2.0", "report"
     )
     assert "Traceback" not in ended.told

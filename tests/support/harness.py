@@ -31,7 +31,7 @@ Row = dict[str, Any]
 AN_OLDER_RESULT = json.dumps(
     {
         "format": 1,
-        "version": "0.1.0",
+        "version": "0.2.0",
         "command": "run",
         "started_at": "2026-01-02T03:04:05+00:00",
         "seconds": 1.5,

@@ -17,6 +17,7 @@ from connector.warehouse import comparison, history
 from connector.warehouse.comparison import MirrorFilter
 from connector.warehouse.destination import make_pipeline, sweep
 from connector.warehouse.load import batches, into, load_pending
+from connector.warehouse.migration import fill_in_old
 from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, TABLES, gone_row, lead_row
 from connector.warehouse.store import FETCH, Warehouse
 from tests.support.account import SCORE
@@ -135,7 +136,7 @@ def test_runs_of_the_first_version_keep_what_they_released(site: Site) -> None:
         warehouse.create_tables()
         assert warehouse.are_tables_complete()
         for _ in range(2):
-            history.release_of_old(warehouse)
+            fill_in_old(warehouse)
         found = {row["run_id"]: row["released"] for row in history.runs(warehouse)}
     assert found == {f"run{number}": told for number, (_, told) in enumerate(OLD_RUNS)}
 

@@ -1,0 +1,77 @@
+"""What datasets of version 0.1.0 lack, filled in where it is certain."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from connector.warehouse.rows import document_of
+from connector.warehouse.store import FETCH, Warehouse
+
+log = logging.getLogger(__name__)
+FIRST_VERSION = "0.1.0"
+
+
+def fill_in_old(warehouse: Warehouse) -> None:
+    """Fills in what the tables of the first version had no columns for."""
+    _fill_in_released(warehouse)
+    _fill_in_took(warehouse)
+
+
+def _fill_in_released(warehouse: Warehouse) -> None:
+    """Runs released the plan that they sent, from their start on, unless a guard stopped them."""
+    warehouse.execute(
+        f"UPDATE {warehouse.table('sync_runs')} SET released = CASE WHEN command <> 'plan' AND "
+        "(state <> 'stopped' OR tripped IS NULL OR CAST(tripped AS VARCHAR) = '[]') "
+        "THEN %s ELSE %s END WHERE released IS NULL",
+        True,
+        False,
+    )
+
+
+def _fill_in_took(warehouse: Warehouse) -> None:
+    """Says of each outcome what took effect; what is not certain, the next run settles."""
+    by_took: dict[str, list[str]] = {}
+    for outcome_id, took in _certain(warehouse):
+        by_took.setdefault(orjson.dumps(took).decode(), []).append(outcome_id)
+    for document, outcome_ids in by_took.items():
+        for start in range(0, len(outcome_ids), FETCH):
+            some = outcome_ids[start:][:FETCH]
+            marks = ", ".join(["%s"] * len(some))
+            warehouse.execute(
+                f"UPDATE {warehouse.table('lead_outcomes')} SET took = %s "
+                f"WHERE outcome_id IN ({marks})",
+                document,
+                *some,
+            )
+    if by_took:
+        count = sum(map(len, by_took.values()))
+        log.info("noted what took effect for %d outcomes of version %s", count, FIRST_VERSION)
+
+
+def _certain(warehouse: Warehouse) -> Iterator[tuple[str, list[str]]]:
+    """Yields the outcomes of which it is certain what took effect, and the keys of that.
+
+    A send without an answer may have taken effect. Only a lead's last one can still be judged by
+    the lead as it is.
+    """
+    rows = warehouse.query(
+        f"SELECT * FROM {warehouse.table('lead_outcomes')} "
+        "WHERE took IS NULL AND run_id IN "
+        f"(SELECT run_id FROM {warehouse.table('sync_runs')} WHERE version = %s) "
+        "ORDER BY lead_id, finished_at DESC, outcome_id DESC",
+        FIRST_VERSION,
+    )
+    last: Any = None
+    for row in rows:
+        is_last, last = row["lead_id"] != last, row["lead_id"]
+        if row["patch_id"] is None:
+            yield row["outcome_id"], []
+        elif row["status"] in ("applied", "confirmed"):
+            is_ours = not str(row["reason"] or "").startswith("already so")
+            yield row["outcome_id"], [*document_of(row["body"])] if is_ours else []
+        elif not is_last or row["sent_at"] is None:
+            yield row["outcome_id"], []

@@ -1,0 +1,127 @@
+"""What Pipedrive refuses or keeps tidied is not sent again every night."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from connector.sync.summary import Summary
+from tests.support.front import Raw, front_of
+from tests.support.harness import Site, lead_id
+
+LEAD = lead_id("repeats")
+REFUSED = {"success": False, "error": "title is not allowed", "error_info": ""}
+
+
+@pytest.fixture
+def scene(site: Site) -> Site:
+    site.pipedrive.reset(leads=0)
+    site.pipedrive.set_lead(LEAD, title="As it is", channel_id="1")
+    site.desire(
+        {"lead_id": "VARCHAR", "title": "VARCHAR", "channel_id": "VARCHAR"},
+        [{"lead_id": LEAD, "title": "Wished", "channel_id": "1"}],
+    )
+    return site
+
+
+def refuse(site: Site, times: int = 1) -> None:
+    site.pipedrive.fault("status", method="PATCH", status=400, body=REFUSED, times=times)
+
+
+def sends(site: Site) -> int:
+    return len(site.pipedrive.requests("PATCH"))
+
+
+def wish(site: Site, title: str) -> None:
+    site.query("UPDATE crm.lead_changes SET title = ?", title)
+
+
+def test_a_refused_body_is_told_again_and_not_sent(scene: Site) -> None:
+    refuse(scene, 9)
+    assert scene.run().exit_code == 3
+    assert sends(scene) == 1
+    for _ in range(2):
+        again = scene.run()
+        assert (again.exit_code, again.statuses["failed"]) == (3, 1)
+        row = scene.outcomes(again.run_id)[-1]
+        assert row["status"] == "failed"
+        assert "title is not allowed" in row["reason"]
+        assert "--retry-failed" in row["reason"]
+        assert (row["patch_id"], row["tokens"]) == (None, 0)
+    assert sends(scene) == 1
+
+
+def test_a_refused_body_is_sent_again_on_demand(scene: Site) -> None:
+    refuse(scene)
+    scene.run()
+    assert scene.run(retry_failed=True).statuses["applied"] == 1
+    assert sends(scene) == 2
+
+
+def test_a_refused_body_is_sent_again_once_the_row_has_changed(scene: Site) -> None:
+    refuse(scene)
+    scene.run()
+    wish(scene, "Wished otherwise")
+    assert scene.run().statuses["applied"] == 1
+
+
+def test_a_refused_body_is_sent_again_once_the_lead_has_changed(scene: Site) -> None:
+    refuse(scene)
+    scene.run()
+    later = "2099-01-01T00:00:00.000Z"
+    scene.pipedrive.set_lead(LEAD, channel_id="1", person_id=7, update_time=later)
+    assert scene.run().statuses["applied"] == 1
+
+
+def test_a_server_in_trouble_refuses_nothing(scene: Site) -> None:
+    scene.pipedrive.fault("status", method="PATCH", status=503, times=1)
+    scene.run(max_attempts=1)
+    assert scene.run().statuses["applied"] == 1
+
+
+def trimmed(site: Site) -> Raw | None:
+    """Keeps the title trimmed, as Pipedrive may."""
+    title = site.pipedrive.lead(LEAD)["title"]
+    if title != title.strip():
+        site.pipedrive.set_lead(LEAD, title=title.strip())
+        body = {"success": True, "data": site.pipedrive.lead(LEAD)}
+        return Raw(json.dumps(body).encode())
+    return None
+
+
+def run_trimming(site: Site, **given: Any) -> Summary:
+    def after(method: str, _path: str) -> Raw | None:
+        return trimmed(site) if method == "PATCH" else None
+
+    with front_of(site.pipedrive.base_url, lambda *_: None, after=after) as url:
+        return site.run(base_url=url, **given)
+
+
+def test_what_is_kept_tidied_is_ignored_once_and_unchanged_from_then_on(scene: Site) -> None:
+    wish(scene, "Trimmed  ")
+    first = run_trimming(scene)
+    assert (first.exit_code, first.statuses["ignored"]) == (3, 1)
+    for _ in range(2):
+        again = run_trimming(scene)
+        assert (again.exit_code, again.unchanged, again.statuses.total()) == (0, 1, 0)
+    assert sends(scene) == 1
+    assert run_trimming(scene, retry_failed=True).statuses["ignored"] == 1
+    assert sends(scene) == 2
+
+
+def test_what_is_kept_tidied_does_not_keep_other_fields_from_being_sent(scene: Site) -> None:
+    wish(scene, "Trimmed  ")
+    run_trimming(scene)
+    scene.query("UPDATE crm.lead_changes SET channel_id = '2'")
+    again = run_trimming(scene)
+    assert again.statuses["applied"] == 1
+    assert scene.pipedrive.requests("PATCH")[-1]["body"] == {"channel_id": "2"}
+
+
+def test_what_was_kept_tidied_is_sent_again_once_a_person_has_changed_it(scene: Site) -> None:
+    wish(scene, "Trimmed  ")
+    run_trimming(scene)
+    scene.pipedrive.set_lead(LEAD, title="A person's")
+    assert run_trimming(scene).statuses["ignored"] == 1
