@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cases import check_each
+
 ROOT = Path(__file__).parents[1] / "connector"
 TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 FLOORS = (
@@ -52,16 +54,18 @@ def imported_rooms(module: Path) -> Iterator[str]:
                 yield rest.partition(".")[0]
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_room_imports_only_from_the_rooms_below_it(module: Path) -> None:
-    here = room_of(module)
-    assert here in FLOOR_OF, f"{here} has no place in the house"
-    above = [
-        room
-        for room in imported_rooms(module)
-        if room != here and FLOOR_OF.get(room, -1) <= FLOOR_OF[here]
-    ]
-    assert not above
+def test_a_room_imports_only_from_the_rooms_below_it() -> None:
+    def check(module: Path) -> None:
+        here = room_of(module)
+        assert here in FLOOR_OF, f"{here} has no place in the house"
+        above = [
+            room
+            for room in imported_rooms(module)
+            if room != here and FLOOR_OF.get(room, -1) <= FLOOR_OF[here]
+        ]
+        assert not above
+
+    check_each(MODULES, check)
 
 
 def test_no_circle_of_modules() -> None:
@@ -82,16 +86,19 @@ def imported_modules(name: str, names: set[str]) -> Iterator[str]:
                 yield from {whole, str(node.module)} & names
 
 
-@pytest.mark.parametrize("module", TESTS, ids=lambda path: str(path.relative_to(ROOT.parent)))
-def test_nothing_is_imported_from_a_test_module(module: Path) -> None:
+def test_nothing_is_imported_from_a_test_module() -> None:
     """What two of them need is in `tests/support`, so that either may be changed for itself."""
-    names = [
-        name
-        for node in ast.walk(ast.parse(module.read_text()))
-        for name in imported_names(node)
-        if re.search(r"(^|\.)(test_\w+|conftest)(\.|$)", name)
-    ]
-    assert not names
+
+    def check(module: Path) -> None:
+        names = [
+            name
+            for node in ast.walk(ast.parse(module.read_text()))
+            for name in imported_names(node)
+            if re.search(r"(^|\.)(test_\w+|conftest)(\.|$)", name)
+        ]
+        assert not names
+
+    check_each(TESTS, check)
 
 
 def imported_names(node: ast.AST) -> list[str]:

@@ -24,6 +24,7 @@ from tests.contract.account import Account, account_of
 from tests.contract.live import NotStarted, live_session, origin_of, settings_of
 from tests.contract.restore import main
 from tests.contract.snapshot import NotRestored
+from tests.support.forking import Forked
 from tests.support.harness import ROOT, Ended, ended_at_last, wait_until
 
 Row = dict[str, Any]
@@ -57,7 +58,7 @@ def start(
     pipedrive: LocalPipedrive, folder: Path, *arguments: str, **settings: str
 ) -> subprocess.Popen[str]:
     environ = environment(pipedrive, folder, **settings)
-    return subprocess.Popen(
+    return Forked(
         [sys.executable, *arguments],
         cwd=ROOT,
         env={**os.environ, **environ, "COLUMNS": "200"},

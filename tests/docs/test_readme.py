@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -17,8 +16,8 @@ from connector.sandbox import LocalPipedrive
 from connector.settings import Settings
 from connector.sync.summary import EXIT_DONE, EXIT_INCOMPLETE
 from tests.docs.walk import normal, played, walk_of
+from tests.support.harness import ROOT, run_to_end
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 WALK = walk_of(README)
 COMMANDS = re.findall(r"^ *\$ lead-sync (.+)$", README.replace(WALK, ""), re.MULTILINE)
@@ -61,10 +60,8 @@ def test_the_commands_run_and_do_what_they_say(environment: dict[str, str]) -> N
         environment["SOURCES__PIPEDRIVE_LEADS__API_TOKEN"] = pipedrive.api_token
         for command in COMMANDS:
             call = [sys.executable, "-m", "connector", *command.split()]
-            done = subprocess.run(
-                call, env=environment, cwd=ROOT, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == EXIT_DONE, done.stderr
+            done = run_to_end(call, environment, forked=True)
+            assert done.code == EXIT_DONE, done.stderr
         [patch] = pipedrive.requests("PATCH")
         assert patch["body"]["title"] == "New title"
 
@@ -77,10 +74,8 @@ def test_the_walk_prints_what_it_shows() -> None:
 def test_the_scripts_say_what_is_missing(script: str, arguments: list[str], tmp_path: Path) -> None:
     call = [sys.executable, "-m", f"pipelines.{script}", *arguments]
     environment = os.environ | {"DLT_DATA_DIR": str(tmp_path)}
-    done = subprocess.run(
-        call, env=environment, cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
+    done = run_to_end(call, environment, forked=True)
+    assert done.code == 1
     assert done.stderr.startswith("error: missing setting base_url")
     assert "SOURCES__PIPEDRIVE_LEADS__API_TOKEN" in done.stderr
     assert "Traceback" not in done.stderr

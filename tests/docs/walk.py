@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -12,8 +11,8 @@ from pathlib import Path
 import duckdb
 
 from connector.sandbox import LocalPipedrive
+from tests.support.harness import ROOT, run_to_end
 
-ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 BLOCK = re.compile(r"```(sql|console|text)\n(.*?)```", re.DOTALL)
@@ -78,9 +77,7 @@ class Player:
         if arguments[0] == "apply":
             self._pipedrive.set_lead(EDITED, title="Alpenrose Robotics – on hold")
         call = [sys.executable, "-m", "connector", *arguments]
-        done = subprocess.run(
-            call, env=self._environment, cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        done = run_to_end(call, self._environment, forked=True)
         return f"$ lead-sync {' '.join(arguments)}\n{done.stdout.strip()}\n"
 
     def _renewed(self, text: str) -> str:

@@ -27,6 +27,7 @@ from connector.planning.guards import (
 from connector.planning.model import Patch
 from connector.settings import load_settings
 from connector.sync.permission import told
+from tests.support.cases import check_each
 from tests.support.strategies import JUNK
 
 UNSET: dict[str, Any] = {**dict.fromkeys(GUARDS), "empty_desired": "stop"}
@@ -79,12 +80,15 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, one) for name in BAD for one in BAD[name]])
-def test_what_cannot_be_is_refused_with_what_is_allowed(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"^{name} ") as raised:
-        limits(**{name: value})
-    assert ALLOWED[name] in str(raised.value)
-    assert repr(value) in str(raised.value)
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_is_refused_with_what_is_allowed(name: str) -> None:
+    def check(value: Any) -> None:
+        with pytest.raises(ValueError, match=f"^{name} ") as raised:
+            limits(**{name: value})
+        assert ALLOWED[name] in str(raised.value)
+        assert repr(value) in str(raised.value)
+
+    check_each(BAD[name], check)
 
 
 @pytest.mark.parametrize("name", MOSTS)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connector.records.text import HIDDEN, LONGEST, LONGEST_MESSAGE, visible
-from tests.support.forking import COMMAND, ForkedCommand
+from tests.support.forking import COMMAND, Forked
 from tests.support.harness import PATIENCE_SECONDS, ROOT, NewSite, Site
 from tests.support.terminal import on_a_terminal
 
@@ -38,7 +38,7 @@ class Seen:
     def command(
         self, name: str, *arguments: str, env: dict[str, str] | None = None, **settings: Any
     ) -> bytes:
-        process = ForkedCommand(
+        process = Forked(
             [str(COMMAND), *arguments],
             env={**self.site.environment(**settings), **(env or {})},
             cwd=ROOT,

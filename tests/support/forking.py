@@ -1,7 +1,7 @@
-"""Processes of the command that do not import for a second each: a process that has, forks them.
+"""Processes that do not import for a second each: a process that has imported forks them.
 
 A fork has its own arguments, environment, folder and outputs, is a child of the test's process and
-takes signals as any command does. How a command starts is for `tests/cli/test_start.py`.
+takes signals as any process does. How a command starts is for `tests/cli/test_start.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -27,13 +28,14 @@ IMPORTED = (
     *("connector.report.log", "connector.report.output", "connector.report.results"),
     *("connector.sync.runs", "connector.sync.check", "connector.source"),
     *("connector.warehouse.dataset", "duckdb", "dlt.destinations.impl.duckdb.duck"),
+    *("pytest", "xdist", "hypothesis", "connector.sandbox"),
 )
 _SET_CHILD_SUBREAPER = 36
 _READ_AT_THE_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC_")
 
 
-class ForkedCommand(subprocess.Popen[Any]):
-    """A command that was forked, where that can be done and is like a start of its own."""
+class Forked(subprocess.Popen[Any]):
+    """`lead-sync`, or `python -m`, forked where that can be done and is like a start."""
 
     def _execute_child(self, *given: Any) -> None:
         args, _executable, _preexec, _close_fds, _pass_fds, cwd, env, *rest = given
@@ -42,7 +44,7 @@ class ForkedCommand(subprocess.Popen[Any]):
         if stdin >= 0 or stdout < 0 or stderr < 0 or not _may_fork(env):
             super()._execute_child(*given)  # type: ignore[misc] # typeshed leaves it out
             return
-        request = json.dumps({"args": args[1:], "cwd": str(cwd), "env": dict(env)}).encode()
+        request = json.dumps({"call": args, "cwd": str(cwd), "env": dict(env)}).encode()
         server = _server()
         socket.send_fds(server, [len(request).to_bytes(4, "big")], [stdout, stderr])
         server.sendall(request)
@@ -83,7 +85,7 @@ def _receive(stream: socket.socket, size: int) -> bytes:
 
 
 def serve(stream: socket.socket) -> list[str] | None:
-    """Fork for each request; return in a fork its arguments, and None when nobody asks any more."""
+    """Fork for each request; return in a fork its call, and None when nobody asks any more."""
     while True:
         size, fds, _, _ = socket.recv_fds(stream, 4, 2)
         if not size:
@@ -99,7 +101,7 @@ def serve(stream: socket.socket) -> list[str] | None:
             for fd in (reading, writing, stream.detach()):
                 os.close(fd)
             become(asked["cwd"], asked["env"], *fds)
-            return list(asked["args"])
+            return list(asked["call"])
         os.waitpid(between, 0)  # from here on the fork is a child of the process that asked
         stream.sendall(os.read(reading, 4))
         for fd in (reading, writing, *fds):
@@ -120,7 +122,7 @@ def become(cwd: str, env: Mapping[str, str], *outputs: int) -> None:
     time.tzset()
 
 
-def end_with(command: Callable[[], None]) -> NoReturn:
+def end_with(command: Callable[[], object]) -> NoReturn:
     """Run a command and end as Python does, but for taking every module to pieces."""
     code: Any = None
     try:
@@ -140,12 +142,14 @@ def main() -> None:
     for name in IMPORTED:
         importlib.import_module(name)
     gc.freeze()  # a collection in a fork would copy every page of it
-    arguments = serve(socket.socket(fileno=int(sys.argv[1])))
-    if arguments is not None:
-        sys.argv = [str(COMMAND), *arguments]
-        sys.path[0] = str(COMMAND.parent)
-        end_with(importlib.import_module("connector.__main__").main)
-    os._exit(0)
+    call = serve(socket.socket(fileno=int(sys.argv[1])))
+    if call is None:
+        os._exit(0)
+    if call[:2] == [sys.executable, "-m"]:
+        sys.path[0], sys.argv = str(Path.cwd()), call[2:]
+        end_with(lambda: runpy.run_module(call[2], run_name="__main__", alter_sys=True))
+    sys.path[0], sys.argv = str(COMMAND.parent), call
+    end_with(importlib.import_module("connector.__main__").main)
 
 
 if __name__ == "__main__":

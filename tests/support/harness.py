@@ -22,7 +22,7 @@ import pytest
 import connector
 from connector.sandbox import LocalPipedrive
 from connector.sync.summary import Summary
-from tests.support.forking import COMMAND, ForkedCommand
+from tests.support.forking import COMMAND, Forked
 
 ROOT = Path(__file__).parents[2]
 DESIRED = "crm.lead_changes"
@@ -158,7 +158,7 @@ class Site:
         **settings: Any,
     ) -> subprocess.Popen[str]:
         """Start `lead-sync` as a process of its own."""
-        return ForkedCommand(
+        return Forked(
             [str(COMMAND), *arguments],
             env=self.environment(**settings) | dict(env or {}),
             cwd=cwd,
@@ -215,18 +215,21 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def run_to_end(call: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> Ended:
-    """Run a program to its end; the environment is the whole of its own."""
-    done = subprocess.run(
-        call,
-        env=env,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_SECONDS,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
+def run_to_end(
+    call: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT, *, forked: bool = False
+) -> Ended:
+    """Run a program to its end.
+
+    Args:
+        call: The program and its arguments.
+        env: The whole of its environment.
+        cwd: Where it works.
+        forked: Whether its start is of no interest.
+    """
+    start: Callable[..., subprocess.Popen[str]] = Forked if forked else subprocess.Popen
+    outputs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with ended_at_last(start(call, env=env, cwd=cwd, text=True, **outputs)) as process:
+        return finish(process)
 
 
 def finish(process: subprocess.Popen[str]) -> Ended:
