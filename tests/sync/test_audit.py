@@ -157,7 +157,7 @@ def test_which_leads_fail_every_night(seen: Seen) -> None:
         "GROUP BY lead_id HAVING nights = (SELECT count(*) FROM pipedrive_leads.sync_runs "
         "WHERE command = 'run') ORDER BY lead_id"
     )
-    failing = sorted(lead_id(name) for name in ("refused", "ignored", "bad"))
+    failing = sorted(lead_id(name) for name in ("refused", "bad"))
     assert [row["lead_id"] for row in rows] == failing
     assert all(row["nights"] == 2 and row["reason"] for row in rows)
 
