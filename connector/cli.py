@@ -76,6 +76,8 @@ guard_options = options(
     _guard("max-changed-percent", "the same, of the leads compared."),
     _guard("max-clears", "leads that lose a value at most."),
     _guard("max-clears-percent", "the same, of the leads compared."),
+    _guard("max-overwrites", "leads on which a value is replaced by another at most."),
+    _guard("max-overwrites-percent", "the same, of the leads compared."),
     _guard("max-archived", "leads archived at most."),
     _guard("empty-desired", "whether an empty desired table stops.", "stop|allow"),
     _guard("min-desired-percent-of-last", "least rows, of those of the last run."),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from connector.planning import model
 from connector.planning.columns import field_key, names_of
 from connector.planning.diff import conflicting, decide
 from connector.planning.earlier import resolve_interrupted, resolve_planned, undo, unreadable
+from connector.planning.guards import PlanSize, measure
 from connector.planning.model import (
     Comparison,
     Decision,
@@ -55,6 +56,7 @@ class StoredPlan:
         desired_table: The desired table, where the plan is of all of it.
         desired_rows: Rows that the table had.
         unchanged: Leads that it found as they shall be.
+        size: What its guards counted when it was made, also what `--limit` left out of it.
     """
 
     plan_id: str
@@ -64,6 +66,7 @@ class StoredPlan:
     desired_table: str | None
     desired_rows: int
     unchanged: int
+    size: PlanSize
 
     def record(self, session: Session) -> RunRecord:
         """Returns the record of a run that applies it."""
@@ -85,18 +88,22 @@ class Plan:
         settled: The first leads that get no patch, or not all of it.
         table: The desired table, where the plan is of all of it.
         plan_id: The only plan; None for whatever is released.
+        size: What the guards count of it, whatever `--limit` leaves of it.
     """
 
     leads: int
     settled: Sequence[NotSent] = ()
     table: str | None = None
     plan_id: str | None = None
+    size: PlanSize = field(default_factory=PlanSize)
 
 
 def plan_changes(
     session: Session, record: RunRecord, account: Account, reading: Reading, left: int = 0
 ) -> Plan:
-    """Compares every lead and loads the plan.
+    """Compares every lead, and loads the plan of as many as the limit allows.
+
+    The guards judge what all of them want: a limit must not let a broken join through in slices.
 
     Args:
         session: The run.
@@ -116,11 +123,13 @@ def plan_changes(
         return decide(one.rows, one.current, columns, unarchive=unarchive, written=one.written)
 
     decisions = (_decide(one, reading, decide_on) for one in found)
-    within = up_to(None if scope.limit is None else scope.limit - left, decisions)
+    earlier = patches_by_lead(history.unfinished(session.warehouse, scope.lead)) if left else ()
+    size = measure(earlier, PlanSize(), account.fields)
+    within = up_to(scope.limit, measured(decisions, size, account.fields), left)
     record.planned = left
     settled = _load_plan(session, record, within, MOST_SHOWN)
     table = None if scope.lead else session.settings.desired_table
-    return Plan(record.planned, settled, table)
+    return Plan(record.planned, settled, table, size=size)
 
 
 def plan_undo(
@@ -211,15 +220,37 @@ def _load_plan(
     return without
 
 
-def up_to(most: int | None, decisions: Iterator[Decision]) -> Iterator[Decision]:
-    """Yields decisions until so many leads are to be changed; None for all of them."""
-    while most is None or most > 0:
-        decision = next(decisions, None)
-        if decision is None:
-            return
+def measured(
+    decisions: Iterable[Decision], size: PlanSize, fields: Mapping[str, Field]
+) -> Iterator[Decision]:
+    """Passes decisions on, and counts what the guards look at.
+
+    Args:
+        decisions: One a lead.
+        size: It is counted up.
+        fields: The leads' fields by key.
+    """
+    for decision in decisions:
+        if isinstance(decision, Planned):
+            lead_id, changes = decision.lead_id, decision.changes
+            size.add([Patch("", "", lead_id, one.body, one.before) for one in changes], fields)
         yield decision
-        if most is not None and isinstance(decision, Planned):
-            most -= 1
+
+
+def up_to(most: int | None, decisions: Iterable[Decision], planned: int = 0) -> Iterator[Decision]:
+    """Leaves out the leads to be changed once there are so many; what needs no PATCH stays.
+
+    Args:
+        most: How many may be changed; None for all of them.
+        decisions: One a lead.
+        planned: Leads that are to be changed already.
+    """
+    for decision in decisions:
+        if isinstance(decision, Planned):
+            if most is not None and planned >= most:
+                continue
+            planned += 1
+        yield decision
 
 
 def _decide(
@@ -320,11 +351,6 @@ def patches_to_send(session: Session, plan: Plan) -> Iterator[list[Patch]]:
     scope = session.scope
     leads = patches_by_lead(history.unfinished(session.warehouse, scope.lead, plan.plan_id))
     return islice(leads, scope.limit)
-
-
-def patches_as_planned(session: Session, record: RunRecord) -> Iterator[list[Patch]]:
-    """Yields the patches of each lead of a plan that is not sent now."""
-    return patches_by_lead(patch for patch, _ in history.planned(session.warehouse, record.plan_id))
 
 
 def only_keys(session: Session, fields: Mapping[str, Field]) -> set[str]:

@@ -11,6 +11,7 @@ from connector.sync.permission import (
     admit,
     admit_revert,
     judge,
+    measure_stored,
     note_verdict,
     stop_if_tripped,
     told,
@@ -18,8 +19,6 @@ from connector.sync.permission import (
 from connector.sync.plans import (
     Show,
     drop_overtaken,
-    patches_as_planned,
-    patches_to_send,
     plan_changes,
     plan_undo,
     record_settled,
@@ -71,8 +70,7 @@ def run(
             release(session, record)
             left = settle_interrupted(session, record, account, reading)
             made = plan_changes(session, record, account, reading, left)
-            patches = patches_to_send(session, made)
-            verdict = judge(session, record, account.fields, made, patches)
+            verdict = judge(session, record, account.fields, made)
             note_verdict(record, made, verdict)
             stop_if_tripped(verdict)
             apply_changes(session, record, account.fields, made)
@@ -113,8 +111,7 @@ def plan(
             account = read_account(session, record)
             reading = refresh(session, record)
             made = plan_changes(session, record, account, reading)
-            patches = patches_as_planned(session, record)
-            verdict = judge(session, record, account.fields, made, patches)
+            verdict = judge(session, record, account.fields, made)
             note_verdict(record, made, verdict)
             if verdict.tripped:
                 record.message = f"a run would stop here: {told(verdict.tripped)}"
@@ -265,8 +262,8 @@ def _apply(
             record_settled(session, record, settled)
             made = drop_overtaken(session, record, stored, reading, fields)
             if stored.reverts is None:
-                patches = patches_to_send(session, made)
-                verdict = judge(session, record, fields, made, patches)
+                made = measure_stored(session, stored, made, fields)
+                verdict = judge(session, record, fields, made)
                 note_verdict(record, made, verdict)
                 stop_if_tripped(verdict)
             apply_changes(session, record, fields, made)
