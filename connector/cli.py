@@ -237,7 +237,9 @@ def revert(
         from connector.report.screen import print_json
         from connector.sync.runs import apply_revert, plan_revert
     log.configure(log_format)
-    made, document, settled = show_plan(partial(plan_revert, run_id, **scope), output)
+    made, document, settled = show_plan(
+        partial(plan_revert, run_id, max_seconds=max_seconds, **scope), output
+    )
     if made.state != "done":
         if output == "json":
             print_json({"plan": document, "run": None})

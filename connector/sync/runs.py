@@ -25,10 +25,25 @@ from connector.sync.plans import (
     settle_interrupted,
     show_plan,
 )
-from connector.sync.reading import read_account, read_fields_of, read_leads, read_names, refresh
-from connector.sync.recording import prepare, recorded, release, summarize
+from connector.sync.reading import (
+    check_budget,
+    read_account,
+    read_fields_of,
+    read_leads,
+    read_names,
+    refresh,
+)
+from connector.sync.recording import prepare, recorded, release, save_counts, summarize
 from connector.sync.sending import apply_changes
-from connector.sync.session import Progress, Scope, open_session, scope_of, silent
+from connector.sync.session import (
+    NOTHING_SPENT,
+    Progress,
+    Scope,
+    Spent,
+    open_session,
+    scope_of,
+    silent,
+)
 from connector.sync.summary import Entry, Summary, settled_of
 from connector.warehouse import history
 
@@ -110,6 +125,7 @@ def plan(
         with recorded(session, record):
             account = read_account(session, record)
             reading = refresh(session, record)
+            save_counts(session, record)
             made = plan_changes(session, record, account, reading)
             verdict = judge(session, record, account.fields, made)
             note_verdict(record, made, verdict)
@@ -141,7 +157,7 @@ def apply(
         PlanError: There is no such plan, it is too old, or it was applied before.
         LeadSyncError: The run could not go on.
     """
-    return _apply(plan_id, (), progress, stop, settings)
+    return _apply(plan_id, (), progress, stop, settings, NOTHING_SPENT)
 
 
 def plan_revert(
@@ -176,8 +192,10 @@ def plan_revert(
         record = session.record("plan", reverts=run_id)
         with recorded(session, record):
             keys = history.sent_keys(session.warehouse, run_id)
+            check_budget(session, dict.fromkeys(keys, "JSON"), lead_ids)
             known = read_fields_of(session, keys, named=True)
             reading = read_leads(session, record, lead_ids)
+            save_counts(session, record)
             made = plan_undo(session, record, reading, known, run_id)
             if show:
                 names = read_names(session.client, known.values(), keys)
@@ -230,6 +248,8 @@ def apply_revert(
 ) -> Summary:
     """Applies what `plan_revert` has made, and records what stays as it is.
 
+    `token_budget` and `max_seconds` bound the two together; the time between them is not counted.
+
     Args:
         made: The plan.
         settled: The leads, or their fields, that it leaves alone, as it has shown them.
@@ -240,7 +260,8 @@ def apply_revert(
     Raises:
         LeadSyncError: The run could not go on.
     """
-    return _apply(made.plan_id, settled, progress, stop, settings)
+    spent = Spent(made.tokens, made.seconds)
+    return _apply(made.plan_id, settled, progress, stop, settings, spent)
 
 
 def _apply(
@@ -249,13 +270,15 @@ def _apply(
     progress: Progress,
     stop: threading.Event | None,
     settings: Mapping[str, Any],
+    spent: Spent,
 ) -> Summary:
-    with open_session(settings, Scope(), progress, stop) as session:
+    with open_session(settings, Scope(), progress, stop, spent) as session:
         prepare(session)
         stored = admit(session, plan_id)
         record = stored.record(session)
         with recorded(session, record):
             keys = history.planned_keys(session.warehouse, plan_id)
+            check_budget(session, dict.fromkeys(keys, "JSON"), stored.lead_ids)
             fields = read_fields_of(session, keys)
             reading = read_leads(session, record, stored.lead_ids)
             release(session, record)

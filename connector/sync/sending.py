@@ -22,7 +22,7 @@ from connector.planning.model import DAMAGED, Outcome, Patch, Status
 from connector.records.fields import Field
 from connector.sync.attempt import Attempt
 from connector.sync.plans import Plan, patches_to_send
-from connector.sync.recording import outcome_batches
+from connector.sync.recording import outcome_batches, save_counts
 from connector.sync.session import Session
 from connector.warehouse.record import RunRecord
 
@@ -222,9 +222,11 @@ def apply_changes(
         chunk_size=lambda: DEFERRED_CHUNK if stop.is_set() else settings.chunk_size,
     )
     sent = 0
+    save_counts(session, record)
     session.progress("apply", sent, plan.leads)
     for outcomes in chunks:
         session.load(outcome_batches(session, record, outcomes))
+        save_counts(session, record)
         sent += len(outcomes)
         session.progress("apply", sent, plan.leads)
         log.info("%d patches done", sent)

@@ -586,7 +586,7 @@ def test_a_limit_counts_leads_to_change_and_hides_no_others(used_site: Site) -> 
 
 def of_owners(site: Site) -> None:
     leads = put(site, 9, owner_id=1001)
-    rows = [{"lead_id": lead, "owner_id": 1002} for lead in leads]
+    rows = [{"lead_id": lead, "owner_id": 1004} for lead in leads]
     site.desire({"lead_id": "VARCHAR", "owner_id": "BIGINT"}, rows)
 
 
