@@ -6,8 +6,7 @@ import getpass
 import logging
 import os
 import socket
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -149,7 +148,7 @@ def judge(
     size = _beside_table(session, record, plan)
     trips = tripped(size, session.settings.limits)
     let_pass = _let_pass(session.given, size, trips)
-    touched = _touched(session, size, fields) if trips or let_pass else {}
+    touched = _touched(session, size, fields, {trip.pair for trip in (*trips, *let_pass)})
     overridden = [_as_row(trip, touched) | _by_whom() for trip in let_pass]
     for one in overridden:
         log.warning("guard %s overridden by %s: %s", one["guard"], one["user"], one["text"])
@@ -186,21 +185,31 @@ def told(tripped: Sequence[TableRow]) -> str:
 
 
 def _touched(
-    session: Session, size: PlanSize, fields: Mapping[str, Field]
+    session: Session, size: PlanSize, fields: Mapping[str, Field], guards: Collection[str]
 ) -> Mapping[str, TableRow]:
-    """Names, for the guards on values, the fields and what would become of some leads."""
-    shown = size.clears.keys() | size.overwrites.keys()
+    """Names, for the guards on values among some, the fields and what would become of some leads.
+
+    Args:
+        session: The run.
+        size: What was counted.
+        fields: The leads' fields by key.
+        guards: The guards that are told of.
+    """
+    counts = {"max_clears": size.clears, "max_overwrites": size.overwrites}
+    shown = {key for guard in counts.keys() & {*guards} for key in counts[guard]}
+    if not shown:
+        return {}
     named = by_key(read_names(session.client, fields.values(), shown))
-
-    def of(keys: Counter[str], samples: Sequence[str]) -> TableRow:
-        leads = {field_of(key, named).name: count for key, count in keys.most_common()}
-        return {"fields": leads, "samples": samples}
-
+    samples = {
+        "max_clears": [_loss(session, one, named) for one in size.samples],
+        "max_overwrites": [_replacement(session, one, named) for one in size.replacing],
+    }
     return {
-        "max_clears": of(size.clears, [_loss(session, one, named) for one in size.samples]),
-        "max_overwrites": of(
-            size.overwrites, [_replacement(session, one, named) for one in size.replacing]
-        ),
+        guard: {
+            "fields": {field_of(key, named).name: leads for key, leads in keys.most_common()},
+            "samples": samples[guard],
+        }
+        for guard, keys in counts.items()
     }
 
 

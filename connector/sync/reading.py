@@ -59,18 +59,23 @@ class Reading:
 
 BY_LABEL = frozenset({"labels", "addlabels", "removelabels"})
 BY_EMAIL = frozenset({"owneremail"})
+DOUBTFUL = BY_LABEL | BY_EMAIL | {"channel", "channelid"}
+"""Names of a lead's own fields that custom fields may well have: an address of an owner that is
+kept as text must make nobody the owner. Any other name is looked at where all fields are read."""
 
 
 def columns_for(
-    warehouse: Warehouse, client: Pipedrive, settings: Settings, only: Sequence[str] = ()
+    warehouse: Warehouse, client: Pipedrive, settings: Settings
 ) -> tuple[Columns, Mapping[str, Field]]:
     """Maps the desired table's columns; returns what they manage, and every field by its key.
+
+    All fields of the account are asked for, so as to find a name that could be of two.
 
     Raises:
         DesiredTableError: The table is missing or a column maps to nothing.
         ConfigError: A rule in config names no field.
     """
-    return map_table(named_columns(warehouse, settings), client, settings, only)
+    return map_table(named_columns(warehouse, settings), client, settings, thorough=True)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,10 @@ class Named:
     columns: Mapping[str, str]
     names: Mapping[str, str]
 
+    def is_doubtful(self, settings: Settings) -> bool:
+        """Tells whether a name is one that people give their own fields as well."""
+        return bool(DOUBTFUL & (set(map(fold, self.names)) - set(map(fold, settings.columns))))
+
 
 def named_columns(warehouse: Warehouse, settings: Settings) -> Named:
     """Returns the columns of the desired table, and what it calls fields.
@@ -97,15 +106,33 @@ def named_columns(warehouse: Warehouse, settings: Settings) -> Named:
     renamed = settings.columns
     names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
     if CHANGES in columns:
-        names |= dict.fromkeys(warehouse.changed_names() - names.keys(), "JSON")
+        changed = {renamed.get(name, name) for name in warehouse.changed_names()}
+        names |= dict.fromkeys(changed - names.keys(), "JSON")
     return Named(columns, names)
 
 
 def map_table(
-    table: Named, client: Pipedrive, settings: Settings, only: Sequence[str] = ()
+    table: Named,
+    client: Pipedrive,
+    settings: Settings,
+    only: Sequence[str] = (),
+    *,
+    thorough: bool = False,
 ) -> tuple[Columns, Mapping[str, Field]]:
-    """Does the rest of `columns_for`: reads the account's fields, and maps the columns to them."""
-    fields = read_fields(client, table.names)
+    """Reads the account's fields, and maps the desired table's columns to them.
+
+    Args:
+        table: The desired table.
+        client: The account.
+        settings: What names stand for, and by which rules.
+        only: Names of the only fields to look at; none for all.
+        thorough: Whether to ask for all fields, though the table may need only a lead's own.
+
+    Raises:
+        DesiredTableError: A column maps to nothing, or could be of two fields.
+        ConfigError: A rule in config names no field.
+    """
+    fields = read_fields(client, table.names, thorough=thorough or table.is_doubtful(settings))
     mapped = map_columns(
         table.columns,
         fields,
@@ -127,7 +154,9 @@ def _refuse_struct(columns: Mapping[str, str]) -> None:
         )
 
 
-def read_fields(client: Pipedrive, names: Mapping[str, str]) -> list[Field]:
+def read_fields(
+    client: Pipedrive, names: Mapping[str, str], *, thorough: bool = False
+) -> list[Field]:
     """Returns every field that the given names may mean.
 
     The account's own fields are asked for when a name is none of the standard ones, labels
@@ -137,10 +166,11 @@ def read_fields(client: Pipedrive, names: Mapping[str, str]) -> list[Field]:
         client: The account.
         names: What the desired table's columns and its `changes` call fields, each with the
             type of its values in the warehouse.
+        thorough: Whether to ask for the account's own fields in any case.
     """
     asked = Asked.by(names)
     wanted = {fold(name): kind for name, kind in names.items()}
-    definitions = client.definitions(LEADS) if asked.definitions else []
+    definitions = client.definitions(LEADS) if asked.definitions or thorough else []
     by_email = asked.users or _users_as_text(definitions, wanted)
     users = user_options(client) if by_email else NO_OPTIONS
     label_names = label_options(client) if asked.labels else NO_OPTIONS
