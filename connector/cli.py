@@ -76,6 +76,8 @@ guard_options = options(
     _guard("max-changed-percent", "the same, of the leads compared."),
     _guard("max-clears", "leads that lose a value at most."),
     _guard("max-clears-percent", "the same, of the leads compared."),
+    _guard("max-overwrites", "leads on which a value is replaced by another at most."),
+    _guard("max-overwrites-percent", "the same, of the leads compared."),
     _guard("max-archived", "leads archived at most."),
     _guard("empty-desired", "whether an empty desired table stops.", "stop|allow"),
     _guard("min-desired-percent-of-last", "least rows, of those of the last run."),
@@ -238,7 +240,9 @@ def revert(
         from connector.report.screen import print_json
         from connector.sync.runs import apply_revert, plan_revert
     log.configure(log_format)
-    made, document, settled = show_plan(partial(plan_revert, run_id, **scope), output)
+    made, document, settled = show_plan(
+        partial(plan_revert, run_id, max_seconds=max_seconds, **scope), output
+    )
     if made.state != "done":
         if output == "json":
             print_json({"plan": document, "run": None})

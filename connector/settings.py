@@ -77,7 +77,7 @@ class Settings(WarehouseSettings):
         max_attempts: Tries of one call before a lead fails.
         timeout_seconds: Longest silence of the server during one call.
         burst_limit: Requests in two seconds; 0 takes Pipedrive's own word.
-        token_budget: Tokens that a run may spend; 0 for no limit of its own.
+        token_budget: Tokens that a command may spend; 0 for no limit of its own.
         token_reserve: Tokens of the day that a run leaves to others.
         max_seconds: Stop cleanly after so long; 0 for no limit.
         breaker_failures: Stop after so many failed PATCHes in a row.
@@ -89,6 +89,8 @@ class Settings(WarehouseSettings):
         max_changed_percent: Guard: the same, of the leads compared.
         max_clears: Guard: leads that lose a value at most.
         max_clears_percent: Guard: the same, of the leads compared.
+        max_overwrites: Guard: leads on which a value is replaced by another at most.
+        max_overwrites_percent: Guard: the same, of the leads compared.
         max_archived: Guard: leads archived at most.
         empty_desired: Guard: `stop` at an empty desired table, or `allow` it.
         min_desired_percent_of_last: Guard: least rows, of those that the last run found.
@@ -124,6 +126,8 @@ class Settings(WarehouseSettings):
     max_changed_percent: Any = _setting(readers.limit, None)
     max_clears: Any = _setting(readers.limit, None)
     max_clears_percent: Any = _setting(readers.limit, None)
+    max_overwrites: Any = _setting(readers.limit, None)
+    max_overwrites_percent: Any = _setting(readers.limit, None)
     max_archived: Any = _setting(readers.limit, None)
     empty_desired: str = _setting(readers.text, "stop")
     min_desired_percent_of_last: Any = _setting(readers.limit, None)

@@ -12,6 +12,7 @@ import sys
 from functools import partial
 
 from connector import run
+from connector.planning.guards import GUARDS
 from connector.report.terminal import exit_code_of
 
 
@@ -20,8 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", help="the warehouse table, such as crm.lead_backfill")
     parser.add_argument("--limit", type=int, help="change at most so many leads")
-    given = parser.parse_args(arguments)
-    return exit_code_of(partial(run, desired_table=given.table, limit=given.limit))
+    for guard in GUARDS:
+        parser.add_argument(f"--{guard.replace('_', '-')}", help="as for `lead-sync run`")
+    given = vars(parser.parse_args(arguments))
+    return exit_code_of(partial(run, desired_table=given.pop("table"), **given))
 
 
 if __name__ == "__main__":

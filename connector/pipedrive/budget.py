@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
-from connector.pipedrive.errors import BudgetSpent, Interrupted
+from connector.pipedrive.errors import BudgetSpent, Interrupted, OwnBudgetSpent
 from connector.pipedrive.headers import day_left
 
 LOOK_SECONDS = 0.5
@@ -13,21 +13,27 @@ LOOK_SECONDS = 0.5
 
 
 class Budget:
-    """Keeps a run within its own budget and within the day's, and leaves a reserve to others.
+    """Keeps a command within its own budget and the day's, and leaves a reserve to others.
 
     Args:
-        run_tokens: Spend at most so many tokens; None for no limit.
+        tokens: Spend at most so many tokens; None for no limit.
         reserve: Leave so many of the day's tokens, as far as the server tells how many are left.
+        spent: What the command has spent before, of its own tokens.
     """
 
-    def __init__(self, run_tokens: int | None = None, reserve: int = 0) -> None:
-        self._run_left = run_tokens
+    def __init__(self, tokens: int | None = None, reserve: int = 0, spent: int = 0) -> None:
+        self._own_left = None if tokens is None else tokens - spent
         self._reserve = reserve
         self._day_left: float | None = None
         self._told_at = 0
         self._taken = 0
         self._in_flight = 0
         self._settled = threading.Condition()
+
+    @property
+    def own_left(self) -> int | None:
+        """Tokens that the command may still spend; None for no limit of its own."""
+        return None if self._own_left is None else max(self._own_left, 0)
 
     @property
     def day_left(self) -> int | None:
@@ -48,14 +54,15 @@ class Budget:
                 if stop.is_set():
                     raise Interrupted("the run was asked to stop")
                 self._settled.wait(LOOK_SECONDS)
-            self._run_left = None if self._run_left is None else self._run_left - cost
+            self._own_left = None if self._own_left is None else self._own_left - cost
             self._in_flight += cost
             self._taken += 1
             return self._taken
 
     def _is_free(self, cost: int) -> bool:
-        if self._run_left is not None and self._run_left < cost:
-            raise BudgetSpent("token_budget of this run is used up")
+        if self._own_left is not None and self._own_left < cost:
+            left = f"{self.own_left} left, and a call costs {cost}"
+            raise OwnBudgetSpent(f"token_budget is used up: {left}")
         if self._day_left is None:
             return True
         if self._day_left - cost < self._reserve:
@@ -83,8 +90,8 @@ class Budget:
         left = day_left(headers)
         with self._settled:
             self._in_flight -= cost
-            if not charged and self._run_left is not None:
-                self._run_left += cost
+            if not charged and self._own_left is not None:
+                self._own_left += cost
             if left is None and charged and self._day_left is not None:
                 left = self._day_left - cost
             if left is not None and (

@@ -129,6 +129,11 @@ class Pipedrive:
         return self._limiter.burst
 
     @property
+    def own_left(self) -> int | None:
+        """Tokens left of the command's own budget; None where it has none."""
+        return self._budget.own_left
+
+    @property
     def day_left(self) -> int | None:
         """Tokens left of the company's day, once an answer has told how many."""
         return self._budget.day_left

@@ -101,6 +101,10 @@ class BudgetSpent(PipedriveError):
     """The day's tokens are used up; no call will pass before they are renewed."""
 
 
+class OwnBudgetSpent(BudgetSpent):
+    """The tokens that this command may spend are used up; the day may have more."""
+
+
 class AccountError(PipedriveError):
     """Every further call would fail in the same way: the token, the account or the URL."""
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from connector.errors import ConfigError, DesiredTableError
 from connector.records.cells import from_json
 from connector.records.fields import Field, is_custom_key
-from connector.records.leads import LEADS
+from connector.records.leads import LEADS, STANDARD_FIELDS
 
 LEAD_ID, CHANGES, UPDATED_AT = "lead_id", "changes", "updated_at"
 OnNull = Literal["clear", "keep", "reject"]
@@ -47,6 +47,7 @@ class Columns:
     Attributes:
         managed: The table's own columns.
         by_name: Every folded name, for the keys of `changes`.
+        clashes: Folded names that could be a lead's own field or a custom one, and the way out.
         timezone: Where timestamps with a zone become dates.
         on_null: Field key → what NULL does; the empty key is for all others.
         only_if_blank: Keys of fields that are filled and never overwritten.
@@ -61,6 +62,7 @@ class Columns:
     only_if_blank: frozenset[str] = frozenset()
     on_conflict: Mapping[str, OnConflict] = field(default_factory=dict)
     only: frozenset[str] = frozenset()
+    clashes: Mapping[str, str] = field(default_factory=dict)
 
     def looks_at(self, managed: Field) -> bool:
         """Tells whether a field is among those that this run looks at."""
@@ -112,19 +114,21 @@ def map_columns(
     fields = list(fields)
     if LEAD_ID not in (names := list(names)):
         raise DesiredTableError("the desired table has no column lead_id; add the leads' ids")
-    by_name = names_of(fields)
-    targets = {name: (renamed or {}).get(name, name) for name in managed_names(names)}
-    managed = tuple(_column(name, target, fields, by_name) for name, target in targets.items())
+    renamed = renamed or {}
+    words = Words.of(fields, renamed)
+    targets = {name: renamed.get(name, name) for name in managed_names(names)}
+    managed = tuple(_column(name, target, fields, words) for name, target in targets.items())
     _refuse_parts_twice(managed)
-    blank = frozenset(field_key(name, "only_if_blank", by_name) for name in only_if_blank)
+    blank = frozenset(words.key_of(name, "only_if_blank") for name in only_if_blank)
     columns = Columns(
         managed,
-        by_name,
+        {**words.by_name, **words.renamed},
         timezone,
-        _rules("on_null", on_null, get_args(OnNull), by_name),
+        _rules("on_null", on_null, get_args(OnNull), words),
         blank,
-        _rules("on_conflict", on_conflict, get_args(OnConflict), by_name),
-        frozenset(field_key(name, "fields", by_name) for name in only),
+        _rules("on_conflict", on_conflict, get_args(OnConflict), words),
+        frozenset(words.key_of(name, "fields") for name in only),
+        {name: doubt for name, doubt in words.clashes.items() if name not in words.renamed},
     )
     if "newest" in columns.on_conflict.values() and UPDATED_AT not in names:
         raise ConfigError("on_conflict newest needs a column updated_at in the desired table")
@@ -137,6 +141,64 @@ def managed_names(names: Iterable[str]) -> Iterator[str]:
     return (name for name in names if not name.startswith("_dlt") and name not in passed_over)
 
 
+@dataclass(frozen=True)
+class Words:
+    """What names stand for in one account and one configuration.
+
+    Attributes:
+        by_name: Folded name → what it stands for by itself; a lead's own fields come first.
+        renamed: The folded names that config maps, and to what.
+        clashes: Folded names of a lead's own fields that custom fields have as well, each with
+            what it could be and the way out.
+    """
+
+    by_name: Mapping[str, Column]
+    renamed: Mapping[str, Column]
+    clashes: Mapping[str, str]
+
+    @classmethod
+    def of(cls, fields: Sequence[Field], renamed: Mapping[str, str]) -> Words:
+        """Reads the names of an account's fields, and those that config maps."""
+        by_name = names_of(fields)
+        mapped = {fold(name): by_name.get(fold(target)) for name, target in renamed.items()}
+        clashes = {
+            name: _doubt(OWN_NAMES[name], custom)
+            for name, custom in _named_alike(fields).items()
+            if name in OWN_NAMES
+        }
+        return cls(by_name, {name: one for name, one in mapped.items() if one}, clashes)
+
+    def doubt(self, name: str, *, mapped: bool) -> str:
+        """Returns what a name could be, where that is not clear.
+
+        Args:
+            name: A column's name, or what config maps one to.
+            mapped: Whether config has said it: there the lead's own field goes by its name as
+                README.md spells it, and a custom one by its key.
+        """
+        folded = fold(name)
+        is_own = mapped and name == OWN_NAMES.get(folded)
+        return "" if is_own else self.clashes.get(folded, "")
+
+    def key_of(self, name: str, setting: str) -> str:
+        """Returns the key of the field that a setting names.
+
+        Raises:
+            ConfigError: There is none, or the name could be of two fields.
+        """
+        folded = fold(name)
+        if folded in self.clashes:
+            if folded in self.renamed:
+                return self.renamed[folded].field.key
+            raise ConfigError(f"{setting} names {name!r}, which {self.clashes[folded]}")
+        return field_key(name, setting, self.by_name)
+
+
+def _doubt(own: str, custom: Sequence[Column]) -> str:
+    keys = " or ".join(f"{one.field.key} ({one.field.name})" for one in custom)
+    return f"could be the lead's own {own} or {keys}; map it under `columns` to {own} or to a key"
+
+
 def names_of(fields: Iterable[Field]) -> dict[str, Column]:
     """Returns what each folded name and key stands for; names of two fields are left out."""
     fields = list(dict.fromkeys(fields))
@@ -146,7 +208,7 @@ def names_of(fields: Iterable[Field]) -> dict[str, Column]:
             by_name.setdefault(name, candidates[0])
     keys = {one.key: one for one in fields}
     aliases = {
-        alias: Column("", keys[key], part)
+        fold(alias): Column("", keys[key], part)
         for alias, (key, part) in LEADS.aliases.items()
         if key in keys
     }
@@ -163,6 +225,13 @@ def _keys(field: Field) -> Iterator[tuple[str, str]]:
             yield f"{field.key}_{part.name}", part.name
 
 
+OWN_NAMES: Mapping[str, str] = {
+    fold(name): name
+    for name in (*(key for one in STANDARD_FIELDS for key, _ in _keys(one)), *LEADS.aliases)
+}
+"""Folded name → the name as it is spelled, of each of a lead's own fields and their parts."""
+
+
 def _named_alike(fields: Iterable[Field]) -> dict[str, list[Column]]:
     """Custom fields by folded name; standard ones go by their keys alone."""
     alike: dict[str, list[Column]] = {}
@@ -175,13 +244,14 @@ def _named_alike(fields: Iterable[Field]) -> dict[str, list[Column]]:
     return alike
 
 
-def _column(
-    name: str, target: str, fields: Sequence[Field], by_name: Mapping[str, Column]
-) -> Column:
+def _column(name: str, target: str, fields: Sequence[Field], words: Words) -> Column:
+    by_name, mapped = words.by_name, fold(name) in words.renamed
     found = by_name.get(fold(target))
+    shown = f"column {name!r}" if name == target else f"column {name!r} (mapped to {target!r})"
+    if doubt := words.doubt(target, mapped=mapped):
+        raise DesiredTableError(f"{shown} {doubt}")
     if found is not None:
         return Column(name, found.field, found.part)
-    shown = f"column {name!r}" if name == target else f"column {name!r} (mapped to {target!r})"
     if target in LEADS.read_only:
         raise DesiredTableError(f"{shown} is read-only in Pipedrive; leave it out of the table")
     alike = _named_alike(fields).get(fold(target), [])
@@ -213,9 +283,7 @@ def _refuse_parts_twice(columns: Iterable[Column]) -> None:
         places[column.place] = column.name
 
 
-def _rules(
-    setting: str, given: Any, allowed: Sequence[str], by_name: Mapping[str, Column]
-) -> dict[str, Any]:
+def _rules(setting: str, given: Any, allowed: Sequence[str], words: Words) -> dict[str, Any]:
     """Reads a setting that is one rule for all fields, or a rule for each by name."""
     given = from_json(given) if isinstance(given, str) and "{" in given else given
     rules = given if isinstance(given, Mapping) else {"": given}
@@ -224,7 +292,7 @@ def _rules(
             of = f" of {name}" if name else ""
             known = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
             raise ConfigError(f"{setting}{of} {rule!r} is no rule; give {known}")
-    return {name and field_key(name, setting, by_name): rule for name, rule in rules.items()}
+    return {name and words.key_of(name, setting): rule for name, rule in rules.items()}
 
 
 def field_key(name: str, setting: str, by_name: Mapping[str, Column]) -> str:

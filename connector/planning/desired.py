@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -79,22 +80,47 @@ def lead_id_of(row: Row) -> str:
 def newest(rows: Sequence[Row]) -> Row:
     """Returns the newest of a lead's rows by `updated_at`.
 
+    Times are compared as such, whatever the types that they come in; so are plain numbers.
+
     Raises:
         RowRejected: Several rows, and nothing says which one counts.
     """
     if len(rows) == 1:
         return rows[0]
-    times: list[Any] = [row.get(UPDATED_AT) for row in rows]
-    try:
-        latest = max(times)
-    except (TypeError, ArithmeticError):  # NULL, text or a number that is none, among times
-        latest = None
-    if latest is None or times.count(latest) > 1:
-        raise RowRejected(
-            f"{len(rows)} rows for this lead, and no updated_at that tells the newest; keep one",
-            len(rows),
-        )
-    return rows[times.index(latest)]
+    given: list[Any] = [row.get(UPDATED_AT) for row in rows]
+    several = f"{len(rows)} rows for this lead, and"
+    times: list[Any] = given if all(map(_is_number, given)) else [moment_of(one) for one in given]
+    for value, time_ in zip(given, times, strict=True):
+        if value is not None and time_ is None:
+            wrong = f"{several} updated_at {shown(value)} is no time; {WRITE_A_TIME}"
+            raise RowRejected(wrong, len(rows))
+    if None in times or times.count(max(times)) > 1:
+        wrong = f"{several} no updated_at that tells the newest; keep one"
+        raise RowRejected(wrong, len(rows))
+    return rows[times.index(max(times))]
+
+
+WRITE_A_TIME = "write it like 2026-12-31 23:59:59"
+
+
+def moment_of(value: Any) -> datetime | None:
+    """Reads a time; one without a zone is in UTC, as Pipedrive's are (observed)."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return False
+    return value == value  # noqa: PLR0124 (NaN tells no order)
 
 
 def desired_of(row: Row, columns: Columns) -> Desired:
@@ -132,27 +158,30 @@ def _by_field(row: Row, columns: Columns) -> dict[Field, dict[str, Cell]]:
         if not columns.looks_at(cell.of.field):
             continue
         cells, part = found.setdefault(cell.of.field, {}), cell.of.place
-        before = cells.get(part)
-        if before is not None and before.explicit == cell.explicit:
-            both = f"{before.name} and {cell.name}"
-            where = "changes names" if cell.explicit else "the row has"
-            raise RowRejected(f"{where} {both}, which are one field; keep one")
-        if cell.explicit:
-            _make_way(cells, cell)
+        for said in [one for one in cells if one == part or not (one and part)]:
+            _make_way(cells.pop(said), cell)
         cells[part] = cell
     return found
 
 
-def _make_way(cells: dict[str, Cell], change: Cell) -> None:
-    """Lets a change win over columns: of its part, or of all parts where it is of the whole."""
-    for part in [part for part in cells if not (part and change.of.place)]:
-        del cells[part]
+def _make_way(before: Cell, cell: Cell) -> None:
+    """Sees to it that of two cells about the same only a change wins, and over a column.
+
+    Raises:
+        RowRejected: Both are columns, or both are changes.
+    """
+    if before.explicit == cell.explicit:
+        both = f"{before.name} and {cell.name}"
+        where = "changes names" if cell.explicit else "the row has"
+        raise RowRejected(f"{where} {both}, which are one field; keep one")
 
 
 def _cells(row: Row, columns: Columns) -> Iterator[Cell]:
     for column in columns.managed:
         yield from _spread(Cell(column.name, column, row[column.name]))
     for name, value in _changes_of(row).items():
+        if doubt := columns.clashes.get(fold(name)):
+            raise RowRejected(f"changes names {name!r}, which {doubt}")
         named = columns.by_name.get(fold(name))
         if named is None:
             raise RowRejected(

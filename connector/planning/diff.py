@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from typing import Any
 
 from connector.planning.bases import agree, standing_of
 from connector.planning.columns import UPDATED_AT, Columns, OnConflict
-from connector.planning.desired import Desired, RowRejected, desired_of, lead_id_of, newest, shown
+from connector.planning.desired import (
+    WRITE_A_TIME,
+    Desired,
+    RowRejected,
+    desired_of,
+    lead_id_of,
+    moment_of,
+    newest,
+    shown,
+)
 from connector.planning.look import conditions_of
 from connector.planning.model import (
     Change,
@@ -243,7 +252,7 @@ def _kept(field: Field, columns: Columns, edits: Edits) -> str:
 
 def _newer_in_crm(edits: Edits) -> str:
     """Tells that Pipedrive's value is not older than the row's, or an empty text."""
-    row, lead = _row_time(edits.row), _moment(edits.current.get("update_time"))
+    row, lead = _row_time(edits.row), moment_of(edits.current.get("update_time"))
     if lead is not None and row > lead:
         return ""
     updated = "at an unknown time" if lead is None else f"{lead:%Y-%m-%d %H:%M:%S}"
@@ -252,24 +261,10 @@ def _newer_in_crm(edits: Edits) -> str:
 
 def _row_time(row: Row) -> datetime:
     value = row.get(UPDATED_AT)
-    moment = _moment(value)
+    moment = moment_of(value)
     if moment is None:
         raise RowRejected(
             f"{UPDATED_AT} {shown(value)} is no time, and on_conflict newest needs one; "
-            "write it like 2026-12-31 23:59:59"
+            f"{WRITE_A_TIME}"
         )
     return moment
-
-
-def _moment(value: Any) -> datetime | None:
-    """Reads a time; one without a zone is in UTC, as Pipedrive's are (observed)."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            return None
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if not isinstance(value, datetime):
-        return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -10,7 +10,8 @@ from fractions import Fraction
 from typing import Any, Literal, get_args
 
 from connector.planning.model import Patch
-from connector.records.fields import base_key
+from connector.records.fields import Field, base_key, field_of
+from connector.records.leads import LEADS
 
 OFF = "off"
 GUARDS = (
@@ -18,12 +19,17 @@ GUARDS = (
     "max_changed_percent",
     "max_clears",
     "max_clears_percent",
+    "max_overwrites",
+    "max_overwrites_percent",
     "max_archived",
     "empty_desired",
     "min_desired_percent_of_last",
 )
 EmptyDesired = Literal["stop", "allow"]
+PAIRED = ("max_clears", "max_overwrites")
+"""Guards with a count and, under this name and `_percent`, a share; they are one guard."""
 MOST_CLEARS, MOST_CLEARS_PERCENT, MOST_ARCHIVED = 20, 10.0, 20
+MOST_OVERWRITES, MOST_OVERWRITES_PERCENT = 200, 50.0
 LEAST_OF_LAST, WORTH_COMPARING = 50.0, 100
 """Unless told otherwise, a table is held against the last one from so many rows on."""
 SAMPLES = 3
@@ -37,6 +43,9 @@ class Limits:
         max_clears: Leads that lose a value; with `max_clears_percent` set as well, both must
             be passed to stop a run.
         max_clears_percent: The same, of the leads compared.
+        max_overwrites: Leads on which a value that was set is replaced by another; it goes
+            with `max_overwrites_percent` as the two on clears do.
+        max_overwrites_percent: The same, of the leads compared.
         min_desired_percent_of_last: Least rows of the desired table, of those of the last run.
         worth_comparing: Rows of the last run from which on that is judged.
     """
@@ -45,6 +54,8 @@ class Limits:
     max_changed_percent: float | None = None
     max_clears: int | None = MOST_CLEARS
     max_clears_percent: float | None = MOST_CLEARS_PERCENT
+    max_overwrites: int | None = MOST_OVERWRITES
+    max_overwrites_percent: float | None = MOST_OVERWRITES_PERCENT
     max_archived: int | None = MOST_ARCHIVED
     empty_desired: EmptyDesired = "stop"
     min_desired_percent_of_last: float | None = LEAST_OF_LAST
@@ -64,6 +75,9 @@ class PlanSize:
         archived: Leads that would be archived.
         clears: Field key → leads on which it would be cleared.
         samples: The first patches that clear something.
+        overwritten: Leads on which a value would be replaced by another.
+        overwrites: Field key → leads on which its value would be replaced.
+        replacing: The first patches that replace something.
     """
 
     desired_rows: int | None = None
@@ -74,9 +88,12 @@ class PlanSize:
     archived: int = 0
     clears: Counter[str] = field(default_factory=Counter)
     samples: list[Patch] = field(default_factory=list)
+    overwritten: int = 0
+    overwrites: Counter[str] = field(default_factory=Counter)
+    replacing: list[Patch] = field(default_factory=list)
 
-    def add(self, patches: Sequence[Patch]) -> None:
-        """Counts the patches of one lead."""
+    def add(self, patches: Sequence[Patch], fields: Mapping[str, Field]) -> None:
+        """Counts the patches of one lead, whose fields are given by key."""
         body = {key: value for patch in patches for key, value in patch.body.items()}
         cleared = cleared_keys(body)
         self.changed += 1
@@ -85,6 +102,11 @@ class PlanSize:
         self.clears.update(cleared)
         if cleared and len(self.samples) < SAMPLES:
             self.samples.append(next(one for one in patches if cleared_keys(one.body)))
+        replaced = [key for one in patches for key in replaced_keys(one, fields)]
+        self.overwritten += bool(replaced)
+        self.overwrites.update(dict.fromkeys(replaced, 1))
+        if replaced and len(self.replacing) < SAMPLES:
+            self.replacing.append(next(one for one in patches if replaced_keys(one, fields)))
 
 
 @dataclass(frozen=True)
@@ -106,9 +128,10 @@ class Trip:
     accept: str
 
     @property
-    def of_clears(self) -> bool:
-        """Tells whether it is about values that would be lost."""
-        return self.guard in ("max_clears", "max_clears_percent")
+    def pair(self) -> str:
+        """The guard with its share: either of the two may tell for both."""
+        name = self.guard.removesuffix("_percent")
+        return name if name in PAIRED else self.guard
 
 
 def cleared_keys(body: Mapping[str, Any]) -> list[str]:
@@ -117,10 +140,33 @@ def cleared_keys(body: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(cleared))
 
 
-def measure(leads: Iterable[Sequence[Patch]], size: PlanSize) -> PlanSize:
-    """Counts the patches of every lead of a plan."""
+def replaced_keys(patch: Patch, fields: Mapping[str, Field]) -> list[str]:
+    """Returns the first keys of the fields of which a patch replaces a value by another.
+
+    That a lead is archived is a matter of `max_archived` alone.
+    """
+    replaced = (base_key(key) for key in patch.body if _replaces(patch, key, field_of(key, fields)))
+    return list(dict.fromkeys(replaced))
+
+
+def _replaces(patch: Patch, key: str, of: Field) -> bool:
+    had, wanted = of.read_key(key, patch.before), of.read_key(key, patch.body)
+    archives = key == LEADS.archive_key and wanted is True
+    return had is not None and wanted is not None and had != wanted and not archives
+
+
+def measure(
+    leads: Iterable[Sequence[Patch]], size: PlanSize, fields: Mapping[str, Field]
+) -> PlanSize:
+    """Counts the patches of every lead of a plan.
+
+    Args:
+        leads: The patches, lead by lead.
+        size: What was counted so far; it is counted up.
+        fields: The leads' fields by key.
+    """
     for patches in leads:
-        size.add(patches)
+        size.add(patches, fields)
     return size
 
 
@@ -130,13 +176,18 @@ def limits_of(given: Mapping[str, Any]) -> Limits:
     Raises:
         ValueError: One that cannot be, or that could never trip, and what is allowed.
     """
-    clears, clears_percent = _clear_limits(given)
+    clears, clears_percent = _pair_limits(given, "max_clears", MOST_CLEARS, MOST_CLEARS_PERCENT)
+    overwrites, overwrites_percent = _pair_limits(
+        given, "max_overwrites", MOST_OVERWRITES, MOST_OVERWRITES_PERCENT
+    )
     least = given["min_desired_percent_of_last"]
     return Limits(
         max_patches=_count("max_patches", given["max_patches"]),
         max_changed_percent=_most("max_changed_percent", given["max_changed_percent"]),
         max_clears=clears,
         max_clears_percent=clears_percent,
+        max_overwrites=overwrites,
+        max_overwrites_percent=overwrites_percent,
         max_archived=_count("max_archived", given["max_archived"], MOST_ARCHIVED),
         empty_desired=_choice(given["empty_desired"]),
         min_desired_percent_of_last=_least("min_desired_percent_of_last", least, LEAST_OF_LAST),
@@ -146,7 +197,14 @@ def limits_of(given: Mapping[str, Any]) -> Limits:
 
 def tripped(size: PlanSize, limits: Limits) -> list[Trip]:
     """Returns the guards that a plan does not pass."""
-    return [*_table_trips(size, limits), *_patch_trips(size, limits), *_clear_trips(size, limits)]
+    clears = (limits.max_clears, limits.max_clears_percent)
+    overwrites = (limits.max_overwrites, limits.max_overwrites_percent)
+    return [
+        *_table_trips(size, limits),
+        *_patch_trips(size, limits),
+        *_pair_trips("max_clears", size.cleared, size.compared, clears),
+        *_pair_trips("max_overwrites", size.overwritten, size.compared, overwrites),
+    ]
 
 
 def _table_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
@@ -179,30 +237,34 @@ def _patch_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
         yield Trip("max_archived", size.archived, limits.max_archived, text, flag)
 
 
-def _clear_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
-    most, share = limits.max_clears, limits.max_clears_percent
-    if (most is None and share is None) or not size.cleared:
+WORDS = {
+    "max_clears": "would lose a value",
+    "max_overwrites": "would have a value replaced",
+}
+
+
+def _pair_trips(
+    guard: str, found: int, compared: int, limits: tuple[int | None, float | None]
+) -> Iterator[Trip]:
+    """Yields a guard of a count and a share; of two that are set, both must be passed."""
+    most, share = limits
+    if (most is None and share is None) or not found:
         return
-    if (most is None or size.cleared > most) and (
-        share is None or _over(size.cleared, share, size.compared)
-    ):
+    if (most is None or found > most) and (share is None or _over(found, share, compared)):
         bounds = ["" if most is None else f"{most}", "" if share is None else f"{share:g} %"]
         text = (
-            f"{size.cleared} of {size.compared} leads would lose a value, "
+            f"{found} of {compared} leads {WORDS[guard]}, "
             f"more than {' and '.join(filter(None, bounds))}"
         )
-        yield _clear_trip(size, most, share, text)
-
-
-def _clear_trip(size: PlanSize, most: int | None, share: float | None, text: str) -> Trip:
-    accept = f"--max-clears {size.cleared}"
-    if most is not None:
-        return Trip("max_clears", size.cleared, most, text, accept)
-    percent = 100 * size.cleared / max(size.compared, 1)
-    accepted = _accepting(percent)
-    # Were the share off, the usual count would stand alone, and stop the plan again.
-    accept = accept if accepted == OFF else f"--max-clears-percent {accepted}"
-    return Trip("max_clears_percent", percent, share or 0, text, accept)
+        flag = f"--{guard.replace('_', '-')}"
+        if most is not None:
+            yield Trip(guard, found, most, text, f"{flag} {found}")
+            return
+        percent = 100 * found / max(compared, 1)
+        accepted = _accepting(percent)
+        # Were the share off, the usual count would stand alone, and stop the plan again.
+        accept = f"{flag} {found}" if accepted == OFF else f"{flag}-percent {accepted}"
+        yield Trip(f"{guard}_percent", percent, share or 0, text, accept)
 
 
 def _over(count: int, percent: float, of: int) -> bool:
@@ -219,14 +281,16 @@ def _accepting(percent: float) -> str:
     return OFF if percent > 99 else f"{math.ceil(percent)}"
 
 
-def _clear_limits(given: Mapping[str, Any]) -> tuple[int | None, float | None]:
+def _pair_limits(
+    given: Mapping[str, Any], guard: str, most: int, share: float
+) -> tuple[int | None, float | None]:
     """The two limits stand together by default; one that is set alone stands alone."""
-    count, percent = given["max_clears"], given["max_clears_percent"]
+    count, percent = given[guard], given[f"{guard}_percent"]
     if count is None and percent is None:
-        return MOST_CLEARS, MOST_CLEARS_PERCENT
+        return most, share
     if count is None and percent != OFF:
-        return None, _most("max_clears_percent", percent)
-    return _count("max_clears", count, MOST_CLEARS), _most("max_clears_percent", percent)
+        return None, _most(f"{guard}_percent", percent)
+    return _count(guard, count, most), _most(f"{guard}_percent", percent)
 
 
 def _count(name: str, value: Any, default: int | None = None) -> int | None:

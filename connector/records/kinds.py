@@ -277,7 +277,7 @@ class Option(Kind):
 
     def parse(self, value: Any) -> int | str | None:
         """Takes an id or a label."""
-        return read_id(self.options.id_of(_spell_option(value)))
+        return read_id(_option_id(self.options, value))
 
     def read(self, value: Json) -> int | str | None:
         """Reads an id."""
@@ -298,7 +298,7 @@ class OptionSet(Kind):
         """Takes a list, JSON, or text with commas."""
         given = value.split(",") if isinstance(value, str) and value[:1] != "[" else value
         named = [one for one in parse_list(given) if str(one).strip()]
-        return self.read([self.options.id_of(_spell_option(one)) for one in named])
+        return self.read([_option_id(self.options, one) for one in named])
 
     def read(self, value: Json) -> tuple[int | str, ...] | None:
         """Reads ids joined by commas, or in a list, without their order."""
@@ -432,6 +432,12 @@ def spell_number(number: Decimal) -> str:
     """Spells a number without exponent and without zeros that say nothing."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _option_id(options: Options, value: Any) -> str:
+    """Returns an option's id: a number is an id first, and text is a label first."""
+    is_number = isinstance(value, int | float | Decimal)
+    return options.id_of(_spell_option(value), ids_first=is_number)
 
 
 def _spell_option(value: Any) -> str:

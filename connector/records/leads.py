@@ -52,7 +52,7 @@ class RecordType:
         page_limit: Most rows on a page, of records and of definitions (documented).
         tokens: What calls cost.
         read_only: Keys that no PATCH changes (published description).
-        aliases: Folded column names beside a field's own, with the field's key and the part.
+        aliases: Column names beside a field's own, with the field's key and the part.
         archive_key: The field that says whether one is archived, and so may not be edited.
         one_of: Fields of which a record must keep one.
         mirror: The mirror's columns of what the API returns, with their types.
@@ -96,9 +96,9 @@ LEADS = RecordType(
     ),
     aliases={
         "labels": ("label_ids", ""),
-        "addlabels": ("label_ids", "add"),
-        "removelabels": ("label_ids", "remove"),
-        "owneremail": ("owner_id", ""),
+        "add_labels": ("label_ids", "add"),
+        "remove_labels": ("label_ids", "remove"),
+        "owner_email": ("owner_id", ""),
     },
     archive_key="is_archived",
     one_of=("person_id", "organization_id"),

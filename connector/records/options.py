@@ -20,15 +20,17 @@ class Options:
     noun: str = "option"
     names: Mapping[str, str] = field(default_factory=dict)
 
-    def id_of(self, value: Any) -> str:
+    def id_of(self, value: Any, *, ids_first: bool = False) -> str:
         """Returns the id of an option that is given by id or by name, whatever its case.
 
-        A name wins over an id of the same spelling.
+        A name wins over an id of the same spelling, unless ids come first.
 
         Raises:
             ValueError: None or several have it; the message names the nearest.
         """
         text = str(value).strip()
+        if ids_first and text in self.names:
+            return text
         found = [key for key, name in self.names.items() if fold_name(name) == fold_name(text)]
         if len(found) > 1:
             raise ValueError(f"is the name of {len(found)} {self.noun}s; give the id")

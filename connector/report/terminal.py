@@ -145,6 +145,8 @@ def print_summary(console: Console, summary: Summary) -> None:
 
 
 def _print_notes(console: Console, summary: Summary) -> None:
+    if summary.beyond_limit:
+        say(console, f"Left for later by `--limit`: {counted(summary.beyond_limit, 'lead')}.")
     if summary.kept_nulls:
         nulls = counted(summary.kept_nulls, "NULL")
         say(console, f"Left alone: {nulls}, by `on_null` or for good.")

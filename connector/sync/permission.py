@@ -6,20 +6,28 @@ import getpass
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pendulum
 
 from connector.configuration.readers import parse_age
 from connector.errors import GuardTripped, PlanError
-from connector.planning.guards import GUARDS, PlanSize, Trip, cleared_keys, measure, tripped
+from connector.planning.guards import (
+    GUARDS,
+    PlanSize,
+    Trip,
+    cleared_keys,
+    measure,
+    replaced_keys,
+    tripped,
+)
 from connector.planning.model import Patch
 from connector.records.fields import Field, by_key, field_of
 from connector.records.text import visible
 from connector.settings import load_settings
-from connector.sync.plans import Plan, StoredPlan
+from connector.sync.plans import Plan, StoredPlan, patches_to_send
 from connector.sync.reading import read_names
 from connector.sync.session import Session
 from connector.warehouse import history
@@ -27,6 +35,14 @@ from connector.warehouse.record import RunRecord
 from connector.warehouse.schema import TableRow
 
 log = logging.getLogger(__name__)
+COUNTED = {
+    "compared": "compared",
+    "would_change": "changed",
+    "would_clear": "cleared",
+    "would_overwrite": "overwritten",
+    "would_archive": "archived",
+}
+"""Columns of `sync_runs`, each with what of a plan's size it keeps."""
 
 
 def admit(session: Session, plan_id: str) -> StoredPlan:
@@ -49,7 +65,9 @@ def admit(session: Session, plan_id: str) -> StoredPlan:
         raise PlanError(f"plan {plan_id} never came to its end; make a new one")
     _refuse_old(session.settings.max_age, plan_id, maker)
     noted = {name: maker[name] for name in ("reverts", "desired_table", "desired_rows")}
-    return StoredPlan(plan_id, left, bool(released), **noted, unchanged=maker["unchanged"])
+    counted: dict[str, Any] = {name: maker[column] or 0 for column, name in COUNTED.items()}
+    noted |= {"unchanged": maker["unchanged"], "size": PlanSize(**counted)}
+    return StoredPlan(plan_id, left, bool(released), **noted)
 
 
 def admit_revert(session: Session, run_id: str) -> list[str]:
@@ -89,10 +107,32 @@ class Verdict:
     Attributes:
         tripped: Those that it does not pass.
         overridden: Those that config alone would have tripped and an argument let pass.
+        size: What they counted.
     """
 
     tripped: Sequence[TableRow]
     overridden: Sequence[TableRow]
+    size: PlanSize
+
+
+def measure_stored(
+    session: Session, stored: StoredPlan, plan: Plan, fields: Mapping[str, Field]
+) -> Plan:
+    """Measures what is left of a stored plan, which is never judged as less than it was made.
+
+    What an earlier run let pass is no acceptance by this one, and what `--limit` left out of the
+    plan tells as much of the table as what is in it.
+
+    Args:
+        session: The run.
+        stored: The plan as it was made.
+        plan: What is left of it.
+        fields: The leads' fields by key.
+    """
+    size = measure(patches_to_send(session, plan), PlanSize(), fields)
+    made = {name: getattr(stored.size, name) for name in COUNTED.values()}
+    most = {name: max(getattr(size, name), count) for name, count in made.items()}
+    return replace(plan, size=replace(size, **most))
 
 
 def judge(
@@ -100,7 +140,6 @@ def judge(
     record: RunRecord,
     fields: Mapping[str, Field],
     plan: Plan,
-    leads: Iterable[list[Patch]],
 ) -> Verdict:
     """Holds a plan against the guards.
 
@@ -109,16 +148,15 @@ def judge(
         record: What the run has counted.
         fields: The leads' fields by key.
         plan: What is to be judged.
-        leads: Its patches, lead by lead.
     """
-    size = measure(leads, _empty_size(session, record, plan))
+    size = _beside_table(session, record, plan)
     trips = tripped(size, session.settings.limits)
     let_pass = _let_pass(session.given, size, trips)
-    lost = _lost(session, size, fields) if trips or let_pass else {}
-    overridden = [_as_row(trip, lost) | _by_whom() for trip in let_pass]
+    touched = _touched(session, size, fields, {trip.pair for trip in (*trips, *let_pass)})
+    overridden = [_as_row(trip, touched) | _by_whom() for trip in let_pass]
     for one in overridden:
         log.warning("guard %s overridden by %s: %s", one["guard"], one["user"], one["text"])
-    return Verdict([_as_row(trip, lost) for trip in trips], overridden)
+    return Verdict([_as_row(trip, touched) for trip in trips], overridden, size)
 
 
 def note_verdict(record: RunRecord, plan: Plan, verdict: Verdict) -> None:
@@ -128,6 +166,8 @@ def note_verdict(record: RunRecord, plan: Plan, verdict: Verdict) -> None:
     nothing, and must not be what a later one is held against.
     """
     record.desired_table = plan.table
+    for column, name in COUNTED.items():
+        setattr(record, column, getattr(verdict.size, name))
     record.tripped, record.overridden = list(verdict.tripped), list(verdict.overridden)
 
 
@@ -148,16 +188,33 @@ def told(tripped: Sequence[TableRow]) -> str:
     return f"{reasons}; nothing was sent; accept it with {flags}"
 
 
-def _lost(session: Session, size: PlanSize, fields: Mapping[str, Field]) -> TableRow:
-    """Names the fields that would be cleared and what some leads would lose."""
-    named = by_key(read_names(session.client, fields.values(), size.clears))
+def _touched(
+    session: Session, size: PlanSize, fields: Mapping[str, Field], guards: Collection[str]
+) -> Mapping[str, TableRow]:
+    """Names, for the guards on values among some, the fields and what would become of some leads.
 
-    def field(key: str) -> Field:
-        return field_of(key, named)
-
-    samples = [_sample(session, patch, field) for patch in size.samples]
-    fields_lost = {field(key).name: leads for key, leads in size.clears.most_common()}
-    return {"fields": fields_lost, "samples": samples}
+    Args:
+        session: The run.
+        size: What was counted.
+        fields: The leads' fields by key.
+        guards: The guards that are told of.
+    """
+    counts = {"max_clears": size.clears, "max_overwrites": size.overwrites}
+    shown = {key for guard in counts.keys() & {*guards} for key in counts[guard]}
+    if not shown:
+        return {}
+    named = by_key(read_names(session.client, fields.values(), shown))
+    samples = {
+        "max_clears": [_loss(session, one, named) for one in size.samples],
+        "max_overwrites": [_replacement(session, one, named) for one in size.replacing],
+    }
+    return {
+        guard: {
+            "fields": {field_of(key, named).name: leads for key, leads in keys.most_common()},
+            "samples": samples[guard],
+        }
+        for guard, keys in counts.items()
+    }
 
 
 def _losses(trip: TableRow) -> str:
@@ -165,12 +222,14 @@ def _losses(trip: TableRow) -> str:
     return f": {fields}; such as {'; '.join(trip['samples'])}" if fields else ""
 
 
-def _empty_size(session: Session, record: RunRecord, plan: Plan) -> PlanSize:
-    compared = record.planned + record.unchanged
+def _beside_table(session: Session, record: RunRecord, plan: Plan) -> PlanSize:
+    """Returns a plan's size with that of the table that it is of."""
+    compared = plan.size.compared or plan.size.changed + record.unchanged
     if plan.table is None:
-        return PlanSize(compared=compared)
+        return replace(plan.size, compared=compared)
     last = history.last_desired_rows(session.warehouse, plan.table)
-    return PlanSize(record.desired_rows, last, compared)
+    rows = record.desired_rows
+    return replace(plan.size, desired_rows=rows, last_desired_rows=last, compared=compared)
 
 
 def _let_pass(given: Mapping[str, Any], size: PlanSize, trips: list[Trip]) -> list[Trip]:
@@ -178,24 +237,19 @@ def _let_pass(given: Mapping[str, Any], size: PlanSize, trips: list[Trip]) -> li
     if not given.keys() & set(GUARDS):
         return []
     configured = {name: value for name, value in given.items() if name not in GUARDS}
-    stopping = {_pair(trip.guard) for trip in trips}
+    stopping = {trip.pair for trip in trips}
     by_config = tripped(size, load_settings(**configured).limits)
-    return [trip for trip in by_config if _pair(trip.guard) not in stopping]
+    return [trip for trip in by_config if trip.pair not in stopping]
 
 
-def _pair(guard: str) -> str:
-    """The two guards on clears are one: either may tell for both."""
-    return guard.removesuffix("_percent") if "clears" in guard else guard
-
-
-def _as_row(trip: Trip, lost: TableRow) -> TableRow:
+def _as_row(trip: Trip, touched: Mapping[str, TableRow]) -> TableRow:
     return {
         "guard": trip.guard,
         "limit": round(trip.limit, 3),
         "found": round(trip.found, 3),
         "text": trip.text,
         "accept": trip.accept,
-        **(lost if trip.of_clears else {"fields": {}, "samples": []}),
+        **touched.get(trip.pair, {"fields": {}, "samples": []}),
     }
 
 
@@ -207,8 +261,21 @@ def _by_whom() -> TableRow:
     return {"user": user, "host": socket.gethostname()}
 
 
-def _sample(session: Session, patch: Patch, field: Callable[[str], Field]) -> str:
-    lead, _ = history.mirrored(session.warehouse, patch.lead_id) or ({}, None)
-    shown = map(field, cleared_keys(patch.body))
+def _loss(session: Session, patch: Patch, fields: Mapping[str, Field]) -> str:
+    shown = [field_of(key, fields) for key in cleared_keys(patch.body)]
     losses = ", ".join(f"{visible(one.name)} {visible(one.show(patch.before))}" for one in shown)
-    return f"{visible(lead.get('title'))} ({patch.lead_id}), which would lose {losses}"
+    return f"{_named(session, patch)}, which would lose {losses}"
+
+
+def _replacement(session: Session, patch: Patch, fields: Mapping[str, Field]) -> str:
+    shown = [field_of(key, fields) for key in replaced_keys(patch, fields)]
+    changes = ", ".join(
+        f"{visible(one.name)} {visible(one.show(patch.before))} → {visible(one.show(patch.body))}"
+        for one in shown
+    )
+    return f"{_named(session, patch)}, which would change {changes}"
+
+
+def _named(session: Session, patch: Patch) -> str:
+    lead, _ = history.mirrored(session.warehouse, patch.lead_id) or ({}, None)
+    return f"{visible(lead.get('title'))} ({patch.lead_id})"

@@ -11,6 +11,7 @@ from itertools import islice
 from connector.planning import model
 from connector.planning.columns import field_key, names_of
 from connector.planning.diff import conflicting, decide
+from connector.planning.guards import PlanSize, measure
 from connector.planning.model import (
     Comparison,
     Decision,
@@ -53,6 +54,7 @@ class StoredPlan:
         desired_table: The desired table, where the plan is of all of it.
         desired_rows: Rows that the table had.
         unchanged: Leads that it found as they shall be.
+        size: What its guards counted when it was made, also what `--limit` left out of it.
     """
 
     plan_id: str
@@ -62,6 +64,7 @@ class StoredPlan:
     desired_table: str | None
     desired_rows: int
     unchanged: int
+    size: PlanSize
 
     def record(self, session: Session) -> RunRecord:
         """Returns the record of a run that applies it."""
@@ -84,6 +87,7 @@ class Plan:
         table: The desired table, where the plan is of all of it.
         plan_id: The only plan; None for whatever is released.
         parts: By their ids the patches that are in effect in part, with what is left to be sent.
+        size: What the guards count of it, whatever `--limit` leaves of it.
     """
 
     leads: int
@@ -91,6 +95,7 @@ class Plan:
     table: str | None = None
     plan_id: str | None = None
     parts: Mapping[str, Patch] = field(default_factory=dict)
+    size: PlanSize = field(default_factory=PlanSize)
 
 
 def plan_changes(
@@ -100,7 +105,9 @@ def plan_changes(
     reading: Reading,
     parts: Mapping[str, Patch],
 ) -> Plan:
-    """Compares every lead and loads the plan.
+    """Compares every lead, and loads the plan of as many as the limit allows.
+
+    The guards judge what all of them want: a limit must not let a broken join through in slices.
 
     Leads that are to be sent what an interrupted run left are not compared; they count for the
     limit.
@@ -131,11 +138,13 @@ def plan_changes(
         return without_repeats(wanted, one.current, one.tried, account.fields)
 
     decisions = (_decide(one, reading, decide_on) for one in found)
-    within = up_to(None if scope.limit is None else scope.limit - left, decisions)
+    earlier = patches_by_lead(history.unfinished(session.warehouse, scope.lead)) if left else ()
+    size = measure(earlier, PlanSize(), account.fields)
+    within = up_to(scope.limit, measured(decisions, size, account.fields), left)
     record.planned = left
     settled = _load_plan(session, record, within, MOST_SHOWN)
     table = None if scope.lead else session.settings.desired_table
-    return Plan(record.planned, settled, table, parts=parts)
+    return Plan(record.planned, settled, table, parts=parts, size=size)
 
 
 def plan_undo(
@@ -227,15 +236,37 @@ def _load_plan(
     return without
 
 
-def up_to(most: int | None, decisions: Iterator[Decision]) -> Iterator[Decision]:
-    """Yields decisions until so many leads are to be changed; None for all of them."""
-    while most is None or most > 0:
-        decision = next(decisions, None)
-        if decision is None:
-            return
+def measured(
+    decisions: Iterable[Decision], size: PlanSize, fields: Mapping[str, Field]
+) -> Iterator[Decision]:
+    """Passes decisions on, and counts what the guards look at.
+
+    Args:
+        decisions: One a lead.
+        size: It is counted up.
+        fields: The leads' fields by key.
+    """
+    for decision in decisions:
+        if isinstance(decision, Planned):
+            lead_id, changes = decision.lead_id, decision.changes
+            size.add([Patch("", "", lead_id, one.body, one.before) for one in changes], fields)
         yield decision
-        if most is not None and isinstance(decision, Planned):
-            most -= 1
+
+
+def up_to(most: int | None, decisions: Iterable[Decision], planned: int = 0) -> Iterator[Decision]:
+    """Leaves out the leads to be changed once there are so many; what needs no PATCH stays.
+
+    Args:
+        most: How many may be changed; None for all of them.
+        decisions: One a lead.
+        planned: Leads that are to be changed already.
+    """
+    for decision in decisions:
+        if isinstance(decision, Planned):
+            if most is not None and planned >= most:
+                continue
+            planned += 1
+        yield decision
 
 
 def _decide(
@@ -272,11 +303,6 @@ def patches_to_send(session: Session, plan: Plan) -> Iterator[list[Patch]]:
     found = history.unfinished(session.warehouse, scope.lead, plan.plan_id)
     leads = patches_by_lead(plan.parts.get(patch.patch_id, patch) for patch in found)
     return islice(leads, scope.limit)
-
-
-def patches_as_planned(session: Session, record: RunRecord) -> Iterator[list[Patch]]:
-    """Yields the patches of each lead of a plan that is not sent now."""
-    return patches_by_lead(patch for patch, _ in history.planned(session.warehouse, record.plan_id))
 
 
 def only_keys(session: Session, fields: Mapping[str, Field]) -> set[str]:

@@ -12,8 +12,8 @@ from typing import Any
 import pendulum
 
 from connector.errors import AccountError, DesiredTableError
-from connector.pipedrive.client import MOST_PAGES, MostPages, Pipedrive
-from connector.pipedrive.errors import PipedriveError, TooManyPages
+from connector.pipedrive.client import COST_LABELS, COST_USERS, MOST_PAGES, MostPages, Pipedrive
+from connector.pipedrive.errors import BudgetSpent, PipedriveError, TooManyPages
 from connector.pipedrive.lookup import Found, look_up, one_by_one
 from connector.planning.columns import CHANGES, Columns, fold, managed_names, map_columns, names_of
 from connector.planning.model import Outcome
@@ -25,6 +25,7 @@ from connector.settings import Settings
 from connector.sync.session import Session
 from connector.warehouse import history, schema
 from connector.warehouse.comparison import MirrorFilter, unknown
+from connector.warehouse.listing import least_listed
 from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.record import RunRecord
 from connector.warehouse.store import Warehouse
@@ -58,28 +59,84 @@ class Reading:
 
 BY_LABEL = frozenset({"labels", "addlabels", "removelabels"})
 BY_EMAIL = frozenset({"owneremail"})
+DOUBTFUL = BY_LABEL | BY_EMAIL | {"channel", "channelid"}
+"""Names of a lead's own fields that custom fields may well have: an address of an owner that is
+kept as text must make nobody the owner. Any other name is looked at where all fields are read."""
 
 
 def columns_for(
-    warehouse: Warehouse, client: Pipedrive, settings: Settings, only: Sequence[str] = ()
+    warehouse: Warehouse, client: Pipedrive, settings: Settings
 ) -> tuple[Columns, Mapping[str, Field]]:
     """Maps the desired table's columns; returns what they manage, and every field by its key.
+
+    All fields of the account are asked for, so as to find a name that could be of two.
 
     Raises:
         DesiredTableError: The table is missing or a column maps to nothing.
         ConfigError: A rule in config names no field.
+    """
+    return map_table(named_columns(warehouse, settings), client, settings, thorough=True)
+
+
+@dataclass(frozen=True)
+class Named:
+    """What the desired table calls fields.
+
+    Attributes:
+        columns: All of its columns with their types.
+        names: What its columns and its `changes` call fields, with the types of the values.
+    """
+
+    columns: Mapping[str, str]
+    names: Mapping[str, str]
+
+    def is_doubtful(self, settings: Settings) -> bool:
+        """Tells whether a name is one that people give their own fields as well."""
+        return bool(DOUBTFUL & (set(map(fold, self.names)) - set(map(fold, settings.columns))))
+
+
+def named_columns(warehouse: Warehouse, settings: Settings) -> Named:
+    """Returns the columns of the desired table, and what it calls fields.
+
+    Raises:
+        DesiredTableError: The table is missing, or `changes` is a STRUCT.
     """
     columns = warehouse.columns()
     _refuse_struct(columns)
     renamed = settings.columns
     names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
     if CHANGES in columns:
-        names |= dict.fromkeys(warehouse.changed_names() - names.keys(), "JSON")
-    fields = read_fields(client, names)
+        changed = {renamed.get(name, name) for name in warehouse.changed_names()}
+        names |= dict.fromkeys(changed - names.keys(), "JSON")
+    return Named(columns, names)
+
+
+def map_table(
+    table: Named,
+    client: Pipedrive,
+    settings: Settings,
+    only: Sequence[str] = (),
+    *,
+    thorough: bool = False,
+) -> tuple[Columns, Mapping[str, Field]]:
+    """Reads the account's fields, and maps the desired table's columns to them.
+
+    Args:
+        table: The desired table.
+        client: The account.
+        settings: What names stand for, and by which rules.
+        only: Names of the only fields to look at; none for all.
+        thorough: Whether to ask for all fields, though the table may need only a lead's own.
+
+    Raises:
+        DesiredTableError: A column maps to nothing, or could be of two fields.
+        ConfigError: A rule in config names no field.
+    """
+    fields = read_fields(client, table.names, thorough=thorough or table.is_doubtful(settings))
     mapped = map_columns(
-        columns,
+        table.columns,
         fields,
-        renamed,
+        settings.columns,
         settings.timezone,
         on_null=settings.on_null,
         only_if_blank=settings.only_if_blank or (),
@@ -97,7 +154,9 @@ def _refuse_struct(columns: Mapping[str, str]) -> None:
         )
 
 
-def read_fields(client: Pipedrive, names: Mapping[str, str]) -> list[Field]:
+def read_fields(
+    client: Pipedrive, names: Mapping[str, str], *, thorough: bool = False
+) -> list[Field]:
     """Returns every field that the given names may mean.
 
     The account's own fields are asked for when a name is none of the standard ones, labels
@@ -107,15 +166,73 @@ def read_fields(client: Pipedrive, names: Mapping[str, str]) -> list[Field]:
         client: The account.
         names: What the desired table's columns and its `changes` call fields, each with the
             type of its values in the warehouse.
+        thorough: Whether to ask for the account's own fields in any case.
     """
-    known = names_of(STANDARD_FIELDS)
+    asked = Asked.by(names)
     wanted = {fold(name): kind for name, kind in names.items()}
-    definitions = client.definitions(LEADS) if wanted.keys() - known.keys() else []
-    by_label = bool(BY_LABEL & wanted.keys())
-    by_email = bool(BY_EMAIL & wanted.keys()) or _users_as_text(definitions, wanted)
+    definitions = client.definitions(LEADS) if asked.definitions or thorough else []
+    by_email = asked.users or _users_as_text(definitions, wanted)
     users = user_options(client) if by_email else NO_OPTIONS
-    label_names = label_options(client) if by_label else NO_OPTIONS
+    label_names = label_options(client) if asked.labels else NO_OPTIONS
     return [*standard_fields(label_names, users), *custom_fields(definitions, users)]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of an account so as to know what some names mean."""
+
+    definitions: bool
+    labels: bool
+    users: bool
+
+    @classmethod
+    def by(cls, names: Iterable[str]) -> Asked:
+        """Returns what some names need; users as well where a custom field of them holds text."""
+        wanted = set(map(fold, names))
+        is_own = wanted - names_of(STANDARD_FIELDS).keys()
+        return cls(bool(is_own), bool(BY_LABEL & wanted), bool(BY_EMAIL & wanted))
+
+    @property
+    def tokens(self) -> int:
+        """What that costs at least."""
+        return (
+            self.definitions * LEADS.tokens.definitions
+            + self.labels * COST_LABELS
+            + self.users * COST_USERS
+        )
+
+
+def check_budget(
+    session: Session, names: Iterable[str], lead_ids: Collection[str] | None = None
+) -> None:
+    """Stops before anything is spent where the budget does not last for reading.
+
+    A list that has become shorter is no reason to stop for ever: `full_refresh` reads on.
+
+    Args:
+        session: The run.
+        names: What fields are called.
+        lead_ids: The only leads to be read; None for the whole list.
+
+    Raises:
+        BudgetSpent: It does not; the message has what reading costs.
+    """
+    left = session.client.own_left
+    if left is None or session.scope.full_refresh:
+        return
+    pages = -(-least_listed(session.warehouse) // LEADS.page_limit) or 1
+    leads = pages * LEADS.tokens.page
+    if lead_ids is not None:
+        leads = min(leads, len(lead_ids) * LEADS.tokens.one)
+    cost = Asked.by(names).tokens + leads
+    if left < cost:
+        budget = session.settings.token_budget
+        rest = "" if left == budget else f", of which {left} are left,"
+        hint = "raise it" if lead_ids is not None else "raise it, or read on with --full-refresh"
+        raise BudgetSpent(
+            f"token_budget {budget}{rest} does not last for reading, which costs at least "
+            f"{cost} tokens; {hint}"
+        )
 
 
 def read_names(client: Pipedrive, fields: Iterable[Field], shown: Collection[str]) -> list[Field]:
@@ -266,7 +383,9 @@ def read_account(session: Session, record: RunRecord) -> Account:
             is asked for has no row.
     """
     warehouse, lead = session.warehouse, session.scope.lead
-    columns, fields = columns_for(warehouse, session.client, session.settings, session.scope.fields)
+    table = named_columns(warehouse, session.settings)
+    check_budget(session, table.names, None if lead is None else [lead])
+    columns, fields = map_table(table, session.client, session.settings, session.scope.fields)
     record.desired_rows = warehouse.count_desired(lead)
     if lead and not record.desired_rows:
         raise DesiredTableError(f"{session.settings.desired_table} has no row for lead {lead}")

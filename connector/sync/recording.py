@@ -12,6 +12,7 @@ from connector.errors import AccountError, GuardTripped, LeadSyncError
 from connector.pipedrive.errors import (
     BudgetSpent,
     Interrupted,
+    OwnBudgetSpent,
     PipedriveError,
     RateLimited,
     TooManyFailures,
@@ -57,7 +58,8 @@ def release(session: Session, record: RunRecord) -> None:
 def begin_sending(session: Session, record: RunRecord) -> None:
     """Writes down that from now on patches without an outcome may have been sent by this run."""
     record.sends_from = pendulum.now("UTC")
-    save(session, record)
+    session.warehouse.update(SYNC_RUNS, record.run_id, {"sends_from": record.sends_from})
+    save_counts(session, record)
 
 
 def save(session: Session, record: RunRecord) -> None:
@@ -65,13 +67,28 @@ def save(session: Session, record: RunRecord) -> None:
 
     How a warehouse takes a document is dlt's to know: a row with one goes as a package.
     """
-    usage = session.client.usage
-    record.requests, record.retries, record.tokens = usage.requests, usage.retries, usage.tokens
+    _count_usage(session, record)
     row = record.as_row()
     if record.tripped or record.overridden:
         session.load(into(SYNC_RUNS.name, [row]))
     else:
         session.warehouse.put(SYNC_RUNS, row)
+
+
+def save_counts(session: Session, record: RunRecord) -> None:
+    """Writes what the run has come to so far, so that its row tells it even after a kill.
+
+    How it stands is not written: another run may have taken it for ended meanwhile.
+    """
+    _count_usage(session, record)
+    row, columns = record.as_row(), SYNC_RUNS.columns
+    counts = {name: row[name] for name in columns if columns[name]["data_type"] == "bigint"}
+    session.warehouse.update(SYNC_RUNS, record.run_id, counts)
+
+
+def _count_usage(session: Session, record: RunRecord) -> None:
+    usage = session.client.usage
+    record.requests, record.retries, record.tokens = usage.requests, usage.retries, usage.tokens
 
 
 @contextmanager
@@ -95,7 +112,7 @@ def recorded(session: Session, record: RunRecord) -> Iterator[None]:
         record.released = False
         _end(session, record, "stopped", str(error))
     except (BudgetSpent, RateLimited, Interrupted, TooManyFailures) as error:
-        _end(session, record, "stopped", str(error))
+        _end(session, record, "stopped", _why_stopped(session, record, error))
     except PipedriveError as error:
         _end(session, record, "failed", str(error))
         failed = AccountError(_told(record, error))
@@ -140,6 +157,17 @@ def summarize(session: Session, record: RunRecord) -> Summary:
 def _end(session: Session, record: RunRecord, state: State, message: str) -> None:
     record.state, record.message, record.finished_at = state, message, pendulum.now("UTC")
     save(session, record)
+
+
+def _why_stopped(session: Session, record: RunRecord, error: PipedriveError) -> str:
+    """Tells what reading came to where the budget did not last for it; later it is released."""
+    if record.released or not isinstance(error, OwnBudgetSpent):
+        return str(error)
+    budget, spent = session.settings.token_budget, session.client.usage.tokens
+    return (
+        f"token_budget {budget} does not last for reading: {spent} tokens were spent, "
+        f"{record.leads_read} leads read, and it was not at its end; raise it"
+    )
 
 
 def _told(record: RunRecord, error: PipedriveError) -> str:

@@ -11,23 +11,37 @@ from connector.sync.permission import (
     admit,
     admit_revert,
     judge,
+    measure_stored,
     note_verdict,
     stop_if_tripped,
     told,
 )
 from connector.sync.plans import (
     Show,
-    patches_as_planned,
-    patches_to_send,
     plan_changes,
     plan_undo,
     record_settled,
     show_plan,
 )
-from connector.sync.reading import read_account, read_fields_of, read_leads, read_names, refresh
-from connector.sync.recording import prepare, recorded, release, summarize
+from connector.sync.reading import (
+    check_budget,
+    read_account,
+    read_fields_of,
+    read_leads,
+    read_names,
+    refresh,
+)
+from connector.sync.recording import prepare, recorded, release, save_counts, summarize
 from connector.sync.sending import apply_changes
-from connector.sync.session import Progress, Scope, open_session, scope_of, silent
+from connector.sync.session import (
+    NOTHING_SPENT,
+    Progress,
+    Scope,
+    Spent,
+    open_session,
+    scope_of,
+    silent,
+)
 from connector.sync.settling import drop_overtaken, settle_for, settle_wanted, with_pending
 from connector.sync.summary import Entry, Summary, settled_of
 from connector.warehouse import history
@@ -72,8 +86,7 @@ def run(
             release(session, record)
             parts = settle_wanted(session, record, account, reading)
             made = plan_changes(session, record, account, reading, parts)
-            patches = patches_to_send(session, made)
-            verdict = judge(session, record, account.fields, made, patches)
+            verdict = judge(session, record, account.fields, made)
             note_verdict(record, made, verdict)
             stop_if_tripped(verdict)
             apply_changes(session, record, account.fields, made)
@@ -115,10 +128,10 @@ def plan(
         with recorded(session, record):
             account = read_account(session, record)
             reading = refresh(session, record)
+            save_counts(session, record)
             settle_wanted(session, record, account, reading)
             made = plan_changes(session, record, account, reading, {})
-            patches = patches_as_planned(session, record)
-            verdict = judge(session, record, account.fields, made, patches)
+            verdict = judge(session, record, account.fields, made)
             note_verdict(record, made, verdict)
             if verdict.tripped:
                 record.message = f"a run would stop here: {told(verdict.tripped)}"
@@ -148,7 +161,7 @@ def apply(
         PlanError: There is no such plan, it is too old, or it was applied before.
         LeadSyncError: The run could not go on.
     """
-    return _apply(plan_id, (), progress, stop, settings)
+    return _apply(plan_id, (), progress, stop, settings, NOTHING_SPENT)
 
 
 def plan_revert(
@@ -183,8 +196,11 @@ def plan_revert(
         record = session.record("plan", reverts=run_id)
         with recorded(session, record):
             keys = history.taken_keys(session.warehouse, run_id)
+            pending = with_pending(session, lead_ids)
+            check_budget(session, dict.fromkeys(keys, "JSON"), pending)
             known = read_fields_of(session, keys, named=True)
-            reading = read_leads(session, record, with_pending(session, lead_ids))
+            reading = read_leads(session, record, pending)
+            save_counts(session, record)
             settle_for(session, record, reading, known, lead_ids)
             made = plan_undo(session, record, reading, known, run_id)
             if show:
@@ -238,6 +254,8 @@ def apply_revert(
 ) -> Summary:
     """Applies what `plan_revert` has made, and records what stays as it is.
 
+    `token_budget` and `max_seconds` bound the two together; the time between them is not counted.
+
     Args:
         made: The plan.
         settled: The leads, or their fields, that it leaves alone, as it has shown them.
@@ -248,7 +266,8 @@ def apply_revert(
     Raises:
         LeadSyncError: The run could not go on.
     """
-    return _apply(made.plan_id, settled, progress, stop, settings)
+    spent = Spent(made.tokens, made.seconds)
+    return _apply(made.plan_id, settled, progress, stop, settings, spent)
 
 
 def _apply(
@@ -257,22 +276,25 @@ def _apply(
     progress: Progress,
     stop: threading.Event | None,
     settings: Mapping[str, Any],
+    spent: Spent,
 ) -> Summary:
-    with open_session(settings, Scope(), progress, stop) as session:
+    with open_session(settings, Scope(), progress, stop, spent) as session:
         prepare(session)
         stored = admit(session, plan_id)
         record = stored.record(session)
         with recorded(session, record):
             keys = history.planned_keys(session.warehouse, plan_id)
+            pending = with_pending(session, stored.lead_ids)
+            check_budget(session, dict.fromkeys(keys, "JSON"), pending)
             fields = read_fields_of(session, keys)
-            reading = read_leads(session, record, with_pending(session, stored.lead_ids))
+            reading = read_leads(session, record, pending)
             release(session, record)
             settle_for(session, record, reading, fields, stored.lead_ids, but_plan=plan_id)
             record_settled(session, record, settled)
             made = drop_overtaken(session, record, stored, reading, fields)
             if stored.reverts is None:
-                patches = patches_to_send(session, made)
-                verdict = judge(session, record, fields, made, patches)
+                made = measure_stored(session, stored, made, fields)
+                verdict = judge(session, record, fields, made)
                 note_verdict(record, made, verdict)
                 stop_if_tripped(verdict)
             apply_changes(session, record, fields, made)

@@ -23,7 +23,7 @@ from connector.planning.model import DAMAGED, FreshLook, Outcome, Patch, Status
 from connector.records.fields import Field
 from connector.sync.attempt import Attempt, DecideAnew
 from connector.sync.plans import Plan, patches_to_send
-from connector.sync.recording import begin_sending, outcome_batches
+from connector.sync.recording import begin_sending, outcome_batches, save_counts
 from connector.sync.session import Session
 from connector.warehouse.record import RunRecord
 
@@ -241,6 +241,7 @@ def apply_changes(
     session.progress("apply", sent, plan.leads)
     for outcomes in chunks:
         session.load(outcome_batches(session, record, outcomes))
+        save_counts(session, record)
         sent += len(outcomes)
         session.progress("apply", sent, plan.leads)
         log.info("%d patches done", sent)

@@ -33,6 +33,10 @@ Progress = Callable[[str, int, int | None], None]
 """Told the step, how much of it is done, and of how much (None: not known yet)."""
 
 
+AT_ONCE = 0.001
+"""Seconds that are left of a time that is up: 0 would be no limit."""
+
+
 def silent(_step: str, _done: int, _total: int | None) -> None:
     """Shows no progress."""
 
@@ -85,6 +89,17 @@ def scope_of(
         read_argument("full_refresh", readers.flag, full_refresh),
         read_argument("retry_failed", readers.flag, retry_failed),
     )
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a command of several runs has used up before this one, of what bounds all of it."""
+
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+NOTHING_SPENT = Spent()
 
 
 @dataclass(frozen=True)
@@ -143,6 +158,7 @@ def open_session(
     scope: Scope,
     progress: Progress = silent,
     stop: threading.Event | None = None,
+    spent: Spent = NOTHING_SPENT,
 ) -> Iterator[Session]:
     """Takes the locks and opens the warehouse.
 
@@ -151,6 +167,7 @@ def open_session(
         scope: What the run looks at.
         progress: Told how far it is.
         stop: Ends it early and cleanly, once it is set.
+        spent: What the command has used up before; `token_budget` and `max_seconds` bound all.
 
     Raises:
         ConfigError: A setting is missing or cannot be used.
@@ -158,7 +175,7 @@ def open_session(
         WarehouseError: The warehouse cannot be opened.
     """
     settings = load_settings(**given)
-    client = make_client(settings, stop)
+    client = make_client(settings, stop, spent.tokens)
     folder = working_folder(settings)
     with ExitStack() as stack:
         stack.enter_context(hold(folder))
@@ -166,7 +183,8 @@ def open_session(
         pipeline = make_pipeline(settings)
         warehouse = stack.enter_context(open_dataset(pipeline, settings))
         claim_folder(pipeline)
-        stack.enter_context(stop_after(settings.max_seconds, client.stop))
+        seconds = settings.max_seconds and max(settings.max_seconds - spent.seconds, AT_ONCE)
+        stack.enter_context(stop_after(seconds, client.stop))
         yield Session(settings, given, scope, client, warehouse, progress)
 
 
@@ -182,8 +200,16 @@ def lead_id(text: str) -> str:
         raise ConfigError(f"lead {text!r} {error}") from None
 
 
-def make_client(settings: Settings, stop: threading.Event | None = None) -> Pipedrive:
-    """Returns a client for the account that the settings name, which a stop ends."""
+def make_client(
+    settings: Settings, stop: threading.Event | None = None, spent: int = 0
+) -> Pipedrive:
+    """Returns a client for the account that the settings name.
+
+    Args:
+        settings: The account, and what may be spent there.
+        stop: Ends what it does.
+        spent: Tokens of the budget that were spent before.
+    """
     return Pipedrive(
         settings.base_url,
         ApiToken(settings.api_token),
@@ -191,5 +217,5 @@ def make_client(settings: Settings, stop: threading.Event | None = None) -> Pipe
         attempts=settings.max_attempts,
         timeout_seconds=settings.timeout_seconds,
         burst=settings.burst_limit or None,
-        budget=Budget(settings.token_budget or None, settings.token_reserve),
+        budget=Budget(settings.token_budget or None, settings.token_reserve, spent),
     )

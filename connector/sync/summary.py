@@ -61,6 +61,11 @@ class Summary(RunRecord):
         return EXIT_INCOMPLETE if missed - REACHED - set(self.tolerate) else EXIT_DONE
 
     @property
+    def beyond_limit(self) -> int:
+        """Leads that differ as well and that `--limit` leaves for later."""
+        return max(self.would_change - self.planned, 0) if self.plan_id == self.run_id else 0
+
+    @property
     def cost(self) -> int:
         """Tokens that applying the plan takes, when nothing goes wrong."""
         return self.patches * LEADS.tokens.patch

@@ -91,6 +91,21 @@ class RunRecord:
         ),
     ] = 0
     unchanged: Annotated[int, Noted("Leads that already said what is wanted.")] = 0
+    compared: Annotated[
+        int, Noted("Leads that were held against what is wanted of them, as the guards count them.")
+    ] = 0
+    would_change: Annotated[
+        int,
+        Noted(
+            "Leads that differ, as the guards count them: also those that `--limit` leaves for "
+            "later."
+        ),
+    ] = 0
+    would_clear: Annotated[int, Noted("Those of them that would lose a value.")] = 0
+    would_overwrite: Annotated[
+        int, Noted("Those of them on which a value would be replaced by another.")
+    ] = 0
+    would_archive: Annotated[int, Noted("Those of them that would be archived.")] = 0
     kept_nulls: Annotated[
         int, Noted("NULLs left alone, by on_null or as Pipedrive cannot clear their field.")
     ] = 0

@@ -188,6 +188,8 @@ def _mirror_table() -> Table:
         name: {"name": name, "data_type": kind} for name, kind in types.items()
     }
     columns["value_amount"] |= {"precision": 38, "scale": 9}
+    # Where rows shift while pages are walked, a lead comes twice: the newer copy counts.
+    columns["update_time"] |= {"dedup_sort": "desc"}
     return Table(LEAD.table, "id", columns)
 
 

@@ -336,9 +336,19 @@ class Warehouse:
             self.insert(table, [row])
             return
         values = {column: row[column] for column in table.columns if column != table.key}
+        self.update(table, key, values)
+
+    def update(self, table: Table, key: str, values: TableRow) -> None:
+        """Writes some columns of the row with a key; none of them may hold a document.
+
+        Raises:
+            WarehouseError: They cannot be written.
+        """
+        escape, name = self._client.escape_column_name, self.table(table.name)
         settings = ", ".join(f"{escape(column)} = {_mark(values[column])}" for column in values)
         given = [value for value in values.values() if value is not None]
-        self.execute(f"UPDATE {name} SET {settings} {where}", *given, key)
+        sql = f"UPDATE {name} SET {settings} WHERE {escape(table.key)} = %s"
+        self.execute(sql, *given, key)
 
     def query(self, sql: str, *args: Any) -> Iterator[dict[str, Any]]:
         """Yields the rows of a query by the names of their columns, in lower case.

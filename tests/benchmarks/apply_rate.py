@@ -88,7 +88,7 @@ def the_job(pipedrive: LocalPipedrive, leads: int, workers: int, moments: list[f
             moments.append(time.perf_counter())
 
     account: dict[str, Any] = {"base_url": pipedrive.base_url, "api_token": pipedrive.api_token}
-    summary = run(**account, workers=workers, progress=tell)
+    summary = run(**account, workers=workers, progress=tell, max_overwrites="off")
     if summary.statuses["applied"] != leads:
         raise SystemExit(f"only {summary.statuses['applied']} of {leads} leads were applied")
 

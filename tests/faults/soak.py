@@ -31,6 +31,7 @@ SETTINGS: Mapping[str, Any] = {
     "max_attempts": 3,
     "timeout_seconds": 1.5,
     "max_clears": "off",
+    "max_overwrites": "off",
 }
 COLUMNS = {
     "lead_id": "VARCHAR",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from connector.sync.runs import apply_revert, plan_revert
+from connector.sync.summary import Summary
 from tests.support.books import assert_books
-from tests.support.harness import Ended, Row, Site
+from tests.support.harness import Ended, Row, Site, lead_id
 from tests.support.scene import assert_titles, desire, new_leads
 
 COST_LIST, COST_PATCH, COST_LEAD = 20, 10, 2
@@ -71,7 +75,130 @@ def test_a_budget_counts_what_read_backs_and_repeats_cost(
 def test_a_budget_too_small_to_read_sends_nothing(site: Site, titles: dict[str, str]) -> None:
     ended = site.command("run", token_budget=COST_LIST - 1)
     assert (ended.code, site.pipedrive.requests()) == (5, []), ended.told
+    told = "token_budget 19 does not last for reading, which costs at least 20 tokens"
+    assert told in ended.told
     assert_the_next_run_finishes(site, titles)
+
+
+def put_page_and_more(site: Site) -> None:
+    """A list of two pages: the second one cannot be known before the first is read."""
+    site.pipedrive.reset(leads=0)
+    for number in range(505):
+        site.pipedrive.set_lead(lead_id(f"paged {number}"), title="Lead", organization_id=301)
+    site.desire_titles({lead_id("paged 1"): "New"})
+
+
+def test_a_budget_that_ends_within_the_list_is_not_burnt_again(site: Site) -> None:
+    put_page_and_more(site)
+    first = site.run(token_budget=COST_LIST + 5)
+    assert (first.exit_code, first.tokens) == (5, COST_LIST)
+    assert first.message == (
+        "token_budget 25 does not last for reading: 20 tokens were spent, 500 leads read, and it "
+        "was not at its end; raise it"
+    )
+    for summary in (site.run(token_budget=COST_LIST + 5), site.plan(token_budget=COST_LIST + 5)):
+        assert (summary.exit_code, summary.tokens) == (5, 0)
+        assert "costs at least 40 tokens; raise it, or read on with" in summary.message
+    assert site.run(token_budget=2 * COST_LIST + COST_PATCH).exit_code == 0
+
+
+def test_a_list_that_was_long_once_stops_no_run_for_ever(site: Site) -> None:
+    put_page_and_more(site)
+    assert site.run().exit_code == 0
+    assert site.run(token_budget=COST_LIST).tokens == 0
+    put_the_other_way = lead_id("paged 1")
+    site.pipedrive.reset(leads=0)
+    site.pipedrive.set_lead(put_the_other_way, title="New", organization_id=301)
+    assert site.run(token_budget=COST_LIST).exit_code == 5
+    assert site.run(token_budget=COST_LIST, full_refresh=True).exit_code == 0
+    assert site.run(token_budget=COST_LIST).exit_code == 0
+
+
+def test_one_lead_costs_no_list(site: Site, titles: dict[str, str]) -> None:
+    lead = min(titles)
+    assert site.run(lead=lead, token_budget=COST_LEAD + COST_PATCH).statuses["applied"] == 1
+
+
+def test_fields_and_labels_are_a_part_of_what_reading_costs(site: Site) -> None:
+    site.pipedrive.reset(leads=1)
+    [lead] = site.pipedrive.leads()
+    columns = {"lead_id": "VARCHAR", "labels": "VARCHAR[]", "owner_email": "VARCHAR"}
+    site.desire({**columns, "lead_score": "DOUBLE"}, [{"lead_id": lead}])
+    cost = COST_LIST + 20 + 10 + 20
+    summary = site.run(token_budget=cost - 1)
+    assert (summary.exit_code, summary.tokens) == (5, 0)
+    assert f"costs at least {cost} tokens" in summary.message
+
+
+def test_a_stored_plan_is_read_within_the_budget(site: Site, titles: dict[str, str]) -> None:
+    plan_id = site.plan().plan_id
+    site.pipedrive.clear_requests()
+    short = site.apply(plan_id, token_budget=COST_LIST - 1)
+    assert (short.exit_code, short.tokens, site.pipedrive.requests()) == (5, 0, [])
+    assert "token_budget 19 does not last for reading" in short.message
+    assert site.apply(plan_id).statuses["applied"] == LEADS
+
+
+@pytest.mark.parametrize("command", [True, False])
+def test_taking_back_keeps_within_one_budget(
+    site: Site, titles: dict[str, str], command: bool
+) -> None:
+    """It reads twice, to plan and to apply, and is one command."""
+    run_id = site.run().run_id
+    before = spent(site.pipedrive.requests())
+    budget = 2 * COST_LIST + 7 * COST_PATCH + 5
+    if command:
+        assert site.command("revert", run_id, "--yes", token_budget=budget).code == 5
+    else:
+        assert site.revert(run_id, token_budget=budget).exit_code == 5
+    assert spent(site.pipedrive.requests()) - before <= budget
+    run = site.last_run()
+    assert (run["command"], run["applied"], run["deferred"]) == ("revert", 7, LEADS - 7)
+    assert_books(site)
+
+
+def test_taking_back_stops_where_the_plan_used_the_budget_up(
+    site: Site, titles: dict[str, str]
+) -> None:
+    run_id = site.run().run_id
+    site.pipedrive.clear_requests()
+    summary = site.revert(run_id, token_budget=COST_LIST + 5)
+    assert (summary.exit_code, summary.tokens) == (5, 0)
+    assert "token_budget 25, of which 5 are left, does not last for reading" in summary.message
+    assert spent(site.pipedrive.requests()) == COST_LIST
+    plan_id = summary.plan_id
+    assert site.apply(plan_id).statuses["applied"] == LEADS, "the plan is there, to be applied"
+
+
+@pytest.mark.parametrize("command", [True, False])
+def test_taking_back_keeps_within_one_time(
+    site: Site, titles: dict[str, str], command: bool
+) -> None:
+    """Planning takes longer than the whole may take: nothing is sent."""
+    run_id = site.run().run_id
+    site.pipedrive.clear_requests()
+    site.pipedrive.fault("hang", method="GET", seconds=1.2)
+    if command:
+        assert site.command("revert", run_id, "--yes", "--max-seconds", "1").code == 5
+    else:
+        assert site.revert(run_id, max_seconds=1).exit_code == 5
+    assert site.pipedrive.requests("PATCH") == []
+
+
+def test_the_time_that_the_plan_took_is_not_there_to_apply(
+    site: Site, titles: dict[str, str]
+) -> None:
+    made = plan_revert_of(site, site.run().run_id)
+    late = replace(made, finished_at=made.started_at + timedelta(seconds=50))
+    with site.in_place() as account:
+        ended = apply_revert(late, (), max_seconds=50, **account)
+    assert (ended.exit_code, ended.state) == (5, "stopped")
+    assert ended.statuses["applied"] == 0
+
+
+def plan_revert_of(site: Site, run_id: str) -> Summary:
+    with site.in_place() as account:
+        return plan_revert(run_id, **account)
 
 
 def test_a_reserve_of_the_day_is_left_to_others(site: Site, titles: dict[str, str]) -> None:

@@ -6,13 +6,14 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.books import Books, assert_books
-from tests.support.harness import Site, writes
+from tests.support.harness import Site, wait_until, writes
 from tests.support.scene import (
     assert_titles,
     desire,
@@ -27,7 +28,7 @@ from tests.support.scene import (
 )
 
 LEADS, KILLS = 300, 4
-SLOWLY = {"workers": 4, "chunk_size": 30}
+SLOWLY: Mapping[str, Any] = {"workers": 4, "chunk_size": 30, "max_overwrites": "off"}
 
 
 def kill_in(site: Site, phase: str, seconds: float = 0, arguments: Sequence[str] = ()) -> None:
@@ -44,7 +45,7 @@ def kill_in(site: Site, phase: str, seconds: float = 0, arguments: Sequence[str]
 def finish_cleanly(site: Site, titles: dict[str, str], note: str) -> Books:
     site.pipedrive.settings(latency_ms=0)
     let_arrive(site)
-    assert site.run().exit_code == 0, note
+    assert site.run(max_overwrites="off").exit_code == 0, note
     books = assert_books(site, note=note)
     assert len(site.outcomes()) == len(titles), note
     assert {row["lead_id"] for row in site.outcomes()} == set(titles), note
@@ -76,6 +77,34 @@ def test_a_kill_in_each_phase_loses_and_repeats_nothing(site: Site) -> None:
     kill_in(site, "reconcile", rng.uniform(0, 0.05))
     kill_in(site, "sending", rng.uniform(0, 0.05))
     finish_cleanly(site, titles, "seed 21")
+
+
+def test_the_row_of_a_killed_run_tells_what_it_spent(site: Site) -> None:
+    """At the least: what came of the chunk before those under way, and the reading at once."""
+    desire(site, new_leads(site, LEADS, latency_ms=20))
+    kill_in(site, "plan load")
+    row = site.last_run()
+    assert (row["state"], row["requests"], row["tokens"], row["leads_read"]) == (
+        *("running", 1, 20),
+        LEADS,
+    )
+    with watched(site, **SLOWLY) as run:
+        third_chunk = 2 * SLOWLY["chunk_size"] + 5
+        wait_until(lambda: run.called("PATCH", "123456789abc") > third_chunk, "it sends nothing")
+        run.process.kill()
+        run.ended()
+    row = site.last_run()
+    sent = len(site.pipedrive.requests("PATCH"))
+    assert 30 <= row["applied"] <= sent
+    assert 1 + row["applied"] <= row["requests"] <= 1 + sent
+    assert 20 + 10 * row["applied"] <= row["tokens"] <= 20 + 10 * sent
+    assert (row["would_change"], row["would_overwrite"]) == (LEADS, LEADS)
+    before = (row["run_id"], row["tokens"], row["applied"])
+    let_arrive(site)
+    assert site.run(max_overwrites="off").exit_code == 0
+    [taken] = [one for one in site.runs() if one["run_id"] == row["run_id"]]
+    assert (taken["run_id"], taken["tokens"], taken["applied"]) == before
+    assert taken["state"] == "failed"
 
 
 @pytest.mark.parametrize("phase", ["plan load", "sending", "chunk load"])

@@ -97,6 +97,34 @@ def page_of(rows: list[Row], **marker: object) -> bytes:
     return json.dumps({"success": True, "data": rows, "additional_data": extra}).encode()
 
 
+NEW: Row = {"title": "Wanted", "update_time": "2026-06-02T10:00:00.000Z"}
+OLD: Row = {"title": "As it was", "update_time": "2026-06-02T09:59:59.000Z"}
+
+
+@pytest.mark.parametrize("on_two_pages", [True, False], ids=["two pages", "one page"])
+@pytest.mark.parametrize("copies", [(NEW, OLD), (OLD, NEW)], ids=["newer first", "older first"])
+def test_of_a_lead_listed_twice_the_newer_copy_counts(
+    site: Site, copies: tuple[Row, Row], on_two_pages: bool
+) -> None:
+    """By the older one, the lead would be sent what it says already."""
+    [lead] = new_leads(site, 1)
+    site.desire_titles({lead: "Wanted"})
+    first, second = ({"id": lead, "organization_id": 301, **copy} for copy in copies)
+    another = {"id": lead.replace("0", "f", 1), "title": "Another", "organization_id": 301}
+    pages = [page_of([first, another, second])]
+    if on_two_pages:
+        head = page_of([first, another], more_items_in_collection=True, next_start=2)
+        pages = [head, page_of([second])]
+
+    def answer(_method: str, path: str) -> Raw | None:
+        return Raw(pages[0 if "start=0" in path else -1]) if path.startswith(LIST) else None
+
+    summary = run_behind(site, answer, nothing)
+    assert (summary.exit_code, summary.unchanged, summary.planned) == (0, 1, 0)
+    shown = site.mirror()[lead]
+    assert (shown["title"], shown["record"]["update_time"]) == tuple(NEW.values())
+
+
 ROW: Row = {"id": "00000001-1234-4234-8234-123456789abc", "title": "As it is"}
 HOSTILE: Mapping[str, Raw] = {
     "a page without marker": Raw(page_of([ROW])),

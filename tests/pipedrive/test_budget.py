@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from connector.pipedrive.budget import Budget
-from connector.pipedrive.errors import BudgetSpent, Interrupted
+from connector.pipedrive.errors import BudgetSpent, Interrupted, OwnBudgetSpent
 
 DAY = "x-daily-ratelimit-token-remaining"
 REQUESTS = "x-daily-requests-left"
@@ -134,9 +134,24 @@ def test_a_wait_ends_when_an_answer_frees_tokens() -> None:
 
 
 def test_a_runs_own_budget_gets_back_what_was_not_charged() -> None:
-    budget = Budget(run_tokens=COST)
+    budget = Budget(tokens=COST)
     call = budget.take(COST, NOT_STOPPED)
     with pytest.raises(BudgetSpent, match="token_budget"):
         budget.take(COST, NOT_STOPPED)
     budget.settle(call, COST, {}, charged=False)
     assert budget.take(COST, NOT_STOPPED)
+
+
+def test_what_was_spent_before_is_gone() -> None:
+    budget = Budget(tokens=3 * COST, spent=2 * COST)
+    assert budget.own_left == COST
+    budget.take(COST, NOT_STOPPED)
+    with pytest.raises(OwnBudgetSpent, match=f"0 left, and a call costs {COST}"):
+        budget.take(COST, NOT_STOPPED)
+
+
+def test_a_budget_that_was_overspent_before_is_no_limitless_one() -> None:
+    budget = Budget(tokens=COST, spent=2 * COST)
+    assert budget.own_left == 0
+    with pytest.raises(OwnBudgetSpent):
+        budget.take(1, NOT_STOPPED)

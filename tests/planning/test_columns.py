@@ -8,7 +8,7 @@ import pytest
 
 from connector.errors import ConfigError, DesiredTableError
 from connector.planning.columns import map_columns
-from connector.records.fields import custom_fields
+from connector.records.fields import Field, custom_fields
 from connector.records.leads import LEADS, STANDARD_FIELDS
 from tests.support.account import FIELDS, NOTE, SCORE
 
@@ -150,10 +150,70 @@ def test_a_name_that_two_custom_fields_share_needs_the_key() -> None:
     assert column.field.key == HEX_B
 
 
-def test_a_standard_field_wins_over_a_custom_one_of_its_name() -> None:
-    fields = [*custom_fields([definition(HEX_A, "Title"), definition(HEX_B, "Value amount")])]
-    columns = map_columns(["lead_id", "title", "value_amount"], [*fields, *STANDARD_FIELDS])
-    assert [one.field.key for one in columns.managed] == ["title", "value"]
+OWN = [
+    *(field.key for field in STANDARD_FIELDS),
+    *("value_amount", "value_currency", "labels", "add_labels", "remove_labels", "owner_email"),
+]
+
+
+def beside(name: str, field_type: str = "double") -> list[Field]:
+    """The fields of an account in which a custom one has the name of a lead's own."""
+    return [*custom_fields([definition(HEX_A, name, field_type)]), *STANDARD_FIELDS]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_name_of_a_leads_own_field_and_of_a_custom_one_is_refused(name: str) -> None:
+    fields = beside(name.replace("_", " ").title())
+    with pytest.raises(DesiredTableError) as raised:
+        map_columns(["lead_id", name], fields)
+    assert f"column {name!r} could be the lead's own {name} or {HEX_A}" in str(raised.value)
+    assert str(raised.value).endswith(f"map it under `columns` to {name} or to a key")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_config_says_which_of_the_two_is_meant(name: str) -> None:
+    fields = beside(name)
+    [own] = map_columns(["lead_id", name], fields, {name: name}).managed
+    assert not own.field.key.startswith(HEX_A)
+    [custom] = map_columns(["lead_id", name], fields, {name: HEX_A}).managed
+    assert custom.field.key == HEX_A
+    [other] = map_columns(["lead_id", "mine"], fields, {"mine": name}).managed
+    assert other.field == own.field
+    assert (other.part, own.part) == (own.part, other.part)
+    with pytest.raises(DesiredTableError, match="could be the lead's own"):
+        map_columns(["lead_id", "mine"], fields, {"mine": name.upper()})
+
+
+def test_a_custom_fields_part_may_have_the_name_as_well() -> None:
+    with pytest.raises(DesiredTableError, match="'value_currency' could be"):
+        map_columns(["lead_id", "value_currency"], beside("Value", "monetary"))
+
+
+def test_other_columns_are_none_of_a_clashs_business() -> None:
+    [column] = map_columns(["lead_id", "title"], beside("Channel")).managed
+    assert column.field.key == "title"
+
+
+@pytest.mark.parametrize(
+    "rules", [{"on_null": {"channel": "keep"}}, {"only_if_blank": ["channel"]}]
+)
+def test_a_rule_for_a_name_of_two_fields(rules: dict[str, Any]) -> None:
+    """A rule that goes to the other field lets this one be overwritten."""
+    fields = beside("Channel")
+    with pytest.raises(ConfigError, match=r"names 'channel', which could be"):
+        map_columns(["lead_id", "title"], fields, **rules)
+    found = map_columns(["lead_id", "channel"], fields, {"channel": HEX_A}, **rules)
+    assert HEX_A in {*found.on_null, *found.only_if_blank}
+
+
+def test_changes_take_the_names_that_columns_take() -> None:
+    fields = beside("Channel")
+    found = map_columns(["lead_id"], fields)
+    assert "could be the lead's own channel" in found.clashes["channel"]
+    found = map_columns(["lead_id"], fields, {"channel": HEX_A, "spoken to": "title"})
+    assert found.clashes == {}
+    assert found.by_name["channel"].field.key == HEX_A
+    assert found.by_name["spokento"].field.key == "title"
 
 
 def test_a_custom_field_with_the_name_of_a_read_only_one() -> None:

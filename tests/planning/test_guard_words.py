@@ -29,3 +29,20 @@ def test_the_limits_on_clears_are_told_as_they_are_set(
     [trip] = tripped(size, limits_of(UNSET | given))
     assert trip.text == f"30 of 100 leads would lose a value, {text}"
     assert trip.accept.endswith(flag)
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "flag"),
+    [
+        ({}, "more than 200 and 50 %", "--max-overwrites 300"),
+        ({"max_overwrites": "5"}, "more than 5", "--max-overwrites 300"),
+        ({"max_overwrites_percent": "10"}, "more than 10 %", "--max-overwrites-percent 60"),
+    ],
+)
+def test_the_limits_on_overwrites_are_told_as_they_are_set(
+    given: dict[str, str], text: str, flag: str
+) -> None:
+    size = PlanSize(desired_rows=500, compared=500, changed=300, overwritten=300)
+    [trip] = tripped(size, limits_of(UNSET | given))
+    assert trip.text == f"300 of 500 leads would have a value replaced, {text}"
+    assert trip.accept == flag

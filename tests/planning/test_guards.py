@@ -25,15 +25,17 @@ from connector.planning.guards import (
     tripped,
 )
 from connector.planning.model import Patch
+from connector.records.fields import base_key
 from connector.settings import load_settings
 from connector.sync.permission import told
+from tests.support.account import BY_KEY, COLD, HOT, NOTE, SCORE, key_of
 from tests.support.cases import check_each
 from tests.support.strategies import JUNK
 
 UNSET: dict[str, Any] = {**dict.fromkeys(GUARDS), "empty_desired": "stop"}
 NOTHING: dict[str, Any] = {**dict.fromkeys(GUARDS, "off"), "empty_desired": "allow"}
-COUNTS = ("max_patches", "max_clears", "max_archived")
-MOSTS = ("max_changed_percent", "max_clears_percent")
+COUNTS = ("max_patches", "max_clears", "max_overwrites", "max_archived")
+MOSTS = ("max_changed_percent", "max_clears_percent", "max_overwrites_percent")
 LEAST = "min_desired_percent_of_last"
 ALLOWED = {
     **dict.fromkeys(COUNTS, "0 or more, or off"),
@@ -63,6 +65,8 @@ def test_unless_told_otherwise() -> None:
         max_changed_percent=None,
         max_clears=20,
         max_clears_percent=10,
+        max_overwrites=200,
+        max_overwrites_percent=50,
         max_archived=20,
         empty_desired="stop",
         min_desired_percent_of_last=50,
@@ -121,24 +125,29 @@ def test_what_can_be(name: str, value: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("guard", "usual"), [("max_clears", (20, 10)), ("max_overwrites", (200, 50))]
+)
+@pytest.mark.parametrize(
     ("count", "percent", "expected"),
     [
-        (None, None, (20, 10)),
+        (None, None, "usual"),
         (5, None, (5, None)),
         (None, 5, (None, 5)),
         (5, 5, (5, 5)),
         (5, "off", (5, None)),
         ("off", 5, (None, 5)),
         ("off", None, (None, None)),
-        (None, "off", (20, None)),
+        (None, "off", "usual count"),
         ("off", "off", (None, None)),
     ],
 )
-def test_the_limits_of_clears_stand_together_or_alone(
-    count: Any, percent: Any, expected: tuple[Any, Any]
+def test_a_count_and_its_share_stand_together_or_alone(
+    guard: str, usual: tuple[int, int], count: Any, percent: Any, expected: Any
 ) -> None:
-    found = limits(max_clears=count, max_clears_percent=percent)
-    assert (found.max_clears, found.max_clears_percent) == expected
+    found = limits(**{guard: count, f"{guard}_percent": percent})
+    named = {"usual": usual, "usual count": (usual[0], None)}
+    wanted = named[expected] if isinstance(expected, str) else expected
+    assert (getattr(found, guard), getattr(found, f"{guard}_percent")) == wanted
 
 
 def test_a_least_that_is_set_counts_from_the_first_row_on() -> None:
@@ -220,6 +229,25 @@ EDGES: list[Edge] = [
         {"compared": 209},
         "max_clears",
     ),
+    ({"max_overwrites": 5}, {"overwritten": 5}, {"overwritten": 6}, "max_overwrites"),
+    (
+        {"max_overwrites_percent": 10},
+        {"overwritten": 5},
+        {"compared": 49},
+        "max_overwrites_percent",
+    ),
+    (
+        {"max_overwrites": None, "max_overwrites_percent": None},
+        {"overwritten": 200, "compared": 200},
+        {"overwritten": 201, "compared": 201},
+        "max_overwrites",
+    ),
+    (
+        {"max_overwrites": None, "max_overwrites_percent": None},
+        {"overwritten": 201, "compared": 402},
+        {"compared": 401},
+        "max_overwrites",
+    ),
     ({"max_archived": 3}, {"archived": 3}, {"archived": 4}, "max_archived"),
     ({"max_archived": None}, {"archived": 20}, {"archived": 21}, "max_archived"),
     ({"empty_desired": "stop"}, {"desired_rows": 1}, {"desired_rows": 0}, "empty_desired"),
@@ -269,8 +297,8 @@ def test_an_empty_table_that_is_allowed_is_not_too_small_either() -> None:
 
 
 def test_a_trip_tells_both_numbers_and_the_flag() -> None:
-    size = PlanSize(40, 100, compared=40, changed=40, cleared=30, archived=25)
-    settings = {"max_patches": 39, "max_changed_percent": 12.5}
+    size = PlanSize(40, 100, compared=40, changed=40, cleared=30, archived=25, overwritten=38)
+    settings = {"max_patches": 39, "max_changed_percent": 12.5, "max_overwrites": 5}
     assert [(trip.text, trip.accept) for trip in tripped(size, limits(**settings))] == [
         (
             "the desired table has 40 rows, 40 % of the 100 of the last run",
@@ -280,6 +308,7 @@ def test_a_trip_tells_both_numbers_and_the_flag() -> None:
         ("40 of 40 leads would change, more than 12.5 %", "--max-changed-percent off"),
         ("25 leads would be archived, more than 20", "--max-archived 25"),
         ("30 of 40 leads would lose a value, more than 20 and 10 %", "--max-clears 30"),
+        ("38 of 40 leads would have a value replaced, more than 5", "--max-overwrites 38"),
     ]
     [alone] = tripped(size, only(max_clears_percent=5))
     assert (alone.text, alone.accept) == (
@@ -312,7 +341,9 @@ def sizes(draw: st.DrawFn) -> PlanSize:
     changed = draw(st.just(compared) | st.integers(0, compared))
     cleared = draw(st.just(changed) | st.integers(0, changed))
     archived = draw(st.integers(0, changed))
-    return PlanSize(draw(ROWS), draw(ROWS), compared, changed, cleared, archived)
+    overwritten = draw(st.just(changed) | st.integers(0, changed))
+    rows, last = draw(ROWS), draw(ROWS)
+    return PlanSize(rows, last, compared, changed, cleared, archived, overwritten=overwritten)
 
 
 def flag_of(trip: Trip) -> tuple[str, str]:
@@ -360,15 +391,24 @@ def expected_trips(settings: Mapping[str, Any], size: PlanSize) -> Counter[str]:
         "empty_desired": size.desired_rows == 0 and settings["empty_desired"] == "stop",
         LEAST: falls_short(size, settings[LEAST]),
     }
-    count, percent = settings["max_clears"], settings["max_clears_percent"]
-    if count is None and percent in (None, "off"):
-        count, percent = 20, 10 if percent is None else "off"
-    by_count = passes_count(size.cleared, count, None)
-    by_percent = passes_share(size, size.cleared, percent)
-    counts, shares = count not in (None, "off"), percent not in (None, "off")
-    past["max_clears"] = counts and by_count and (by_percent or not shares)
-    past["max_clears_percent"] = shares and not counts and by_percent
+    past |= both_passed(settings, size, "max_clears", size.cleared, (20, 10))
+    past |= both_passed(settings, size, "max_overwrites", size.overwritten, (200, 50))
     return Counter(guard for guard, is_past in past.items() if is_past)
+
+
+def both_passed(
+    settings: Mapping[str, Any], size: PlanSize, guard: str, found: int, usual: tuple[int, int]
+) -> dict[str, bool]:
+    count, percent = settings[guard], settings[f"{guard}_percent"]
+    if count is None and percent in (None, "off"):
+        count, percent = usual[0], usual[1] if percent is None else "off"
+    by_count = passes_count(found, count, None)
+    by_percent = passes_share(size, found, percent)
+    counts, shares = count not in (None, "off"), percent not in (None, "off")
+    return {
+        guard: counts and by_count and (by_percent or not shares),
+        f"{guard}_percent": shares and not counts and by_percent,
+    }
 
 
 def passes_count(found: int, limit: Any, default: int | None) -> bool:
@@ -408,10 +448,65 @@ def test_null_and_the_empty_list_clear(body: dict[str, Any], expected: list[str]
 def test_a_lead_counts_once_whatever_it_takes() -> None:
     """An archived lead is brought back by one patch, and loses its values by the next."""
     back, rest = patch("a", {"is_archived": False}), patch("a", {"value": None, "label_ids": []})
-    size = measure([[back, rest]], PlanSize(compared=5))
+    size = measure([[back, rest]], PlanSize(compared=5), BY_KEY)
     assert (size.changed, size.cleared, size.archived, size.compared) == (1, 1, 0, 5)
     assert size.clears == {"value": 1, "label_ids": 1}
     assert size.samples == [rest]
+
+
+VALUES: dict[str, tuple[Any, Any]] = {
+    "a title": ("title", ("Old", "New")),
+    "an owner, read as an object": ("owner_id", ({"id": 5, "name": "A"}, 7)),
+    "labels": ("label_ids", ([HOT], [COLD])),
+    "an amount": (
+        "value",
+        ({"amount": 1, "currency": "EUR"}, {"amount": 2, "currency": "EUR"}),
+    ),
+    "was seen": ("was_seen", (False, True)),
+    "brought back": ("is_archived", (True, False)),
+    "a score": (SCORE, (0, 7.5)),
+    "an option": (key_of("enum"), ("190", 191)),
+    "an end alone": (f"{key_of('daterange')}_until", ("2026-01-01", "2026-02-01")),
+}
+NO_VALUES: dict[str, tuple[Any, Any]] = {
+    "set": ("person_id", (None, 5)),
+    "cleared": ("person_id", (5, None)),
+    "labels set": ("label_ids", ([], [HOT])),
+    "labels cleared": ("label_ids", ([HOT], [])),
+    "an empty text": (NOTE, ("", "New")),
+    "a value without its amount": (
+        "value",
+        ({"amount": None, "currency": "EUR"}, {"amount": 2, "currency": "EUR"}),
+    ),
+    "archived, which has its own guard": ("is_archived", (False, True)),
+    "sent along as it is": (f"{key_of('daterange')}_until", ("2026-01-01", "2026-01-01")),
+    "the same in another spelling": (key_of("enum"), ("190", 190)),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_one"),
+    [
+        *(pytest.param(one, True, id=name) for name, one in VALUES.items()),
+        *(pytest.param(one, False, id=name) for name, one in NO_VALUES.items()),
+    ],
+)
+def test_what_is_an_overwrite(change: Any, is_one: bool) -> None:
+    key, (before, body) = change
+    one = Patch("P", "P", "a", {key: body}, {key: before})
+    size = measure([[one]], PlanSize(compared=5), BY_KEY)
+    assert size.overwritten == is_one
+    assert size.replacing == [one] * is_one
+    assert size.overwrites == dict.fromkeys([base_key(key)] * is_one, 1)
+
+
+def test_a_lead_is_overwritten_once_whatever_it_takes() -> None:
+    back = Patch("P-1", "P", "a", {"is_archived": False}, {"is_archived": True})
+    rest = Patch("P-2", "P", "a", {"title": "B", "person_id": None}, {"title": "A", "person_id": 3})
+    size = measure([[back, rest]], PlanSize(compared=5), BY_KEY)
+    assert (size.overwritten, size.cleared, size.changed) == (1, 1, 1)
+    assert size.overwrites == {"is_archived": 1, "title": 1}
+    assert size.replacing == [back]
 
 
 BODIES = st.dictionaries(
@@ -424,7 +519,7 @@ BODIES = st.dictionaries(
 @given(st.lists(BODIES, max_size=12))
 def test_a_plan_is_measured_lead_by_lead(bodies: list[dict[str, Any]]) -> None:
     patches = [patch(f"lead {number}", body) for number, body in enumerate(bodies)]
-    size = measure([[one] for one in patches], PlanSize(compared=20))
+    size = measure([[one] for one in patches], PlanSize(compared=20), BY_KEY)
     losing = [one for one in patches if None in one.body.values() or [] in one.body.values()]
     assert (size.changed, size.cleared) == (len(bodies), len(losing))
     assert size.archived == sum(body.get("is_archived") is True for body in bodies)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +14,13 @@ from connector.planning.columns import map_columns
 from connector.planning.desired import RowRejected, desired_of
 from connector.planning.diff import decide, difference
 from connector.planning.model import Change, Decision, NotSent, Planned, Unchanged
+from connector.records.fields import custom_fields
+from connector.records.leads import STANDARD_FIELDS
 from tests.support.account import (
     BARE,
     BY_KEY,
     FIELDS,
+    HOT,
     LEAD,
     LEAD_ID,
     SCORE,
@@ -94,6 +98,116 @@ def test_the_newest_row_counts(rows: tuple[Row, ...]) -> None:
 )
 def test_rows_that_nothing_tells_apart_are_rejected(rows: tuple[Row, ...]) -> None:
     assert f"{len(rows)} rows" in rejected(decide_rows(*rows))
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+"""Each value is later than the one before it, in whatever type it comes."""
+IN_ORDER: list[Any] = [
+    "2025-12-31T23:59:59Z",
+    date(2026, 1, 1),
+    "2026-01-01 00:00:00.5",
+    "2026-01-01 09:00:00+08",
+    datetime(2026, 1, 1, 2),
+    " 2026-02-28 ",
+    NOON,
+    "2026-03-01 12:00:01",
+    "2026-03-01T11:00:02-01:00",
+]
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["older first", "newer first"])
+@pytest.mark.parametrize(("one", "other"), [*pairwise(IN_ORDER)])
+def test_times_are_compared_as_times(one: Any, other: Any, newer: bool) -> None:
+    old: Row = {"lead_id": LEAD_ID, "title": "old", "updated_at": one}
+    new: Row = {"lead_id": LEAD_ID, "title": "new", "updated_at": other}
+    decision = decide_rows(*((new, old) if newer else (old, new)))
+    assert isinstance(decision, Planned)
+    assert decision.changes[0].body == {"title": "new"}
+
+
+def test_an_older_time_that_is_larger_as_text_does_not_win() -> None:
+    """As text, 22:00 in New York would be before 23:00 in Berlin."""
+    rows = [
+        {"lead_id": LEAD_ID, "title": "old", "updated_at": "2026-01-01 23:00:00+01:00"},
+        {"lead_id": LEAD_ID, "title": "new", "updated_at": "2026-01-01 22:00:00-05:00"},
+    ]
+    decision = decide_rows(*rows)
+    assert isinstance(decision, Planned)
+    assert decision.changes[0].body == {"title": "new"}
+
+
+def test_the_same_moment_in_two_spellings_tells_no_newest() -> None:
+    rows: list[Row] = [
+        {"lead_id": LEAD_ID, "title": "a", "updated_at": "2026-01-01 01:00:00+01"},
+        {"lead_id": LEAD_ID, "title": "b", "updated_at": date(2026, 1, 1)},
+    ]
+    assert "no updated_at that tells the newest" in rejected(decide_rows(*rows))
+
+
+@pytest.mark.parametrize("odd", ["yesterday", "9", "", True, 17, "1.3.2026"])
+def test_what_is_no_time_is_told(odd: Any) -> None:
+    rows = [
+        {"lead_id": LEAD_ID, "title": "a", "updated_at": odd},
+        {"lead_id": LEAD_ID, "title": "b", "updated_at": NOON},
+    ]
+    reason = rejected(decide_rows(*rows))
+    assert reason.startswith("2 rows for this lead, and updated_at ")
+    assert str(odd) in reason
+    assert reason.endswith("is no time; write it like 2026-12-31 23:59:59")
+
+
+def test_numbers_are_compared_as_numbers() -> None:
+    rows = [{"lead_id": LEAD_ID, "title": f"T{at}", "updated_at": at} for at in (9, 10, 9.5)]
+    decision = decide_rows(*rows)
+    assert isinstance(decision, Planned)
+    assert decision.changes[0].body == {"title": "T10"}
+
+
+SAID_TWICE: list[tuple[Row, str]] = [
+    ({"labels": ["Hot"], "add_labels": ["Cold"]}, "labels and add_labels"),
+    ({"add_labels": ["Cold"], "labels": ["Hot"]}, "add_labels and labels"),
+    ({"labels": None, "remove_labels": ["Cold"]}, "labels and remove_labels"),
+    ({"labels": ["Hot"], "label_ids": [HOT]}, "labels and label_ids"),
+    ({"value": None, "value_currency": "EUR"}, "value and value_currency"),
+    ({"value_amount": 5, "value": None}, "value_amount and value"),
+    ({"value": {"amount": 5, "currency": "EUR"}, "value_currency": "USD"}, "value.currency and"),
+    ({"owner_id": 5, "owner_email": "a@b.c"}, "owner_id and owner_email"),
+    ({"title": "A", "Title": "B"}, "title and Title"),
+]
+
+
+@pytest.mark.parametrize(("changes", "both"), SAID_TWICE)
+@pytest.mark.parametrize("as_text", [False, True])
+def test_two_changes_of_one_field_reject_the_row(changes: Row, both: str, as_text: bool) -> None:
+    given = json.dumps(changes) if as_text else changes
+    reason = rejected(decided({"changes": given}, BARE))
+    assert reason.startswith(f"changes names {both}")
+    assert reason.endswith("which are one field; keep one")
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ({"value_amount": 5, "changes": {"value_currency": "SEK"}}, (5, "SEK")),
+        ({"value": {"amount": 5, "currency": "EUR"}, "changes": {"value_amount": 6}}, (6, "EUR")),
+        ({"value": {"amount": 5, "currency": "EUR"}, "changes": {"value": None}}, None),
+        ({"changes": {"value": {"amount": 5}, "value_currency": "SEK"}}, (5, "SEK")),
+    ],
+)
+def test_a_change_wins_over_columns_and_parts_add_up(cells: Row, expected: Any) -> None:
+    lead = {**BARE, "value": {"amount": 1, "currency": "USD"}}
+    decision = decided(cells, lead)
+    assert isinstance(decision, Planned)
+    value = decision.changes[0].body["value"]
+    assert (value and (value["amount"], value["currency"])) == expected
+
+
+def test_a_change_of_a_name_of_two_fields_rejects_the_row() -> None:
+    custom = custom_fields([{"key": "a1" * 20, "name": "Channel", "field_type": "double"}])
+    columns = map_columns(["lead_id", "changes"], [*STANDARD_FIELDS, *custom])
+    row = {"lead_id": LEAD_ID, "changes": {"channel": 5}}
+    reason = rejected(decide([row], BARE, columns))
+    assert reason.startswith("changes names 'channel', which could be the lead's own channel or a1")
 
 
 def test_a_single_row_needs_no_time() -> None:

@@ -188,15 +188,20 @@ class Site:
         """Take a run back within this process."""
         return self._call("revert", run_id, **given)
 
-    def _call(self, job: str, *arguments: str, **given: Any) -> Summary:
+    @contextmanager
+    def in_place(self) -> Iterator[Row]:
+        """Let this process work on this site, and yield the settings of its account."""
         with pytest.MonkeyPatch.context() as environment:
             for name, value in self._places().items():
                 environment.setenv(name, value)
-            account = {
+            yield {
                 "base_url": self.pipedrive.base_url,
                 "api_token": self.pipedrive.api_token,
                 "desired_table": DESIRED,
             }
+
+    def _call(self, job: str, *arguments: str, **given: Any) -> Summary:
+        with self.in_place() as account:
             summary: Summary = getattr(connector, job)(*arguments, **{**account, **given})
             return summary
 

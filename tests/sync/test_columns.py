@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from connector.errors import DesiredTableError
 from connector.sync.summary import Summary
-from tests.support.harness import NewSite, Site, bodies, wire
+from tests.support.harness import NewSite, Site, bodies, lead_id, wire
 from tests.support.leads import COLD, FULL_LEAD, HOT, NOTES, SCORE, WARM, Case, put_leads
 
 pytestmark = pytest.mark.xdist_group("sync columns")
@@ -164,3 +165,43 @@ def test_values_go_out_in_the_fields_type(unusually: Seen, case: Case) -> None:
 def test_every_value_is_taken(unusually: Seen) -> None:
     assert unusually.summary.statuses["applied"] == len(UNUSUAL) - 1
     assert unusually.summary.unchanged == 1
+
+
+@pytest.mark.parametrize("name", ["owner_email", "labels", "channel"])
+def test_a_column_that_could_be_of_two_fields_stops_the_run(site: Site, name: str) -> None:
+    """Though nothing else in the table needs the account's own fields."""
+    [lead] = put_one_lead(site)
+    key = "a1" * 20
+    definition = {"key": key, "name": name.replace("_", " ").capitalize(), "field_type": "varchar"}
+    answer = {"success": True, "data": [definition]}
+    site.pipedrive.fault("status", status=200, route="leadFields", body=answer, times=100)
+    site.desire({"lead_id": "VARCHAR", name: "VARCHAR"}, [{"lead_id": lead, name: "Mine"}])
+    with pytest.raises(DesiredTableError, match=f"could be the lead's own {name} or {key}"):
+        site.run()
+    asked = {
+        (row["method"], row["path"].removeprefix("/api/v1")) for row in site.pipedrive.requests()
+    }
+    assert asked <= {("GET", "/leadFields"), ("GET", "/users"), ("GET", "/leadLabels")}
+    checked = site.command("check")
+    assert (checked.code, f"could be the lead's own {name}" in checked.told) == (1, True)
+    summary = site.run(columns={name: key})
+    assert (summary.exit_code, bodies(site.pipedrive)) == (3, {lead: [{key: "Mine"}]})
+
+
+def test_check_finds_a_name_of_two_fields_that_a_run_does_not_look_for(site: Site) -> None:
+    [lead] = put_one_lead(site)
+    definition = {"key": "a1" * 20, "name": "Title", "field_type": "varchar"}
+    answer = {"success": True, "data": [definition]}
+    site.pipedrive.fault("status", status=200, route="leadFields", body=answer, times=100)
+    site.desire_titles({lead: "One"})
+    assert site.run().exit_code == 0
+    checked = site.command("check")
+    assert checked.code == 1
+    assert "column 'title' could be the lead's own title or a1a1" in checked.told
+
+
+def put_one_lead(site: Site) -> list[str]:
+    site.pipedrive.reset(leads=0)
+    lead = lead_id("one")
+    site.pipedrive.set_lead(lead, title="One", organization_id=301)
+    return [lead]

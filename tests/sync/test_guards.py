@@ -525,3 +525,126 @@ def test_a_plan_that_is_applied_is_held_against_the_last_table_too(big_site: Sit
     have_rows(big_site, 49, table)
     assert plan_and_apply() == plan_and_apply() == 4
     assert plan_and_apply(min_desired_percent_of_last=49) == plan_and_apply() == 0
+
+
+def of_a_broken_join(site: Site) -> list[str]:
+    """Forty leads lose their value, and each row says so."""
+    of_clears(40, of=40)(site)
+    return [row["lead_id"] for row in site.query(f"SELECT lead_id FROM {DESIRED} ORDER BY 1")]
+
+
+def test_a_limit_does_not_let_a_broken_join_through_in_slices(used_site: Site) -> None:
+    leads = of_a_broken_join(used_site)
+    summary = used_site.run(limit=5)
+    assert_stopped(used_site, summary, "max_clears")
+    assert summary.tripped[0]["text"].startswith("40 of 40 leads would lose a value")
+    assert (summary.planned, summary.would_change, summary.beyond_limit) == (5, 40, 35)
+    assert count_patches(used_site, summary.run_id) == 5
+    assert run_row(used_site)["would_clear"] == 40
+    accepted = used_site.run(limit=5, max_clears=40)
+    assert (accepted.exit_code, accepted.statuses["applied"]) == (0, 5)
+    assert [one["found"] for one in run_row(used_site)["overridden"]] == [40]
+    assert len(writes(used_site.pipedrive)) == 5
+    again = used_site.run(limit=5)
+    assert again.exit_code == 4, "what was accepted once is accepted for that plan alone"
+    assert again.tripped[0]["found"] == 35
+    [lead] = leads[-1:]
+    assert used_site.run(lead=lead).exit_code == 0, "one lead is asked for on purpose"
+
+
+def test_a_plan_that_a_limit_cut_is_judged_as_the_whole_when_it_is_applied(
+    used_site: Site,
+) -> None:
+    of_a_broken_join(used_site)
+    plan = used_site.command("plan", "--limit", "5")
+    assert plan.code == 0
+    assert "40 of 40 leads would lose a value" in plan.told
+    assert "5 leads to change" in plan.told
+    assert "Left for later by `--limit`: 35 leads." in plan.told
+    plan_id = used_site.last_run()["plan_id"]
+    assert_stopped(used_site, used_site.apply(plan_id), "max_clears")
+    assert_stopped(used_site, used_site.apply(plan_id, max_clears=39), "max_clears")
+    applied = used_site.apply(plan_id, max_clears=40)
+    assert (applied.exit_code, applied.statuses["applied"], applied.beyond_limit) == (0, 5, 0)
+    assert [one["found"] for one in run_row(used_site)["overridden"]] == [40]
+
+
+def test_a_limit_counts_leads_to_change_and_hides_no_others(used_site: Site) -> None:
+    leads = put(used_site, 12, title="As it is")
+    gone = lead_id("nobody")
+    titles = dict.fromkeys(leads, "As it is") | dict.fromkeys(leads[4:10], "New")
+    used_site.desire_titles({**titles, leads[11]: " ", gone: "Gone"})
+    plan = used_site.plan(limit=2)
+    run = used_site.run(limit=2)
+    for summary in (plan, run):
+        assert (summary.planned, summary.patches, summary.would_change) == (2, 2, 6)
+        assert (summary.unchanged, summary.compared, summary.beyond_limit) == (5, 11, 4)
+        assert (summary.statuses["rejected"], summary.statuses["not_found"]) == (1, 1)
+    assert writes(used_site.pipedrive) == dict.fromkeys(leads[4:6], 1)
+    assert used_site.statuses(run.run_id) == {"applied": 2, "rejected": 1, "not_found": 1}
+    assert used_site.run().statuses["applied"] == 4
+
+
+def of_owners(site: Site) -> None:
+    leads = put(site, 9, owner_id=1001)
+    rows = [{"lead_id": lead, "owner_id": 1004} for lead in leads]
+    site.desire({"lead_id": "VARCHAR", "owner_id": "BIGINT"}, rows)
+
+
+def of_amounts(site: Site) -> None:
+    leads = put(site, 9, value={"amount": 5, "currency": "EUR"})
+    site.desire(VALUES, [{"lead_id": lead, "value_amount": 6} for lead in leads])
+
+
+def of_labels_added(site: Site) -> None:
+    leads = put(site, 9, label_ids=[HOT])
+    cold = next(label["name"] for label in LABELS if label["id"] != HOT)
+    rows = [{"lead_id": lead, "add_labels": [cold]} for lead in leads]
+    site.desire({"lead_id": "VARCHAR", "add_labels": "VARCHAR[]"}, rows)
+
+
+@pytest.mark.parametrize("make", [of_titles(9, of=9), of_owners, of_amounts, of_labels_added])
+def test_replacing_values_is_guarded(used_site: Site, make: Callable[[Site], None]) -> None:
+    make(used_site)
+    stopped = used_site.run(max_overwrites=8)
+    assert_stopped(used_site, stopped, "max_overwrites")
+    assert stopped.tripped[0]["text"] == "9 of 9 leads would have a value replaced, more than 8"
+    assert_passed(used_site, used_site.run(max_overwrites=9))
+
+
+def test_values_that_are_set_or_cleared_replace_nothing(used_site: Site) -> None:
+    leads = put(used_site, 4, value={"amount": 5, "currency": "EUR"})
+    rows = [{"lead_id": lead, "lead_score": 7} for lead in leads]
+    used_site.desire({**VALUES, "lead_score": "DOUBLE"}, rows)
+    summary = used_site.run(max_overwrites=0)
+    assert_passed(used_site, summary)
+    assert (summary.would_change, summary.would_overwrite, summary.would_clear) == (4, 0, 4)
+
+
+def test_bringing_leads_back_is_guarded(used_site: Site) -> None:
+    leads = put(used_site, 60)
+    for lead in leads:
+        used_site.pipedrive.archive_lead(lead)
+    rows = [{"lead_id": lead, "is_archived": False} for lead in leads]
+    used_site.desire({"lead_id": "VARCHAR", "is_archived": "BOOLEAN"}, rows)
+    stopped = used_site.run(unarchive=True, max_overwrites=50)
+    assert_stopped(used_site, stopped, "max_overwrites")
+    assert stopped.tripped[0]["fields"] == {"Archived": 60}
+    assert "Archived true → false" in stopped.message
+
+
+def test_replacing_values_is_guarded_by_default(site: Site) -> None:
+    """Not by a count alone: so many leads, and such a share of those compared."""
+    of_titles(201, of=402)(site)
+    assert site.plan().tripped == []
+    of_titles(201, of=401)(site)
+    summary = site.run()
+    assert_stopped(site, summary, "max_overwrites")
+    [trip] = summary.tripped
+    assert trip["text"] == "201 of 401 leads would have a value replaced, more than 200 and 50 %"
+    assert (trip["fields"], len(trip["samples"])) == ({"Title": 201}, 3)
+    assert all("which would change Title As it is → New" in one for one in trip["samples"])
+    assert summary.message.endswith("nothing was sent; accept it with --max-overwrites 201")
+    stopped = site.command("run", "--max-overwrites", "200")
+    assert (stopped.code, sent(site)) == (4, 0)
+    assert site.command("plan", "--max-overwrites", "201").code == 0
