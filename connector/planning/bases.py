@@ -66,7 +66,7 @@ def settle(base: Values, outcome: Outcome) -> dict[str, Any]:
         base,
         outcome.status,
         outcome.took or (),
-        body={**patch.body, **(outcome.body or {})},
+        body=patch.body,
         before=patch.before,
         shown={} if lead is None else {key: lead.get(key) for key in patch.body},
     )

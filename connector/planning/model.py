@@ -160,6 +160,7 @@ class Patch:
         took: The keys of the body that are in effect through this patch so far.
         sent_by: The earlier run that sent it, or was to; None where that is the present one.
         conditions: What of the lead its body was made from, by field.
+        planned_at: When it was planned, where that is known.
     """
 
     patch_id: str
@@ -172,6 +173,7 @@ class Patch:
     took: tuple[str, ...] = ()
     sent_by: str | None = None
     conditions: Conditions = field(default_factory=dict)
+    planned_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,8 @@ class Outcome:
     """What became of one patch.
 
     Attributes:
-        body: The body as it was sent; None for the plan's own.
+        patch: The patch as it was sent.
+        is_rewritten: Whether that is otherwise than it was planned.
         lead: The lead as last returned, complete; None where no answer brought one.
         gone: Whether Pipedrive said that there is no such lead.
         took: The keys of the body that are in effect through this patch; None where that is not
@@ -232,7 +235,7 @@ class Outcome:
     patch: Patch
     status: Status
     reason: str | None = None
-    body: dict[str, Any] | None = None
+    is_rewritten: bool = False
     lead: dict[str, Any] | None = None
     gone: bool = False
     took: tuple[str, ...] | None = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connector.records.cells import from_json
@@ -430,18 +430,30 @@ def companions_of_cleared(body: Values) -> list[str]:
 
 
 def custom_fields(
-    definitions: Iterable[Mapping[str, Any]], users: Options = NO_OPTIONS
+    definitions: Iterable[Mapping[str, Any]],
+    users: Options = NO_OPTIONS,
+    *,
+    options_as_text: bool = False,
 ) -> list[Field]:
     """Returns the custom fields that can be written, out of the account's definitions.
 
     Args:
         definitions: What GET /leadFields returns.
         users: The account's users, for user fields given by e-mail address.
+        options_as_text: Whether the account takes the id of an option as text.
     """
     custom = (one for one in definitions if is_custom_key(str(one.get("key"))))
     known = (one for one in custom if str(one.get("field_type")) in FIELD_TYPES)
     living = (one for one in known if one.get("active_flag") is not False)
-    return [_custom_field(one, users) for one in living]
+    fields = [_custom_field(one, users) for one in living]
+    if not options_as_text:
+        return fields
+    return [
+        replace(field, kind=replace(field.kind, as_text=True))
+        if isinstance(field.kind, Option)
+        else field
+        for field in fields
+    ]
 
 
 def _custom_field(definition: Mapping[str, Any], users: Options) -> Field:

@@ -271,9 +271,15 @@ class Reference(Kind):
 
 @dataclass(frozen=True)
 class Option(Kind):
-    """One option, by id or by label."""
+    """One option, by id or by label.
+
+    Attributes:
+        options: The account's options.
+        as_text: Whether the account takes the id as text.
+    """
 
     options: Options
+    as_text: bool = False
 
     def parse(self, value: Any) -> int | str | None:
         """Takes an id or a label."""
@@ -282,6 +288,10 @@ class Option(Kind):
     def read(self, value: Json) -> int | str | None:
         """Reads an id."""
         return read_id(value)
+
+    def write(self, value: Normal) -> Json:
+        """Writes an id in the spelling that the account takes."""
+        return spell_id(value, as_text=self.as_text)
 
     def show(self, value: Json) -> str:
         """Shows a label."""
@@ -383,6 +393,14 @@ def parse_whole(value: Any) -> int:
     if number != number.to_integral_value() or number < 1:
         raise ValueError(wrong)
     return int(number)
+
+
+def spell_id(value: Json, *, as_text: bool) -> Json:
+    """Returns an id as text or as the number that it is; anything else stays as it is."""
+    if as_text:
+        return str(value) if isinstance(value, int) else value
+    found = read_id(value)
+    return found if isinstance(value, str) and isinstance(found, int) else value
 
 
 def parse_uuid(value: Any) -> str:

@@ -30,6 +30,7 @@ from connector.planning.look import Anew
 from connector.planning.model import Change, Lead, Outcome, Patch, Status
 from connector.planning.truth import Effect, changed_since, effect_of
 from connector.records.fields import Field
+from connector.records.kinds import Option, spell_id
 from connector.records.leads import LEADS
 
 MAYBE_LATER = "; it may still take effect, as a PATCH without an answer can be late"
@@ -64,7 +65,7 @@ class Attempt:
         self._look_first = look
         self._left_alone = ""
         self._patch = patch
-        self._body = patch.body
+        self._planned = patch.body
         self._left = list(patch.body if patch.left is None else patch.left)
         self._took = {*patch.took}
         self._fields = fields
@@ -93,17 +94,23 @@ class Attempt:
             error.tries = int(tries.statistics["attempt_number"])
             return self._last_look(error)
 
-    def spell_options_as_text(self) -> bool:
-        """Spells option ids as text, and tells whether that changed the body."""
+    @property
+    def has_options(self) -> bool:
+        """Whether the id of an option is still to be sent."""
+        return any(self._is_option(key) and self._patch.body[key] is not None for key in self._left)
+
+    def spell_options(self, *, as_text: bool) -> bool:
+        """Spells the ids of options as text or as numbers; tells whether that changes the body."""
         spelled = {
-            key: str(value) if self._is_option(key) and isinstance(value, int) else value
-            for key, value in self._body.items()
+            key: spell_id(value, as_text=as_text) if self._is_option(key) else value
+            for key, value in self._patch.body.items()
         }
-        changed, self._body = spelled != self._body, spelled
+        changed = spelled != self._patch.body
+        self._patch = replace(self._patch, body=spelled)
         return changed
 
     def _is_option(self, key: str) -> bool:
-        return key in self._fields and self._fields[key].type == "enum"
+        return key in self._fields and isinstance(self._fields[key].kind, Option)
 
     def unsent(self, reason: str) -> Outcome:
         """Returns the outcome of a patch that the end of the run overtook."""
@@ -150,9 +157,8 @@ class Attempt:
         """Sends this change instead of the planned one, besides what is in effect already."""
         patch = self._patch
         taken = {key: patch.body[key] for key in patch.body if key in self._took}
-        self._body = {**taken, **change.body}
-        before = {**patch.before, **change.before}
-        self._patch = replace(patch, body=self._body, before=before)
+        body, before = {**taken, **change.body}, {**patch.before, **change.before}
+        self._patch = replace(patch, body=body, before=before)
         self._left = list(change.body)
 
     def _once(self) -> Outcome:
@@ -207,7 +213,7 @@ class Attempt:
         was_open, sends, sent_at = self.is_open, self._sends, self._sent_at
         self.is_open, self._sends = True, sends + 1
         self._sent_at = sent_at or pendulum.now("UTC")
-        body = {key: self._body[key] for key in self._left}
+        body = {key: self._patch.body[key] for key in self._left}
         try:
             lead = self._client.patch(LEADS, self._patch.lead_id, body, self._usage)
         except InDoubt as error:
@@ -250,12 +256,13 @@ class Attempt:
         return self.failed(error, lead)
 
     def _outcome(self, status: Status, reason: str | None = None, **known: Any) -> Outcome:
+        body = self._patch.body
         return Outcome(
             self._patch,
             status,
             reason,
-            body=self._body,
-            took=None if self.is_open else tuple(key for key in self._body if key in self._took),
+            took=None if self.is_open else tuple(key for key in body if key in self._took),
+            is_rewritten=self._sends > 0 and body != self._planned,
             attempts=self._sends,
             tokens=self._usage.tokens,
             waited_seconds=round(self._usage.waited_seconds, 3),

@@ -27,8 +27,8 @@ from connector.warehouse.history import make_view
 from connector.warehouse.load import Marked, into, load_pending
 from connector.warehouse.migration import fill_in_old
 from connector.warehouse.record import RunRecord, State
-from connector.warehouse.rows import outcome_row
-from connector.warehouse.schema import LEAD_OUTCOMES, LEADS, SYNC_RUNS
+from connector.warehouse.rows import outcome_row, rewritten_row
+from connector.warehouse.schema import LEAD_OUTCOMES, LEAD_PATCHES, LEADS, SYNC_RUNS
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +136,8 @@ def outcome_batches(
     That is the mirror's rows, and what is agreed on.
     """
     record.statuses.update(outcome.status for outcome in outcomes)
+    rewritten = [rewritten_row(one.patch) for one in outcomes if one.is_rewritten]
+    yield from into(LEAD_PATCHES.name, rewritten)
     rows = [outcome_row(session.run_id, outcome) for outcome in outcomes]
     yield from into(LEAD_OUTCOMES.name, rows)
     leads = {one.patch.lead_id: row for one in outcomes if (row := mirror_row(session, one))}

@@ -15,7 +15,6 @@ from connector.pipedrive.errors import (
     Interrupted,
     PipedriveError,
     RateLimited,
-    Refused,
     TooManyFailures,
 )
 from connector.planning.look import decide_anew, decide_exactly
@@ -25,6 +24,7 @@ from connector.sync.attempt import Attempt, DecideAnew
 from connector.sync.plans import Plan, patches_to_send
 from connector.sync.recording import begin_sending, outcome_batches, save_counts
 from connector.sync.session import Session
+from connector.sync.spelling import DONE, OptionSpelling
 from connector.warehouse.record import RunRecord
 
 log = logging.getLogger(__name__)
@@ -65,9 +65,6 @@ class Breaker:
         return judged and 100 * self._failed > self._percent * self._sent
 
 
-DONE: frozenset[Status] = frozenset({"applied", "confirmed"})
-
-
 class Sender:
     """Sends patches to one account until something says that no more may be sent.
 
@@ -75,6 +72,7 @@ class Sender:
         client: The account; its `stop` event ends the sending.
         fields: The lead's fields by key, for checking answers.
         breaker: Ends the sending when too many patches fail.
+        spelling: How the account takes the ids of options.
         look: Which leads are read directly before their PATCH.
         decide: Decides on these anew.
     """
@@ -84,16 +82,17 @@ class Sender:
         client: Pipedrive,
         fields: Mapping[str, Field],
         breaker: Breaker,
+        spelling: OptionSpelling,
         look: FreshLook = "auto",
         decide: DecideAnew = decide_anew,
     ) -> None:
         self._client = client
         self._fields = fields
         self._breaker = breaker
+        self._spelling = spelling
         self._look = look
         self._decide = decide
         self._lock = threading.Lock()
-        self._options_as_text = False
         self.halted_by: PipedriveError | None = None
 
     def send_lead(self, patches: list[Patch]) -> list[Outcome]:
@@ -130,7 +129,7 @@ class Sender:
         decide = self._decide if looks else None
         attempt = Attempt(self._client, patch, self._fields, decide)
         try:
-            return self._in_either_spelling(attempt)
+            return self._spelling.send(attempt)
         except Interrupted:
             return attempt.unsent(self._why())
         except (BudgetSpent, RateLimited) as error:
@@ -142,21 +141,6 @@ class Sender:
         except Exception as error:
             log.exception("patch %s", patch.patch_id)
             return attempt.failed(PipedriveError(f"unexpected {type(error).__name__}"))
-
-    def _in_either_spelling(self, attempt: Attempt) -> Outcome:
-        """Sends option ids as numbers, or as text to an account that takes only that.
-
-        Which of the two an account takes is not documented; a refusal tells, once a run.
-        """
-        if self._options_as_text:
-            attempt.spell_options_as_text()
-        outcome = attempt.run()
-        refused = outcome.status == "failed" and isinstance(outcome.error, Refused)
-        if not (refused or outcome.status == "ignored") or not attempt.spell_options_as_text():
-            return outcome
-        again = attempt.run()
-        self._options_as_text = self._options_as_text or again.status in DONE
-        return outcome if isinstance(again.error, Refused) else again
 
     def _halt(self, error: PipedriveError) -> None:
         with self._lock:
@@ -229,7 +213,8 @@ def apply_changes(
     settings, stop = session.settings, session.stop
     breaker = Breaker(settings.breaker_failures, settings.breaker_percent)
     decide = decide_anew if plan.plan_id is None else decide_exactly
-    sender = Sender(session.client, fields, breaker, settings.fresh_look, decide)
+    spelling = OptionSpelling(None)
+    sender = Sender(session.client, fields, breaker, spelling, settings.fresh_look, decide)
     chunks = send_in_chunks(
         patches_to_send(session, plan),
         sender.send_lead,

@@ -34,7 +34,8 @@ def patch_of(row: Mapping[str, Any]) -> Patch:
     body, before = document_of(row["body"]), document_of(row["before"])
     intact = isinstance(body, dict) and digest(body) == row["digest"]
     conditions = document_of(row["conditions"]) or {}
-    return _patch(row, body=body, before=before, intact=intact, conditions=conditions)
+    known = {"conditions": conditions, "planned_at": row["planned_at"]}
+    return _patch(row, body=body, before=before, intact=intact, **known)
 
 
 def taken_patch_of(row: Mapping[str, Any]) -> Patch:
@@ -166,6 +167,22 @@ def patch_rows(plan_id: str, number: int, decision: Planned) -> Iterator[TableRo
         )
 
 
+def rewritten_row(patch: Patch) -> TableRow:
+    """Returns the row of a patch that was sent otherwise than it was planned."""
+    return vars(
+        PatchRow(
+            patch_id=patch.patch_id,
+            plan_id=patch.plan_id,
+            lead_id=patch.lead_id,
+            body=patch.body,
+            before=patch.before,
+            digest=digest(patch.body),
+            conditions=dict(patch.conditions) or None,
+            planned_at=patch.planned_at or pendulum.now("UTC"),
+        )
+    )
+
+
 def settled_rows(run_id: str, plan_id: str, number: int, settled: NotSent) -> Iterator[TableRow]:
     """Yields an outcome for each row of the desired table that gets no patch for a reason."""
     for row in range(1, settled.rows + 1):
@@ -198,7 +215,7 @@ def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
             lead_id=patch.lead_id,
             status=outcome.status,
             reason=outcome.reason,
-            body=outcome.body or patch.body,
+            body=patch.body,
             before=patch.before,
             after=None if lead is None else {key: lead.get(key) for key in patch.body},
             took=None if outcome.took is None else list(outcome.took),

@@ -1,0 +1,63 @@
+"""How an account takes the ids of options, as numbers or as text: found out by one lead."""
+
+from __future__ import annotations
+
+import threading
+
+from connector.pipedrive.errors import Refused
+from connector.planning.model import Outcome, Status
+from connector.sync.attempt import Attempt
+
+DONE: frozenset[Status] = frozenset({"applied", "confirmed"})
+
+
+class OptionSpelling:
+    """Sends what has options in the spelling that the account takes.
+
+    Which of the two it is, no documentation tells. As long as it is not known, one lead with an
+    option goes out at a time, and the first that is refused is sent in the other spelling too.
+
+    Args:
+        as_text: Whether it is text; None where no run has found out.
+
+    Attributes:
+        as_text: The same, as far as it is known now.
+    """
+
+    def __init__(self, as_text: bool | None) -> None:
+        self.as_text = as_text
+        self._tried = as_text is not None
+        self._finding_out = threading.Lock()
+
+    def send(self, attempt: Attempt) -> Outcome:
+        """Sends one patch to its end."""
+        if not attempt.has_options:
+            return attempt.run()
+        if not self._tried:
+            with self._finding_out:
+                if not self._tried:
+                    return self._find_out(attempt)
+        attempt.spell_options(as_text=bool(self.as_text))
+        return attempt.run()
+
+    def _find_out(self, attempt: Attempt) -> Outcome:
+        attempt.spell_options(as_text=False)
+        outcome = attempt.run()
+        if outcome.status in DONE:
+            self._note(as_text=False)
+        if not _is_refused(outcome) or not attempt.spell_options(as_text=True):
+            return outcome
+        again = attempt.run()
+        if again.status in DONE:
+            self._note(as_text=True)
+        else:
+            self._tried = True  # it is not the spelling that is refused
+        return outcome if isinstance(again.error, Refused) else again
+
+    def _note(self, *, as_text: bool) -> None:
+        self.as_text, self._tried = as_text, True
+
+
+def _is_refused(outcome: Outcome) -> bool:
+    refused = outcome.status == "failed" and isinstance(outcome.error, Refused)
+    return outcome.took is not None and (refused or outcome.status == "ignored")
