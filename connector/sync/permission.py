@@ -49,7 +49,8 @@ def admit(session: Session, plan_id: str) -> StoredPlan:
         raise PlanError(f"plan {plan_id} never came to its end; make a new one")
     _refuse_old(session.settings.max_age, plan_id, maker)
     noted = {name: maker[name] for name in ("reverts", "desired_table", "desired_rows")}
-    return StoredPlan(plan_id, left, bool(released), **noted, unchanged=maker["unchanged"])
+    noted |= {name: maker[name] or 0 for name in ("unchanged", "desired_leads", "not_found")}
+    return StoredPlan(plan_id, left, bool(released), **noted)
 
 
 def admit_revert(session: Session, run_id: str) -> list[str]:
@@ -163,10 +164,11 @@ def _losses(trip: TableRow) -> str:
 
 def _empty_size(session: Session, record: RunRecord, plan: Plan) -> PlanSize:
     compared = record.planned + record.unchanged
-    if plan.table is None:
-        return PlanSize(compared=compared)
-    last = history.last_desired_rows(session.warehouse, plan.table)
-    return PlanSize(record.desired_rows, last, compared)
+    size = PlanSize(compared=compared, desired_leads=record.desired_leads, not_found=plan.not_found)
+    if plan.table is not None:
+        size.desired_rows = record.desired_rows
+        size.last_desired_rows = history.last_desired_rows(session.warehouse, plan.table)
+    return size
 
 
 def _let_pass(given: Mapping[str, Any], size: PlanSize, trips: list[Trip]) -> list[Trip]:

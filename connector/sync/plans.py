@@ -55,6 +55,8 @@ class StoredPlan:
         desired_table: The desired table, where the plan is of all of it.
         desired_rows: Rows that the table had.
         unchanged: Leads that it found as they shall be.
+        desired_leads: Leads that the table named.
+        not_found: Those of them that the account did not have.
     """
 
     plan_id: str
@@ -64,6 +66,8 @@ class StoredPlan:
     desired_table: str | None
     desired_rows: int
     unchanged: int
+    desired_leads: int
+    not_found: int
 
     def record(self, session: Session) -> RunRecord:
         """Returns the record of a run that applies it."""
@@ -73,6 +77,7 @@ class StoredPlan:
             reverts=self.reverts,
             desired_rows=self.desired_rows,
             unchanged=self.unchanged,
+            desired_leads=self.desired_leads,
         )
 
 
@@ -85,12 +90,14 @@ class Plan:
         settled: The first leads that get no patch, or not all of it.
         table: The desired table, where the plan is of all of it.
         plan_id: The only plan; None for whatever is released.
+        not_found: Leads of the table that the account does not have.
     """
 
     leads: int
     settled: Sequence[NotSent] = ()
     table: str | None = None
     plan_id: str | None = None
+    not_found: int = 0
 
 
 def plan_changes(
@@ -118,9 +125,11 @@ def plan_changes(
     decisions = (_decide(one, reading, decide_on) for one in found)
     within = up_to(None if scope.limit is None else scope.limit - left, decisions)
     record.planned = left
+    not_found = -record.statuses["not_found"]  # those of an interrupted run are not the table's
     settled = _load_plan(session, record, within, MOST_SHOWN)
     table = None if scope.lead else session.settings.desired_table
-    return Plan(record.planned, settled, table)
+    not_found += record.statuses["not_found"]
+    return Plan(record.planned, settled, table, not_found=not_found)
 
 
 def plan_undo(
@@ -234,6 +243,7 @@ def _decide(
 def _count(record: RunRecord, decision: Decision) -> None:
     if isinstance(decision, Planned | Unchanged):
         record.kept_nulls += decision.kept_nulls
+    record.desired_leads += record.reverts is None and decision.lead_id is not None
     record.planned += isinstance(decision, Planned)
     record.patches += len(decision.changes) if isinstance(decision, Planned) else 0
     record.unchanged += isinstance(decision, Unchanged)
@@ -297,7 +307,12 @@ def drop_overtaken(
     unread = "not sent by this run, as the lead cannot be read"
     session.load(_settle_earlier(session, record, reading, found, settle, unread))
     record.planned = history.count_unfinished(session.warehouse, None, stored.plan_id)
-    return Plan(record.planned, table=stored.desired_table, plan_id=stored.plan_id)
+    return Plan(
+        record.planned,
+        table=stored.desired_table,
+        plan_id=stored.plan_id,
+        not_found=stored.not_found,
+    )
 
 
 def _settle_earlier(

@@ -22,6 +22,7 @@ from connector.records.kinds import parse_uuid
 from connector.records.leads import LEADS, STANDARD_FIELDS, standard_fields
 from connector.records.options import NO_OPTIONS, Options, options_of
 from connector.settings import Settings
+from connector.sync.company import confirm_company
 from connector.sync.session import Session
 from connector.warehouse import history, schema
 from connector.warehouse.comparison import MirrorFilter, unknown
@@ -259,13 +260,16 @@ def _is_lead_id(lead_id: str) -> bool:
 
 
 def read_account(session: Session, record: RunRecord) -> Account:
-    """Maps the desired table's columns to the account's fields.
+    """Makes sure whose account it is, and maps the desired table's columns to its fields.
 
     Raises:
+        AccountError: It is another company's than the tables'.
         DesiredTableError: The table is missing, a column maps to nothing, or the one lead that
             is asked for has no row.
     """
     warehouse, lead = session.warehouse, session.scope.lead
+    warehouse.columns()  # a table that is not there costs no call
+    confirm_company(session)
     columns, fields = columns_for(warehouse, session.client, session.settings, session.scope.fields)
     record.desired_rows = warehouse.count_desired(lead)
     if lead and not record.desired_rows:
@@ -276,13 +280,17 @@ def read_account(session: Session, record: RunRecord) -> Account:
 
 
 def read_fields_of(session: Session, keys: set[str], *, named: bool = False) -> Mapping[str, Field]:
-    """Returns the fields of keys that were planned or sent earlier.
+    """Makes sure whose account it is; returns the fields of keys that were planned or sent earlier.
 
     Args:
         session: The run.
         keys: The keys.
         named: Whether people will read their values, so that owners and labels need names.
+
+    Raises:
+        AccountError: It is another company's than the tables'.
     """
+    confirm_company(session)
     fields = read_fields(session.client, dict.fromkeys(keys, "JSON"))
     fields = read_names(session.client, fields, keys) if named else fields
     return by_key(fields)

@@ -9,7 +9,13 @@ from typing import Any
 from connector.planning.model import Patch
 from connector.records.fields import Field
 from connector.warehouse.rows import document_of, patch_of
-from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, FieldRow, TableRow
+from connector.warehouse.schema import (
+    LEAD_FIELDS,
+    SYNC_ACCOUNT,
+    SYNC_RUNS,
+    FieldRow,
+    TableRow,
+)
 from connector.warehouse.store import FETCH, Warehouse, matching
 
 
@@ -45,6 +51,14 @@ def _planned_leads(warehouse: Warehouse, plan_ids: list[str]) -> dict[str, int]:
 def runs_of_plan(warehouse: Warehouse, plan_id: str) -> list[TableRow]:
     """Returns the run that made a plan and those that applied it, oldest first."""
     return _runs(warehouse, "WHERE plan_id = %s ORDER BY started_at", plan_id)
+
+
+def owners(warehouse: Warehouse) -> list[tuple[int, str | None]]:
+    """Returns the company that the dataset belongs to, by its id and its domain, once noted."""
+    if not warehouse.column_names(SYNC_ACCOUNT.name):
+        return []
+    found = warehouse.query(f"SELECT * FROM {warehouse.table(SYNC_ACCOUNT.name)}")
+    return [(int(row["company_id"]), row["company_domain"]) for row in found]
 
 
 def take_over(warehouse: Warehouse, run_id: str, now: datetime) -> None:

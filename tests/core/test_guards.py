@@ -32,7 +32,8 @@ from tests.core.strategies import JUNK
 UNSET: dict[str, Any] = {**dict.fromkeys(GUARDS), "empty_desired": "stop"}
 NOTHING: dict[str, Any] = {**dict.fromkeys(GUARDS, "off"), "empty_desired": "allow"}
 COUNTS = ("max_patches", "max_clears", "max_archived")
-MOSTS = ("max_changed_percent", "max_clears_percent")
+UNKNOWN = "max_not_found_percent"
+MOSTS = ("max_changed_percent", "max_clears_percent", UNKNOWN)
 LEAST = "min_desired_percent_of_last"
 ALLOWED = {
     **dict.fromkeys(COUNTS, "0 or more, or off"),
@@ -66,6 +67,7 @@ def test_unless_told_otherwise() -> None:
         empty_desired="stop",
         min_desired_percent_of_last=50,
         worth_comparing=100,
+        max_not_found_percent=50,
     )
 
 
@@ -229,6 +231,20 @@ EDGES: list[Edge] = [
         LEAST,
     ),
     ({LEAST: 4.4}, {"desired_rows": 33, "last_desired_rows": 750}, {"desired_rows": 32}, LEAST),
+    (
+        {UNKNOWN: None},
+        {"desired_leads": 20, "not_found": 10},
+        {"not_found": 11},
+        UNKNOWN,
+    ),
+    (
+        {UNKNOWN: None},
+        {"desired_leads": 19, "not_found": 19},
+        {"desired_leads": 20},
+        UNKNOWN,
+    ),
+    ({UNKNOWN: 10}, {"desired_leads": 30, "not_found": 3}, {"desired_leads": 29}, UNKNOWN),
+    ({UNKNOWN: 0}, {"desired_leads": 100}, {"not_found": 1}, UNKNOWN),
 ]
 
 
@@ -277,6 +293,11 @@ def test_a_trip_tells_both_numbers_and_the_flag() -> None:
         ("25 leads would be archived, more than 20", "--max-archived 25"),
         ("30 of 40 leads would lose a value, more than 20 and 10 %", "--max-clears 30"),
     ]
+    [lost] = tripped(PlanSize(desired_leads=30, not_found=16), limits())
+    assert (lost.text, lost.accept) == (
+        "the account does not have 16 of 30 desired leads, more than 50 %",
+        "--max-not-found-percent 54",
+    )
     [alone] = tripped(size, only(max_clears_percent=5))
     assert (alone.text, alone.accept) == (
         "30 of 40 leads would lose a value, more than 5 %",
@@ -308,7 +329,18 @@ def sizes(draw: st.DrawFn) -> PlanSize:
     changed = draw(st.just(compared) | st.integers(0, compared))
     cleared = draw(st.just(changed) | st.integers(0, changed))
     archived = draw(st.integers(0, changed))
-    return PlanSize(draw(ROWS), draw(ROWS), compared, changed, cleared, archived)
+    leads = draw(st.integers(0, 300) | st.integers(18, 22))
+    missing = draw(st.just(leads) | st.integers(0, leads))
+    return PlanSize(
+        draw(ROWS),
+        draw(ROWS),
+        compared,
+        changed,
+        cleared,
+        archived,
+        desired_leads=leads,
+        not_found=missing,
+    )
 
 
 def flag_of(trip: Trip) -> tuple[str, str]:
@@ -355,6 +387,7 @@ def expected_trips(settings: Mapping[str, Any], size: PlanSize) -> Counter[str]:
         "max_archived": passes_count(size.archived, settings["max_archived"], 20),
         "empty_desired": size.desired_rows == 0 and settings["empty_desired"] == "stop",
         LEAST: falls_short(size, settings[LEAST]),
+        UNKNOWN: misses_too_many(size, settings[UNKNOWN]),
     }
     count, percent = settings["max_clears"], settings["max_clears_percent"]
     if count is None and percent in (None, "off"):
@@ -375,6 +408,13 @@ def passes_count(found: int, limit: Any, default: int | None) -> bool:
 def passes_share(size: PlanSize, found: int, limit: Any) -> bool:
     known = limit not in (None, "off") and size.compared > 0
     return known and Fraction(100 * found, size.compared) > Fraction(str(limit))
+
+
+def misses_too_many(size: PlanSize, limit: Any) -> bool:
+    if size.desired_leads < 20 or limit == "off":
+        return False
+    share = Fraction(100 * size.not_found, size.desired_leads)
+    return share > Fraction("50" if limit is None else str(limit))
 
 
 def falls_short(size: PlanSize, limit: Any) -> bool:
