@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from connector.errors import LeadSyncError
+from connector.errors import LeadSyncError, RunUnderWay
 
 if TYPE_CHECKING:
     from connector.source import pipedrive_leads
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LeadSyncError",
+    "RunUnderWay",
     "Summary",
     "apply",
     "pipedrive_leads",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from connector.errors import LeadSyncError
-from connector.report.exits import EXIT_DONE, EXIT_ERROR, reason, tell_usage
+from connector.report.exits import EXIT_DONE, EXIT_ERROR, code_of, reason, tell_usage
 from connector.report.screen import console
 from connector.report.start import importing
 
@@ -81,6 +81,7 @@ guard_options = options(
     _guard("max-archived", "leads archived at most."),
     _guard("empty-desired", "whether an empty desired table stops.", "stop|allow"),
     _guard("min-desired-percent-of-last", "least rows, of those of the last run."),
+    _guard("max-not-found-percent", "desired leads that the account does not have, at most."),
 )
 
 
@@ -133,7 +134,7 @@ def reported(command: Callable[..., Ended]) -> Callable[..., int]:
             except BaseException as error:
                 run = getattr(error, "run", None) or {}
                 with suppress(LeadSyncError):  # the first error is the one to tell
-                    write(run | {"message": reason(error)}, EXIT_ERROR)
+                    write(run | {"message": reason(error)}, code_of(error))
                 raise
             write(ended.summary.as_dict() if ended.summary else {"message": ""}, ended.code)
             return ended.code

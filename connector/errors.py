@@ -31,6 +31,14 @@ class LockedError(LeadSyncError):
     """Another run or program holds the warehouse or the working folder."""
 
 
+class RunUnderWay(LockedError):
+    """Another run has its turn on this dataset; this one has done nothing."""
+
+
+class TurnLost(LeadSyncError):
+    """The run could not keep its turn: it has sent nothing more, and written over nothing."""
+
+
 class AccountError(LeadSyncError):
     """Pipedrive cannot be used at all: the token, the account, the URL or the network."""
 

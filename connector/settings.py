@@ -24,6 +24,7 @@ from connector.planning.model import FreshLook, Status
 SECTION: Final = ("sources", "pipedrive_leads")
 DESTINATION: Final = WAREHOUSE[1]
 HOURS_OF_A_YEAR: Final = 8760
+SECONDS_OF_A_DAY: Final = 86_400
 SECONDS_OF_A_YEAR: Final = 3600 * HOURS_OF_A_YEAR
 MANY: Final = 1_000_000_000
 LONGEST_SHOWN: Final = 80
@@ -48,7 +49,7 @@ class WarehouseSettings:
     Attributes:
         desired_table: The warehouse table with the desired leads, schema and name.
         dataset_name: The warehouse schema for the tables written.
-        pipeline_name: Names dlt's working folder; two accounts need two names.
+        pipeline_name: Names dlt's working folder; two companies need two names.
     """
 
     desired_table: str = _setting(readers.table_name, "crm.lead_changes")
@@ -80,6 +81,8 @@ class Settings(WarehouseSettings):
         token_budget: Tokens that a command may spend; 0 for no limit of its own.
         token_reserve: Tokens of the day that a run leaves to others.
         max_seconds: Stop cleanly after so long; 0 for no limit.
+        lease_seconds: How long a run has its turn on the dataset unless it renews it.
+        lock_wait_seconds: How long to wait for another run's end; 0 does not wait.
         breaker_failures: Stop after so many failed PATCHes in a row.
         breaker_percent: Stop when more than this share of the PATCHes has failed; 0 for never.
         recheck_hours: A lead found gone or archived is known to be so for so long, unless the
@@ -94,6 +97,7 @@ class Settings(WarehouseSettings):
         max_archived: Guard: leads archived at most.
         empty_desired: Guard: `stop` at an empty desired table, or `allow` it.
         min_desired_percent_of_last: Guard: least rows, of those that the last run found.
+        max_not_found_percent: Guard: desired leads that the account does not have, at most.
         max_age: Longest time between making a plan and applying it.
     """
 
@@ -116,6 +120,8 @@ class Settings(WarehouseSettings):
     max_seconds: float = _setting(
         readers.number(0, SECONDS_OF_A_YEAR, f"must be 0 to {SECONDS_OF_A_YEAR}, a year"), 0.0
     )
+    lease_seconds: float = _setting(readers.number(1, 3600), 60.0)
+    lock_wait_seconds: float = _setting(readers.number(0, SECONDS_OF_A_DAY), 0.0)
     breaker_failures: int = _setting(readers.whole(1, MANY), 25)
     breaker_percent: int = _setting(readers.whole(0, 99, "must be 1 to 99, or 0 for off"), 50)
     recheck_hours: float = _setting(
@@ -131,6 +137,7 @@ class Settings(WarehouseSettings):
     max_archived: Any = _setting(readers.limit, None)
     empty_desired: str = _setting(readers.text, "stop")
     min_desired_percent_of_last: Any = _setting(readers.limit, None)
+    max_not_found_percent: Any = _setting(readers.limit, None)
     max_age: Any = _setting(readers.limit, "24h")
 
     def __repr__(self) -> str:

@@ -90,6 +90,8 @@ class Call:
 class Pipedrive:
     """Calls to one Pipedrive account, shared by threads, under one limiter.
 
+    `may_write` is asked directly before each PATCH goes out; one that may not is `Interrupted`.
+
     Args:
         origin: Scheme, host and port; `/api/v1` is added here.
         auth: Says in each request who sends it.
@@ -114,6 +116,7 @@ class Pipedrive:
         self.stop = stop or threading.Event()
         self.attempts = attempts
         self.usage = Usage()
+        self.may_write: Callable[[], bool] = lambda: True
         self._root = f"{origin.rstrip('/')}{API}"
         self._has_answered = False
         self._auth = auth
@@ -270,6 +273,8 @@ class Pipedrive:
         charged = False
         try:
             with self._limiter.turn() as waited:
+                if call.data is not None and not self.may_write():
+                    raise Interrupted("the run may write no more")
                 usage.add(requests=1, waited=waited)
                 charged = True  # as far as can be known, until an answer says otherwise
                 answer = self._send(call)

@@ -24,6 +24,7 @@ GUARDS = (
     "max_archived",
     "empty_desired",
     "min_desired_percent_of_last",
+    "max_not_found_percent",
 )
 EmptyDesired = Literal["stop", "allow"]
 PAIRED = ("max_clears", "max_overwrites")
@@ -32,6 +33,8 @@ MOST_CLEARS, MOST_CLEARS_PERCENT, MOST_ARCHIVED = 20, 10.0, 20
 MOST_OVERWRITES, MOST_OVERWRITES_PERCENT = 200, 50.0
 LEAST_OF_LAST, WORTH_COMPARING = 50.0, 100
 """Unless told otherwise, a table is held against the last one from so many rows on."""
+MOST_NOT_FOUND_PERCENT, WORTH_LOOKING_FOR = 50.0, 20
+"""The share of leads that the account does not have is judged from so many leads on."""
 SAMPLES = 3
 
 
@@ -48,6 +51,7 @@ class Limits:
         max_overwrites_percent: The same, of the leads compared.
         min_desired_percent_of_last: Least rows of the desired table, of those of the last run.
         worth_comparing: Rows of the last run from which on that is judged.
+        max_not_found_percent: Leads that the account does not have, of those of the table.
     """
 
     max_patches: int | None = None
@@ -60,6 +64,7 @@ class Limits:
     empty_desired: EmptyDesired = "stop"
     min_desired_percent_of_last: float | None = LEAST_OF_LAST
     worth_comparing: int = WORTH_COMPARING
+    max_not_found_percent: float | None = MOST_NOT_FOUND_PERCENT
 
 
 @dataclass
@@ -78,6 +83,8 @@ class PlanSize:
         overwritten: Leads on which a value would be replaced by another.
         overwrites: Field key → leads on which its value would be replaced.
         replacing: The first patches that replace something.
+        desired_leads: Leads of the table, each counted once.
+        not_found: Those of them that the account does not have.
     """
 
     desired_rows: int | None = None
@@ -91,6 +98,8 @@ class PlanSize:
     overwritten: int = 0
     overwrites: Counter[str] = field(default_factory=Counter)
     replacing: list[Patch] = field(default_factory=list)
+    desired_leads: int = 0
+    not_found: int = 0
 
     def add(self, patches: Sequence[Patch], fields: Mapping[str, Field]) -> None:
         """Counts the patches of one lead, whose fields are given by key."""
@@ -192,6 +201,9 @@ def limits_of(given: Mapping[str, Any]) -> Limits:
         empty_desired=_choice(given["empty_desired"]),
         min_desired_percent_of_last=_least("min_desired_percent_of_last", least, LEAST_OF_LAST),
         worth_comparing=WORTH_COMPARING if least is None else 1,
+        max_not_found_percent=_most(
+            "max_not_found_percent", given["max_not_found_percent"], MOST_NOT_FOUND_PERCENT
+        ),
     )
 
 
@@ -219,6 +231,12 @@ def _table_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
         accepted = math.floor(percent) or OFF
         flag = f"--min-desired-percent-of-last {accepted}"
         yield Trip("min_desired_percent_of_last", percent, least, text, flag)
+    most, missing, leads = limits.max_not_found_percent, size.not_found, size.desired_leads
+    if most is not None and leads >= WORTH_LOOKING_FOR and _over(missing, most, leads):
+        percent = 100 * missing / leads
+        text = f"the account does not have {missing} of {leads} desired leads, more than {most:g} %"
+        flag = f"--max-not-found-percent {_accepting(percent)}"
+        yield Trip("max_not_found_percent", percent, most, text, flag)
 
 
 def _patch_trips(size: PlanSize, limits: Limits) -> Iterator[Trip]:
@@ -302,9 +320,9 @@ def _count(name: str, value: Any, default: int | None = None) -> int | None:
     return int(number)
 
 
-def _most(name: str, value: Any) -> float | None:
+def _most(name: str, value: Any, default: float | None = None) -> float | None:
     if value is None or value == OFF:
-        return None
+        return default if value is None else None
     number = _number(value)
     if number is None or not 0 <= number < 100:
         never = " (100 could never trip)" if number == 100 else ""

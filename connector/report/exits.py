@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from connector.errors import LeadSyncError
+from connector.errors import LeadSyncError, RunUnderWay
 from connector.pipedrive.errors import PipedriveError
 from connector.records.text import message, where
 from connector.report.screen import console, say, unfailing_output
@@ -15,7 +15,7 @@ from connector.report.screen import console, say, unfailing_output
 if TYPE_CHECKING:
     import click
 
-EXIT_DONE, EXIT_ERROR = 0, 1
+EXIT_DONE, EXIT_ERROR, EXIT_UNDER_WAY = 0, 1, 6
 
 
 def exit_code(command: Callable[[], int]) -> int:
@@ -32,6 +32,11 @@ def exit_code(command: Callable[[], int]) -> int:
             _tell(f"standard output cannot be written: {trouble.strerror}")
             return code or EXIT_ERROR
         return code
+
+
+def code_of(error: BaseException) -> int:
+    """Returns the exit code of a command that an error has ended."""
+    return EXIT_UNDER_WAY if isinstance(error, RunUnderWay) else EXIT_ERROR
 
 
 def reason(error: BaseException) -> str:
@@ -59,6 +64,7 @@ def _run(command: Callable[[], int]) -> int:
         _tell(f"{reason(error)}; check that it is there and yours")
     except (LeadSyncError, PipedriveError) as error:
         _tell(reason(error))
+        return code_of(error)
     except Exception as error:  # so that the last word is a line, never a traceback
         _tell(
             f"unexpected {reason(error)}; lead-sync {version('lead-sync')} should not do this: "

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Final
 
 CREATED: Final = "2024-03-04 09:12:44"
+COMPANY_ID: Final = 54235233
 COMPANY_DOMAIN: Final = "sandbox"
 DEFAULT_CURRENCY: Final = "EUR"
 CURRENCIES: Final = ("EUR", "USD", "GBP", "SEK")
@@ -141,7 +142,7 @@ USER_IDS: Final = user_ids(0)
 
 ME: Final[dict[str, Any]] = {
     **USERS[0],
-    "company_id": 54235233,
+    "company_id": COMPANY_ID,
     "company_name": "Sandbox",
     "company_domain": COMPANY_DOMAIN,
     "company_country": "EE",
@@ -150,6 +151,12 @@ ME: Final[dict[str, Any]] = {
     "access": [{"app": "sales", "admin": True}, {"app": "global", "admin": True}],
     "language": {"language_code": "en", "country_code": "GB"},
 }
+
+
+def me(company_id: int) -> Mapping[str, Any]:
+    """Return the user whom the token belongs to, at a company."""
+    other = {"company_id": company_id, "company_domain": f"{COMPANY_DOMAIN}-{company_id}"}
+    return ME if company_id == COMPANY_ID else {**ME, **other}
 
 
 def _label(name: str, color: str) -> dict[str, Any]:

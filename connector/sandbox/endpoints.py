@@ -122,8 +122,8 @@ def _users(world: World, _call: Call) -> Reply:
     return replies.ok(directory.users(world.settings.users))
 
 
-def _me(_world: World, _call: Call) -> Reply:
-    return replies.ok(directory.ME)
+def _me(world: World, _call: Call) -> Reply:
+    return replies.ok(directory.me(world.settings.company))
 
 
 ENDPOINTS: Final[Mapping[str, Mapping[str, Endpoint]]] = {

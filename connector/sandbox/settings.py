@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Final
 
+from connector.sandbox.directory import COMPANY_ID
+
 CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "plan": ("lite", "growth", "premium", "ultimate"),
     "page_shape": ("nested", "flat"),
@@ -88,6 +90,7 @@ class Settings:
         limit_body: What the body of a 429 is (unknown).
         source_deal_id: Whether leads are shown with `source_deal_id`, which no example has.
         users: How many users the company has, 6 at least.
+        company: The company's id; another one than by default has its id in its domain.
     """
 
     latency_ms: float = 0
@@ -129,6 +132,7 @@ class Settings:
     limit_body: str = "json"
     source_deal_id: bool = False
     users: int = 6
+    company: int = COMPANY_ID
 
     @property
     def reads_as_stored(self) -> bool:

@@ -8,15 +8,16 @@ from typing import Any
 
 import dlt
 
-from connector.errors import ConfigError, DesiredTableError, LeadSyncError
+from connector.errors import AccountError, ConfigError, DesiredTableError, LeadSyncError
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
 from connector.planning.columns import Columns
 from connector.settings import Settings, load_settings
+from connector.sync.company import Company, company_of, refuse_other
 from connector.sync.reading import columns_for
 from connector.sync.session import make_client
 from connector.warehouse.dataset import open_dataset
-from connector.warehouse.destination import make_pipeline
+from connector.warehouse.destination import make_pipeline, working_folder
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ def check(**settings: Any) -> Iterator[Finding]:
         return
     yield Finding("config", f"{resolved.base_url}, table {resolved.desired_table}")
     client = make_client(resolved)
-    account = _account(client)
+    account, company = _account(client)
     yield account
-    yield from _table(pipeline, resolved, client, reachable=account.good)
+    yield from _table(pipeline, resolved, client, company)
 
 
 def explain_columns(**settings: Any) -> tuple[Columns, list[str]]:
@@ -55,29 +56,34 @@ def explain_columns(**settings: Any) -> tuple[Columns, list[str]]:
     """
     resolved = load_settings(**settings)
     with open_dataset(make_pipeline(resolved), resolved) as warehouse:
-        columns, _ = columns_for(warehouse, make_client(resolved), resolved)
+        client = make_client(resolved)
+        refuse_other(warehouse, working_folder(resolved), company_of(client.me()))
+        columns, _ = columns_for(warehouse, client, resolved)
         managed = {column.name for column in columns.managed}
         return columns, [name for name in warehouse.columns() if name not in managed]
 
 
-def _account(client: Pipedrive) -> Finding:
+def _account(client: Pipedrive) -> tuple[Finding, Company | None]:
     try:
         me = client.me()
-    except PipedriveError as error:
-        return Finding("pipedrive", str(error), good=False)
-    return Finding("pipedrive", f"the token is {me.get('name')}'s at {me.get('company_domain')}")
+        company = company_of(me)
+    except (AccountError, PipedriveError) as error:
+        return Finding("pipedrive", str(error), good=False), None
+    return Finding("pipedrive", f"the token is {me.get('name')}'s at {company}"), company
 
 
 def _table(
-    pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, *, reachable: bool
+    pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, company: Company | None
 ) -> Iterator[Finding]:
     try:
         with open_dataset(pipeline, settings) as warehouse:
             where = f"dataset {settings.dataset_name}, {warehouse.place}"
             yield Finding("warehouse", f"opened, {where}")
+            if company is not None:
+                refuse_other(warehouse, working_folder(settings), company)
             names = warehouse.columns()
             yield Finding("table", f"{settings.desired_table}: {len(names)} columns")
-            if reachable:
+            if company is not None:
                 columns, _ = columns_for(warehouse, client, settings)
                 managed = ", ".join(column.name for column in columns.managed)
                 yield Finding("columns", f"manages {managed or 'nothing'}")
@@ -85,6 +91,8 @@ def _table(
         yield Finding("table", str(error), good=False)
     except ConfigError as error:
         yield Finding("config", str(error), good=False)
+    except AccountError as error:
+        yield Finding("pipedrive", str(error), good=False)
     except LeadSyncError as error:
         yield Finding("warehouse", str(error), good=False)
     except PipedriveError as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +9,10 @@ from pathlib import Path
 import pendulum
 from filelock import FileLock, Timeout
 
-from connector.errors import LockedError
+from connector.errors import RunUnderWay
 from connector.warehouse.destination import unusable
+from connector.warehouse.holder import LOCK, OWNER, owner_of, this_process, told
+from connector.warehouse.lease import HINT
 
 
 @contextmanager
@@ -20,35 +20,28 @@ def hold(working_dir: Path) -> Iterator[None]:
     """Holds the lock of a working folder; a holder that died does not hold it any more.
 
     Raises:
-        LockedError: Another run holds it; the message says which process.
+        RunUnderWay: Another run holds it; the message says which process.
         WarehouseError: The folder cannot be used, such as one of another user.
     """
-    lock = FileLock(working_dir.with_suffix(".lock"))
-    owner = working_dir.with_suffix(".owner")
+    place = working_dir.with_suffix(LOCK)
+    lock = FileLock(place)
     try:
         working_dir.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise LockedError(f"another run is under way: {_told(owner)}; wait for its end") from None
+        raise RunUnderWay(f"another run is under way: {owner_of(place)}; {HINT}") from None
     except (OSError, NotImplementedError) as error:  # the latter: no locks on this file system
         raise unusable(working_dir, error) from None
     try:
-        _tell(owner, working_dir)
+        _tell(working_dir)
         yield
     finally:
         lock.release()
 
 
-def _tell(owner: Path, working_dir: Path) -> None:
-    now = pendulum.now("UTC").to_iso8601_string()
+def _tell(working_dir: Path) -> None:
+    owner = told(this_process(), pendulum.now("UTC"))
     try:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()} since {now}")
+        working_dir.with_suffix(OWNER).write_text(owner)
     except OSError as error:
         raise unusable(working_dir, error) from None
-
-
-def _told(owner: Path) -> str:
-    try:
-        return owner.read_text(errors="replace") or "another process"
-    except OSError:
-        return "another process"

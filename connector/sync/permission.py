@@ -41,6 +41,7 @@ COUNTED = {
     "would_clear": "cleared",
     "would_overwrite": "overwritten",
     "would_archive": "archived",
+    "desired_leads": "desired_leads",
 }
 """Columns of `sync_runs`, each with what of a plan's size it keeps."""
 
@@ -66,7 +67,8 @@ def admit(session: Session, plan_id: str) -> StoredPlan:
     _refuse_old(session.settings.max_age, plan_id, maker)
     noted = {name: maker[name] for name in ("reverts", "desired_table", "desired_rows")}
     counted: dict[str, Any] = {name: maker[column] or 0 for column, name in COUNTED.items()}
-    noted |= {"unchanged": maker["unchanged"], "size": PlanSize(**counted)}
+    size = PlanSize(**counted, not_found=maker["not_found"] or 0)
+    noted |= {"unchanged": maker["unchanged"], "size": size}
     return StoredPlan(plan_id, left, bool(released), **noted)
 
 
@@ -130,7 +132,7 @@ def measure_stored(
         fields: The leads' fields by key.
     """
     size = measure(patches_to_send(session, plan), PlanSize(), fields)
-    made = {name: getattr(stored.size, name) for name in COUNTED.values()}
+    made = {name: getattr(stored.size, name) for name in (*COUNTED.values(), "not_found")}
     most = {name: max(getattr(size, name), count) for name, count in made.items()}
     return replace(plan, size=replace(size, **most))
 

@@ -74,6 +74,7 @@ class StoredPlan:
             reverts=self.reverts,
             desired_rows=self.desired_rows,
             unchanged=self.unchanged,
+            desired_leads=self.size.desired_leads,
         )
 
 
@@ -247,6 +248,8 @@ def measured(
         fields: The leads' fields by key.
     """
     for decision in decisions:
+        size.desired_leads += decision.lead_id is not None
+        size.not_found += isinstance(decision, NotSent) and decision.status == "not_found"
         if isinstance(decision, Planned):
             lead_id, changes = decision.lead_id, decision.changes
             size.add([Patch("", "", lead_id, one.body, one.before) for one in changes], fields)

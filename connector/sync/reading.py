@@ -12,7 +12,14 @@ from typing import Any
 import pendulum
 
 from connector.errors import AccountError, DesiredTableError
-from connector.pipedrive.client import COST_LABELS, COST_USERS, MOST_PAGES, MostPages, Pipedrive
+from connector.pipedrive.client import (
+    COST_LABELS,
+    COST_ME,
+    COST_USERS,
+    MOST_PAGES,
+    MostPages,
+    Pipedrive,
+)
 from connector.pipedrive.errors import BudgetSpent, PipedriveError, TooManyPages
 from connector.pipedrive.lookup import Found, look_up, one_by_one
 from connector.planning.columns import CHANGES, Columns, fold, managed_names, map_columns, names_of
@@ -22,6 +29,7 @@ from connector.records.kinds import parse_uuid
 from connector.records.leads import LEADS, STANDARD_FIELDS, standard_fields
 from connector.records.options import NO_OPTIONS, Options, options_of
 from connector.settings import Settings
+from connector.sync.company import confirm_company
 from connector.sync.session import Session
 from connector.warehouse import history, schema
 from connector.warehouse.comparison import MirrorFilter, unknown
@@ -118,6 +126,7 @@ def map_table(
     only: Sequence[str] = (),
     *,
     thorough: bool = False,
+    options_as_text: bool = False,
 ) -> tuple[Columns, Mapping[str, Field]]:
     """Reads the account's fields, and maps the desired table's columns to them.
 
@@ -127,12 +136,14 @@ def map_table(
         settings: What names stand for, and by which rules.
         only: Names of the only fields to look at; none for all.
         thorough: Whether to ask for all fields, though the table may need only a lead's own.
+        options_as_text: Whether the account takes the ids of options as text.
 
     Raises:
         DesiredTableError: A column maps to nothing, or could be of two fields.
         ConfigError: A rule in config names no field.
     """
-    fields = read_fields(client, table.names, thorough=thorough or table.is_doubtful(settings))
+    thorough = thorough or table.is_doubtful(settings)
+    fields = read_fields(client, table.names, thorough=thorough, options_as_text=options_as_text)
     mapped = map_columns(
         table.columns,
         fields,
@@ -155,7 +166,11 @@ def _refuse_struct(columns: Mapping[str, str]) -> None:
 
 
 def read_fields(
-    client: Pipedrive, names: Mapping[str, str], *, thorough: bool = False
+    client: Pipedrive,
+    names: Mapping[str, str],
+    *,
+    thorough: bool = False,
+    options_as_text: bool = False,
 ) -> list[Field]:
     """Returns every field that the given names may mean.
 
@@ -167,6 +182,7 @@ def read_fields(
         names: What the desired table's columns and its `changes` call fields, each with the
             type of its values in the warehouse.
         thorough: Whether to ask for the account's own fields in any case.
+        options_as_text: Whether the account takes the ids of options as text.
     """
     asked = Asked.by(names)
     wanted = {fold(name): kind for name, kind in names.items()}
@@ -174,7 +190,8 @@ def read_fields(
     by_email = asked.users or _users_as_text(definitions, wanted)
     users = user_options(client) if by_email else NO_OPTIONS
     label_names = label_options(client) if asked.labels else NO_OPTIONS
-    return [*standard_fields(label_names, users), *custom_fields(definitions, users)]
+    custom = custom_fields(definitions, users, options_as_text=options_as_text)
+    return [*standard_fields(label_names, users), *custom]
 
 
 @dataclass(frozen=True)
@@ -224,7 +241,7 @@ def check_budget(
     leads = pages * LEADS.tokens.page
     if lead_ids is not None:
         leads = min(leads, len(lead_ids) * LEADS.tokens.one)
-    cost = Asked.by(names).tokens + leads
+    cost = COST_ME + Asked.by(names).tokens + leads
     if left < cost:
         budget = session.settings.token_budget
         rest = "" if left == budget else f", of which {left} are left,"
@@ -376,16 +393,24 @@ def _is_lead_id(lead_id: str) -> bool:
 
 
 def read_account(session: Session, record: RunRecord) -> Account:
-    """Maps the desired table's columns to the account's fields.
+    """Makes sure whose account it is, and maps the desired table's columns to its fields.
 
     Raises:
+        AccountError: It is another company's than the tables'.
         DesiredTableError: The table is missing, a column maps to nothing, or the one lead that
             is asked for has no row.
     """
     warehouse, lead = session.warehouse, session.scope.lead
     table = named_columns(warehouse, session.settings)
     check_budget(session, table.names, None if lead is None else [lead])
-    columns, fields = map_table(table, session.client, session.settings, session.scope.fields)
+    confirm_company(session)
+    columns, fields = map_table(
+        table,
+        session.client,
+        session.settings,
+        session.scope.fields,
+        options_as_text=bool(history.options_as_text(warehouse)),
+    )
     record.desired_rows = warehouse.count_desired(lead)
     if lead and not record.desired_rows:
         raise DesiredTableError(f"{session.settings.desired_table} has no row for lead {lead}")
@@ -395,14 +420,19 @@ def read_account(session: Session, record: RunRecord) -> Account:
 
 
 def read_fields_of(session: Session, keys: set[str], *, named: bool = False) -> Mapping[str, Field]:
-    """Returns the fields of keys that were planned or sent earlier.
+    """Makes sure whose account it is; returns the fields of keys that were planned or sent earlier.
 
     Args:
         session: The run.
         keys: The keys.
         named: Whether people will read their values, so that owners and labels need names.
+
+    Raises:
+        AccountError: It is another company's than the tables'.
     """
-    fields = read_fields(session.client, dict.fromkeys(keys, "JSON"))
+    confirm_company(session)
+    as_text = bool(history.options_as_text(session.warehouse))
+    fields = read_fields(session.client, dict.fromkeys(keys, "JSON"), options_as_text=as_text)
     fields = read_names(session.client, fields, keys) if named else fields
     return by_key(fields)
 

@@ -41,6 +41,7 @@ def prepare(session: Session) -> None:
     """
     warehouse = session.warehouse
     if warehouse.pipeline.has_pending_data:
+        warehouse.permit()
         log.info("loading what an earlier run left")
         load_pending(warehouse.pipeline)
     if not warehouse.are_tables_complete():
@@ -106,7 +107,8 @@ def recorded(session: Session, record: RunRecord) -> Iterator[None]:
         make_view(session.warehouse)
         history.take_over(session.warehouse, session.run_id, session.started_at)
         save(session, record)
-        yield
+        with session.turn.kept():
+            yield
         _end(session, record, "done", record.message)
     except GuardTripped as error:
         record.released = False

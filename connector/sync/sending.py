@@ -25,6 +25,7 @@ from connector.sync.plans import Plan, patches_to_send
 from connector.sync.recording import begin_sending, outcome_batches, save_counts
 from connector.sync.session import Session
 from connector.sync.spelling import DONE, OptionSpelling
+from connector.warehouse import history
 from connector.warehouse.record import RunRecord
 
 log = logging.getLogger(__name__)
@@ -213,7 +214,8 @@ def apply_changes(
     settings, stop = session.settings, session.stop
     breaker = Breaker(settings.breaker_failures, settings.breaker_percent)
     decide = decide_anew if plan.plan_id is None else decide_exactly
-    spelling = OptionSpelling(None)
+    known = history.options_as_text(session.warehouse)
+    spelling = OptionSpelling(known)
     sender = Sender(session.client, fields, breaker, spelling, settings.fresh_look, decide)
     chunks = send_in_chunks(
         patches_to_send(session, plan),
@@ -227,6 +229,9 @@ def apply_changes(
     for outcomes in chunks:
         session.load(outcome_batches(session, record, outcomes))
         save_counts(session, record)
+        if known is None and spelling.as_text is not None:
+            known = spelling.as_text
+            history.note_options_as_text(session.warehouse, as_text=known)
         sent += len(outcomes)
         session.progress("apply", sent, plan.leads)
         log.info("%d patches done", sent)

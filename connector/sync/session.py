@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pendulum
@@ -21,6 +22,7 @@ from connector.records.kinds import parse_uuid
 from connector.settings import Settings, load_settings, read_argument
 from connector.sync.lock import hold
 from connector.sync.stopping import Stop, stop_after
+from connector.sync.turn import Turn, take_turn, wait_for_turn
 from connector.warehouse.claim import claim_folder
 from connector.warehouse.dataset import open_dataset
 from connector.warehouse.destination import make_pipeline, sweep, working_folder
@@ -109,6 +111,7 @@ class Session:
     Attributes:
         given: Settings that were given as arguments, and so win over config.
         client: The account.
+        turn: Its turn on the dataset.
     """
 
     settings: Settings
@@ -116,8 +119,9 @@ class Session:
     scope: Scope
     client: Pipedrive
     warehouse: Warehouse
+    turn: Turn
     progress: Progress
-    run_id: str = field(default_factory=new_id)
+    run_id: str
     started_at: datetime = field(default_factory=lambda: pendulum.now("UTC"))
 
     @property
@@ -147,9 +151,16 @@ class Session:
 
         Raises:
             PipedriveError: The rows come from the API, and it failed.
+            TurnLost: It is not this run's turn any more.
             WarehouseError: They cannot be loaded.
         """
-        load(self.warehouse.pipeline, marked)
+        self.warehouse.permit()
+        load(self.warehouse.pipeline, self._permitted(marked))
+
+    def _permitted(self, marked: Iterator[Marked]) -> Iterator[Marked]:
+        """Lets nothing pass that took so long to read that another run has come meanwhile."""
+        yield from marked
+        self.warehouse.permit()
 
 
 @contextmanager
@@ -160,7 +171,7 @@ def open_session(
     stop: threading.Event | None = None,
     spent: Spent = NOTHING_SPENT,
 ) -> Iterator[Session]:
-    """Takes the locks and opens the warehouse.
+    """Takes the locks and the turn, and opens the warehouse.
 
     Args:
         given: Settings that win over config.
@@ -171,11 +182,30 @@ def open_session(
 
     Raises:
         ConfigError: A setting is missing or cannot be used.
-        LockedError: Another run or program holds the working folder or the warehouse.
+        RunUnderWay: Another run has its turn, or holds the working folder or the warehouse.
+        LockedError: Another program holds the warehouse.
         WarehouseError: The warehouse cannot be opened.
     """
     settings = load_settings(**given)
     client = make_client(settings, stop, spent.tokens)
+    run_id = new_id()
+    enter = partial(_enter, settings, run_id, client.stop)
+    seconds = settings.max_seconds and max(settings.max_seconds - spent.seconds, AT_ONCE)
+    with stop_after(seconds, client.stop):
+        stack, warehouse, turn = wait_for_turn(enter, settings.lock_wait_seconds, client.stop)
+        client.may_write = turn.may_send
+        with stack:
+            yield Session(settings, given, scope, client, warehouse, turn, progress, run_id)
+
+
+def _enter(
+    settings: Settings, run_id: str, stop: threading.Event
+) -> tuple[ExitStack, Warehouse, Turn]:
+    """Takes what a run needs to itself; what is returned first gives it back.
+
+    Raises:
+        LeadSyncError: Somebody holds it, or it cannot be used; nothing is held then.
+    """
     folder = working_folder(settings)
     with ExitStack() as stack:
         stack.enter_context(hold(folder))
@@ -183,9 +213,8 @@ def open_session(
         pipeline = make_pipeline(settings)
         warehouse = stack.enter_context(open_dataset(pipeline, settings))
         claim_folder(pipeline)
-        seconds = settings.max_seconds and max(settings.max_seconds - spent.seconds, AT_ONCE)
-        stack.enter_context(stop_after(seconds, client.stop))
-        yield Session(settings, given, scope, client, warehouse, progress)
+        turn = stack.enter_context(take_turn(warehouse, run_id, settings.lease_seconds, stop))
+        return stack.pop_all(), warehouse, turn
 
 
 def lead_id(text: str) -> str:

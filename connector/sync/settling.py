@@ -15,10 +15,10 @@ from connector.planning.earlier import (
     why_not_wanted,
 )
 from connector.planning.model import Comparison, Outcome, Patch
-from connector.records.fields import Field
+from connector.records.fields import Field, by_key
 from connector.sync.bases import bases_settled, keeps_bases
 from connector.sync.plans import Plan, StoredPlan
-from connector.sync.reading import Account, Reading, read_fields_of
+from connector.sync.reading import Account, Reading, read_fields
 from connector.sync.recording import outcome_batches
 from connector.sync.session import Session
 from connector.warehouse import history
@@ -42,7 +42,7 @@ def settle_wanted(
     warehouse, columns, fields = session.warehouse, account.columns, account.fields
     keys = history.pending_keys(warehouse)
     if keys - fields.keys():
-        fields = {**read_fields_of(session, keys), **fields}
+        fields = {**by_key(read_fields(session.client, dict.fromkeys(keys, "JSON"))), **fields}
     session.load(_settle_doubts(session, fields))
     why_not = why_not_wanted(columns, unarchive=session.settings.unarchive)
     found = interrupted(

@@ -15,6 +15,8 @@ from connector.warehouse.record import RunRecord
 REACHED = frozenset({"applied", "confirmed", "deferred"})
 """Outcomes that leave no lead in a wrong state for good."""
 EXIT_DONE, EXIT_ERROR, EXIT_CHANGES, EXIT_INCOMPLETE, EXIT_GUARDED, EXIT_STOPPED = range(6)
+EXIT_UNDER_WAY = 6
+"""Of a run that found another one under way, and so has no summary."""
 
 
 @dataclass(frozen=True)

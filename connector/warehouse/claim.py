@@ -1,7 +1,7 @@
-"""For which dataset dlt's working folder holds packages that are not loaded yet.
+"""To which dataset and to which company dlt's working folder belongs, by files beside it.
 
-dlt loads what it finds there into whatever the pipeline points to now, and where that dataset is
-new it throws the packages away.
+dlt loads the packages that it finds there into whatever the pipeline points to now, and where that
+dataset is new it throws them away.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dlt.common.configuration.exceptions import ConfigurationValueError
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from connector.errors import WarehouseError
+
+COMPANY = ".company"
 
 
 def claim_folder(pipeline: dlt.Pipeline) -> None:
@@ -32,9 +34,19 @@ def claim_folder(pipeline: dlt.Pipeline) -> None:
             "with the earlier settings, or give this dataset a pipeline_name of its own; "
             f"if it has only moved, remove {file}"
         )
-    beside = file.with_suffix(".place.new")
-    beside.write_text(place, encoding="utf-8")
-    beside.replace(file)
+    _write(file, place)
+
+
+def owners(folder: Path) -> list[tuple[int, str | None]]:
+    """Returns the company that a working folder belongs to, by its id and its domain, if any."""
+    number, _, domain = (_read(folder.with_suffix(COMPANY)) or "").partition(" ")
+    return [(int(number), domain or None)] if number.isdecimal() else []
+
+
+def note_owner(folder: Path, company_id: int, domain: str | None) -> None:
+    """Notes beside a working folder which company it belongs to."""
+    if owners(folder) != [(company_id, domain)]:
+        _write(folder.with_suffix(COMPANY), f"{company_id} {domain or ''}")
 
 
 def _place_of(pipeline: dlt.Pipeline) -> str:
@@ -47,6 +59,12 @@ def _place_of(pipeline: dlt.Pipeline) -> str:
     if isinstance(config, DuckDbClientConfiguration):
         location = os.path.realpath(str(location))
     return f"dataset {pipeline.dataset_name} at {location}"
+
+
+def _write(file: Path, text: str) -> None:
+    beside = file.with_name(f"{file.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(file)
 
 
 def _read(file: Path) -> str | None:

@@ -2,7 +2,8 @@
 
 dlt merges into whatever table bears the name. So every table that bears the name of one of
 ours must be one that we made: it has the columns by which we know it, and dlt's own record in
-that dataset says that a schema with our mirror holds it, and no other schema does.
+that dataset says that a schema with our mirror holds it, and no other schema does. The lease, which
+is made by plain SQL, is in no schema of dlt's.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from dlt.destinations.sql_client import SqlClientBase
 from connector.errors import ConfigError, WarehouseError
 from connector.settings import WarehouseSettings
 from connector.warehouse.history import VIEW
-from connector.warehouse.schema import TABLES
+from connector.warehouse.lease import refuse_held
+from connector.warehouse.schema import SYNC_LEASE
 from connector.warehouse.store import Warehouse, first_line, open_warehouse
 
 Client = SqlClientBase[Any]
@@ -33,6 +35,8 @@ KNOWN_BY: dict[str, frozenset[str]] = {
     "lead_fields": frozenset({"key", "name", "type"}),
     "lead_bases": frozenset({"lead_id", "base"}),
     "sync_runs": frozenset({"run_id", "plan_id", "command", "started_at", "state"}),
+    "sync_account": frozenset({"company_id", "company_domain", "noted_at"}),
+    "sync_lease": frozenset({"lease", "holder", "boot", "namespace", "pid_started", "until"}),
 }
 """Columns that a table had in every version; what a later version adds is added to it."""
 VIEW_COLUMNS = frozenset({"changed_at", "run_id", "lead_id", "field", "old", "new", "key"})
@@ -47,6 +51,7 @@ def open_dataset(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Iterato
     Raises:
         ConfigError: The dataset's or the desired table's name cannot be used.
         WarehouseError: A table of one of our names is not ours.
+        RunUnderWay: A run has its turn on it, and has not made all of its tables yet.
         LeadSyncError: The warehouse cannot be opened.
     """
     with suppress(ConfigurationException):  # opening tells it
@@ -54,6 +59,9 @@ def open_dataset(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Iterato
     with open_warehouse(pipeline, settings) as warehouse:
         try:
             check_tables(warehouse.client)
+        except WarehouseError:
+            refuse_held(warehouse.client)
+            raise
         except DatabaseException as error:
             raise WarehouseError(
                 f"dataset {settings.dataset_name} cannot be examined: {first_line(error)}"
@@ -78,7 +86,7 @@ def check_names(client: Client, settings: WarehouseSettings) -> None:
             f"have one name, which DuckDB cannot tell apart; rename the file, or {ELSEWHERE}"
         )
     *places, table = settings.desired_table.lower().split(".")
-    is_ours = table in {*TABLES, VIEW} or table.startswith("_dlt_")
+    is_ours = table in {*KNOWN_BY, VIEW} or table.startswith("_dlt_")
     elsewhere = len(places) == 2 and catalog is not None and places[0] != catalog
     is_here = not places or places[-1] in datasets or places == [catalog]
     if is_ours and is_here and not elsewhere:
@@ -106,7 +114,7 @@ def check_tables(client: Client) -> None:
 
 def _check_dataset(client: Client) -> frozenset[str]:
     """Returns which of our tables a dataset holds."""
-    found = {name: columns for name in TABLES if (columns := _columns(client, name)) is not None}
+    found = {name: columns for name in KNOWN_BY if (columns := _columns(client, name)) is not None}
     if not found:
         return frozenset()
     schemas, kinds = _schemas(client), _kinds(client)
@@ -122,7 +130,7 @@ def _check_dataset(client: Client) -> frozenset[str]:
                 f"{shown} is a table of the dlt pipeline with the schema {names}, "
                 f"which a run would overwrite; {ELSEWHERE}"
             )
-        if not owners or not columns >= KNOWN_BY[table]:
+        if not (owners or table == SYNC_LEASE.name) or not columns >= KNOWN_BY[table]:
             raise WarehouseError(
                 f"{shown} is not a table that lead-sync made, and a run would overwrite it; "
                 f"{ELSEWHERE}"

@@ -9,7 +9,13 @@ from typing import Any
 from connector.planning.model import Patch
 from connector.records.fields import Field
 from connector.warehouse.rows import document_of, patch_of, taken_patch_of
-from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, FieldRow, TableRow
+from connector.warehouse.schema import (
+    LEAD_FIELDS,
+    SYNC_ACCOUNT,
+    SYNC_RUNS,
+    FieldRow,
+    TableRow,
+)
 from connector.warehouse.store import FETCH, Warehouse, matching
 
 
@@ -45,6 +51,29 @@ def _planned_leads(warehouse: Warehouse, plan_ids: list[str]) -> dict[str, int]:
 def runs_of_plan(warehouse: Warehouse, plan_id: str) -> list[TableRow]:
     """Returns the run that made a plan and those that applied it, oldest first."""
     return _runs(warehouse, "WHERE plan_id = %s ORDER BY started_at", plan_id)
+
+
+def owners(warehouse: Warehouse) -> list[tuple[int, str | None]]:
+    """Returns the company that the dataset belongs to, by its id and its domain, once noted."""
+    if not warehouse.column_names(SYNC_ACCOUNT.name):
+        return []
+    found = warehouse.query(f"SELECT * FROM {warehouse.table(SYNC_ACCOUNT.name)}")
+    return [(int(row["company_id"]), row["company_domain"]) for row in found]
+
+
+def options_as_text(warehouse: Warehouse) -> bool | None:
+    """Returns whether the account takes the ids of options as text; None where it is not known."""
+    if "options_as_text" not in warehouse.column_names(SYNC_ACCOUNT.name):
+        return None
+    table = warehouse.table(SYNC_ACCOUNT.name)
+    rows = warehouse.query(f"SELECT options_as_text FROM {table}")
+    return next((row["options_as_text"] for row in rows), None)
+
+
+def note_options_as_text(warehouse: Warehouse, *, as_text: bool) -> None:
+    """Writes down how the account takes the ids of options."""
+    table = warehouse.table(SYNC_ACCOUNT.name)
+    warehouse.execute(f"UPDATE {table} SET options_as_text = %s", as_text)
 
 
 def take_over(warehouse: Warehouse, run_id: str, now: datetime) -> None:

@@ -78,6 +78,9 @@ class RunRecord:
         int,
         Noted("Rows of the desired table; 0 where a stored plan was applied or a run taken back."),
     ] = 0
+    desired_leads: Annotated[
+        int, Noted("Leads that the desired table names, each counted once, as far as it was read.")
+    ] = 0
     leads_read: Annotated[int, Noted("Leads read from Pipedrive.")] = 0
     planned: Annotated[
         int, Noted("Leads that differ and would be changed, or were to be.", stored=False)

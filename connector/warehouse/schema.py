@@ -102,6 +102,46 @@ class BaseRow:
     base: Document
 
 
+@dataclass(frozen=True)
+class AccountRow:
+    """The company that the dataset belongs to; there is one row.
+
+    Attributes:
+        company_domain: Its part of the address; it may change.
+        options_as_text: Whether the account takes the ids of options as text; NULL where no run
+            has found out.
+        noted_at: When this was written.
+    """
+
+    company_id: int
+    company_domain: str | None
+    options_as_text: bool | None
+    noted_at: datetime
+
+
+@dataclass(frozen=True)
+class LeaseRow:
+    """Whose turn it is; there is one row.
+
+    Attributes:
+        lease: The key of that row.
+        holder: The run; NULL for nobody.
+        host: Its machine; the next four tell its process from every other one there.
+        since: When it took its turn.
+        until: When that runs out unless it is renewed, by the warehouse's clock.
+    """
+
+    lease: str
+    holder: str | None
+    host: str | None
+    boot: str | None
+    namespace: str | None
+    pid: int | None
+    pid_started: int | None
+    since: datetime | None
+    until: datetime | None
+
+
 class TableHints(TypedDict):
     """What dlt needs to know of one table."""
 
@@ -199,10 +239,16 @@ LEAD_OUTCOMES = _table("lead_outcomes", "outcome_id", OutcomeRow, is_written_onc
 LEAD_FIELDS = _table("lead_fields", "key", FieldRow)
 LEAD_BASES = _table("lead_bases", "lead_id", BaseRow)
 SYNC_RUNS = _runs_table()
+SYNC_ACCOUNT = _table("sync_account", "company_id", AccountRow)
+SYNC_LEASE = _table("sync_lease", "lease", LeaseRow)
 TABLES = {
     one.name: one
-    for one in (LEADS, LEAD_PATCHES, LEAD_OUTCOMES, LEAD_FIELDS, LEAD_BASES, SYNC_RUNS)
+    for one in (
+        *(LEADS, LEAD_PATCHES, LEAD_OUTCOMES, LEAD_FIELDS, LEAD_BASES),
+        *(SYNC_RUNS, SYNC_ACCOUNT),
+    )
 }
+"""Those that dlt makes; `sync_lease` is there before them, made by plain SQL."""
 LEAD_TYPES: dict[str, TDataType] = {
     name: column["data_type"] or "text" for name, column in LEADS.columns.items()
 }

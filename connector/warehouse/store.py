@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,12 +30,14 @@ from connector.errors import (
     DesiredTableError,
     LeadSyncError,
     LockedError,
+    RunUnderWay,
     WarehouseError,
 )
 from connector.pipedrive.escapes import escape
 from connector.planning.columns import CHANGES
 from connector.settings import WarehouseSettings
 from connector.warehouse.destination import DUCKDB, FindsFullNames, TypedDuckDb
+from connector.warehouse.holder import run_of
 from connector.warehouse.load import LOAD_ID, ROW_ID, create_tables
 from connector.warehouse.rows import document_of, read_row, readers_for
 from connector.warehouse.schema import (
@@ -60,7 +62,8 @@ def open_warehouse(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Itera
 
     Raises:
         ConfigError: The destination's settings cannot be used.
-        LockedError: Another program has the DuckDB file open.
+        RunUnderWay: Another run has the DuckDB file open.
+        LockedError: Another program has.
         WarehouseError: It cannot be opened.
     """
     with ExitStack() as stack:
@@ -167,6 +170,9 @@ def _opening_error(error: Exception) -> WarehouseError | LockedError:
     reason = str(error).partition("The actual reason given is: ")[2] or str(error)
     first_line = redact(next(iter(reason.strip().splitlines()), type(error).__name__))
     if "Could not set lock" in reason:
+        pid = re.search(r"\(PID (\d+)\)", reason)
+        if run := run_of(int(pid[1])) if pid else None:
+            return RunUnderWay(f"another run is under way: {run}; it holds the warehouse")
         return LockedError(f"another program holds the warehouse: {first_line}; close it there")
     return WarehouseError(f"the warehouse cannot be opened: {first_line}")
 
@@ -179,12 +185,14 @@ class Warehouse:
         unfinished_patches: SQL for patches without an outcome, released by a run that was cut off.
             One that came to its end has left none; its outcomes may have been cleared out since.
         doubtful_outcomes: SQL for outcomes of patches that do not tell yet what took effect.
+        permit: Called before each write; raises where it is not this run's turn any more.
     """
 
     def __init__(
         self, pipeline: dlt.Pipeline, client: SqlClientBase[Any], desired_table: str
     ) -> None:
         self.pipeline = pipeline
+        self.permit: Callable[[], None] = lambda: None
         self._client = client
         self._streaming: list[SqlClientBase[Any]] = []
         self.desired_table = desired_table
@@ -265,6 +273,7 @@ class Warehouse:
         Raises:
             WarehouseError: It cannot be created.
         """
+        self.permit()
         runs = self.table(SYNC_RUNS.name)
         in_use = self.column_names(SYNC_RUNS.name) and any(
             self.query(f"SELECT 1 AS n FROM {runs} LIMIT 1")
@@ -304,8 +313,9 @@ class Warehouse:
         Raises:
             WarehouseError: It cannot be done.
         """
+        self.permit()
         with _answered("written"):
-            self._client.execute_sql(sql, *map(_bound, args))
+            self._client.execute_sql(sql, *map(bound, args))
 
     def insert(self, table: Table, rows: Sequence[TableRow]) -> None:
         """Adds rows without documents, by plain SQL.
@@ -356,7 +366,7 @@ class Warehouse:
         Raises:
             WarehouseError: It cannot be answered, such as when somebody has dropped a table.
         """
-        with _answered(), self._client.execute_query(sql, *map(_bound, args)) as cursor:
+        with _answered(), self._client.execute_query(sql, *map(bound, args)) as cursor:
             names = [column[0].lower() for column in cursor.description or ()]
             yield from (dict(zip(names, row, strict=True)) for row in _fetched(cursor))
 
@@ -381,7 +391,7 @@ class Warehouse:
         self._streaming.append(client)
         with _answered():
             try:
-                with client.execute_query(sql, *map(_bound, args)) as cursor:
+                with client.execute_query(sql, *map(bound, args)) as cursor:
                     readers = readers_for(cursor.description or (), typed=typed)
                     yield from (read_row(row, readers) for row in _fetched(cursor))
             finally:
@@ -408,6 +418,17 @@ def _twin(client: SqlClientBase[Any]) -> SqlClientBase[Any]:
     return twin
 
 
+@contextmanager
+def connected(client: SqlClientBase[Any]) -> Iterator[SqlClientBase[Any]]:
+    """Yields a client with a connection of its own, as for another thread."""
+    own = _twin(client)
+    own.open_connection()
+    try:
+        yield own
+    finally:
+        own.close_connection()
+
+
 def _fetched(cursor: DBApiCursor) -> Iterator[Sequence[Any]]:
     return (row for rows in iter(lambda: cursor.fetchmany(FETCH), []) for row in rows)
 
@@ -417,7 +438,7 @@ def _mark(value: Any) -> str:
     return "NULL" if value is None else "%s"
 
 
-def _bound(value: Any) -> Any:
+def bound(value: Any) -> Any:
     """Returns what every driver can bind, and every warehouse hold.
 
     Some know no kind of datetime but Python's own; none takes both NUL and half an emoji.

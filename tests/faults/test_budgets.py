@@ -16,7 +16,8 @@ from tests.support.books import assert_books
 from tests.support.harness import Ended, Row, Site, lead_id
 from tests.support.scene import assert_titles, desire, new_leads
 
-COST_LIST, COST_PATCH, COST_LEAD = 20, 10, 2
+COST_ME, COST_LIST, COST_PATCH, COST_LEAD = 2, 20, 10, 2
+COST_READING = COST_ME + COST_LIST
 LEADS = 40
 WORKERS = 6
 
@@ -51,7 +52,7 @@ def assert_the_next_run_finishes(site: Site, titles: Mapping[str, str]) -> None:
 
 
 def test_a_run_spends_no_more_than_its_budget(site: Site, titles: dict[str, str]) -> None:
-    budget = COST_LIST + 12 * COST_PATCH + 7
+    budget = COST_READING + 12 * COST_PATCH + 7
     ended = site.command("run", token_budget=budget, workers=WORKERS)
     run = assert_stopped_early(site, ended, "token_budget")
     assert spent(site.pipedrive.requests()) <= budget
@@ -62,7 +63,7 @@ def test_a_run_spends_no_more_than_its_budget(site: Site, titles: dict[str, str]
 def test_a_budget_counts_what_read_backs_and_repeats_cost(
     site: Site, titles: dict[str, str]
 ) -> None:
-    budget = COST_LIST + 15 * COST_PATCH
+    budget = COST_READING + 15 * COST_PATCH
     site.pipedrive.fault("status", status=502, method="PATCH", times=3)
     site.pipedrive.fault("reset_after", method="PATCH", times=3)
     site.pipedrive.fault("truncated", method="PATCH", times=3)
@@ -73,9 +74,9 @@ def test_a_budget_counts_what_read_backs_and_repeats_cost(
 
 
 def test_a_budget_too_small_to_read_sends_nothing(site: Site, titles: dict[str, str]) -> None:
-    ended = site.command("run", token_budget=COST_LIST - 1)
+    ended = site.command("run", token_budget=COST_READING - 1)
     assert (ended.code, site.pipedrive.requests()) == (5, []), ended.told
-    told = "token_budget 19 does not last for reading, which costs at least 20 tokens"
+    told = "token_budget 21 does not last for reading, which costs at least 22 tokens"
     assert told in ended.told
     assert_the_next_run_finishes(site, titles)
 
@@ -207,18 +208,18 @@ def test_a_reserve_of_the_day_is_left_to_others(site: Site, titles: dict[str, st
     ended = site.command("run", token_reserve=reserve, workers=WORKERS)
     run = assert_stopped_early(site, ended, "token_reserve")
     assert day - spent(site.pipedrive.requests()) >= reserve
-    most = (day - reserve - COST_LIST) // COST_PATCH
+    most = (day - reserve - COST_READING) // COST_PATCH
     assert most - WORKERS <= run["applied"] <= most
     again = site.command("run", token_reserve=reserve)
     assert again.code == 5
-    assert day - spent(site.pipedrive.requests()) >= reserve - COST_LIST
+    assert day - spent(site.pipedrive.requests()) >= reserve - COST_READING
     site.pipedrive.settings(daily_budget=10_000)  # the next day
     assert_the_next_run_finishes(site, titles)
 
 
 @pytest.mark.parametrize("header", [True, False])
 def test_a_spent_day_is_foreseen(site: Site, titles: dict[str, str], header: bool) -> None:
-    day = COST_LIST + 10 * COST_PATCH
+    day = COST_READING + 10 * COST_PATCH
     site.pipedrive.settings(limits=True, plan="ultimate", daily_budget=day, daily_headers=header)
     ended = site.command("run", workers=WORKERS, max_attempts=2)
     run = assert_stopped_early(site, ended, "the day's token budget is used up")
@@ -252,6 +253,7 @@ def test_a_time_limit_ends_the_run_cleanly(site: Site, titles: dict[str, str]) -
     site.pipedrive.fault("hang", method="PATCH", seconds=1.0, times=1_000)
     seconds, ended = 4, None
     while not site.pipedrive.requests("PATCH"):
+        site.pipedrive.clear_requests()
         ended = site.command("run", "--max-seconds", str(seconds), workers=1)
         seconds *= 2
     assert ended is not None

@@ -35,7 +35,8 @@ from tests.support.strategies import JUNK
 UNSET: dict[str, Any] = {**dict.fromkeys(GUARDS), "empty_desired": "stop"}
 NOTHING: dict[str, Any] = {**dict.fromkeys(GUARDS, "off"), "empty_desired": "allow"}
 COUNTS = ("max_patches", "max_clears", "max_overwrites", "max_archived")
-MOSTS = ("max_changed_percent", "max_clears_percent", "max_overwrites_percent")
+UNKNOWN = "max_not_found_percent"
+MOSTS = ("max_changed_percent", "max_clears_percent", "max_overwrites_percent", UNKNOWN)
 LEAST = "min_desired_percent_of_last"
 ALLOWED = {
     **dict.fromkeys(COUNTS, "0 or more, or off"),
@@ -71,6 +72,7 @@ def test_unless_told_otherwise() -> None:
         empty_desired="stop",
         min_desired_percent_of_last=50,
         worth_comparing=100,
+        max_not_found_percent=50,
     )
 
 
@@ -261,6 +263,20 @@ EDGES: list[Edge] = [
         LEAST,
     ),
     ({LEAST: 4.4}, {"desired_rows": 33, "last_desired_rows": 750}, {"desired_rows": 32}, LEAST),
+    (
+        {UNKNOWN: None},
+        {"desired_leads": 20, "not_found": 10},
+        {"not_found": 11},
+        UNKNOWN,
+    ),
+    (
+        {UNKNOWN: None},
+        {"desired_leads": 19, "not_found": 19},
+        {"desired_leads": 20},
+        UNKNOWN,
+    ),
+    ({UNKNOWN: 10}, {"desired_leads": 30, "not_found": 3}, {"desired_leads": 29}, UNKNOWN),
+    ({UNKNOWN: 0}, {"desired_leads": 100}, {"not_found": 1}, UNKNOWN),
 ]
 
 
@@ -310,6 +326,11 @@ def test_a_trip_tells_both_numbers_and_the_flag() -> None:
         ("30 of 40 leads would lose a value, more than 20 and 10 %", "--max-clears 30"),
         ("38 of 40 leads would have a value replaced, more than 5", "--max-overwrites 38"),
     ]
+    [lost] = tripped(PlanSize(desired_leads=30, not_found=16), limits())
+    assert (lost.text, lost.accept) == (
+        "the account does not have 16 of 30 desired leads, more than 50 %",
+        "--max-not-found-percent 54",
+    )
     [alone] = tripped(size, only(max_clears_percent=5))
     assert (alone.text, alone.accept) == (
         "30 of 40 leads would lose a value, more than 5 %",
@@ -342,8 +363,19 @@ def sizes(draw: st.DrawFn) -> PlanSize:
     cleared = draw(st.just(changed) | st.integers(0, changed))
     archived = draw(st.integers(0, changed))
     overwritten = draw(st.just(changed) | st.integers(0, changed))
-    rows, last = draw(ROWS), draw(ROWS)
-    return PlanSize(rows, last, compared, changed, cleared, archived, overwritten=overwritten)
+    leads = draw(st.integers(0, 300) | st.integers(18, 22))
+    missing = draw(st.just(leads) | st.integers(0, leads))
+    return PlanSize(
+        draw(ROWS),
+        draw(ROWS),
+        compared,
+        changed,
+        cleared,
+        archived,
+        overwritten=overwritten,
+        desired_leads=leads,
+        not_found=missing,
+    )
 
 
 def flag_of(trip: Trip) -> tuple[str, str]:
@@ -390,6 +422,7 @@ def expected_trips(settings: Mapping[str, Any], size: PlanSize) -> Counter[str]:
         "max_archived": passes_count(size.archived, settings["max_archived"], 20),
         "empty_desired": size.desired_rows == 0 and settings["empty_desired"] == "stop",
         LEAST: falls_short(size, settings[LEAST]),
+        UNKNOWN: misses_too_many(size, settings[UNKNOWN]),
     }
     past |= both_passed(settings, size, "max_clears", size.cleared, (20, 10))
     past |= both_passed(settings, size, "max_overwrites", size.overwritten, (200, 50))
@@ -419,6 +452,13 @@ def passes_count(found: int, limit: Any, default: int | None) -> bool:
 def passes_share(size: PlanSize, found: int, limit: Any) -> bool:
     known = limit not in (None, "off") and size.compared > 0
     return known and Fraction(100 * found, size.compared) > Fraction(str(limit))
+
+
+def misses_too_many(size: PlanSize, limit: Any) -> bool:
+    if size.desired_leads < 20 or limit == "off":
+        return False
+    share = Fraction(100 * size.not_found, size.desired_leads)
+    return share > Fraction("50" if limit is None else str(limit))
 
 
 def falls_short(size: PlanSize, limit: Any) -> bool:

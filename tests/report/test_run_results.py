@@ -82,7 +82,7 @@ def seen(new_site: NewSite) -> Seen:
     seen.command("columns", "columns", "--output", "json")
     plan = seen.command("plan", "plan", "--output", "json", "--detailed-exitcode")
     seen.command("guarded", "run", "--max-patches", "0", "--max-clears", "0")
-    spent = 20 + 20 + 10
+    spent = 2 + 20 + 20 + 10
     seen.command("budget", "run", workers=1, token_budget=spent)
     seen.command("apply", "apply", plan["plan_id"], "--max-patches", "off", max_patches="1")
     site.desire(TYPES, rows_for(leads, "Second", None, None))
@@ -287,7 +287,7 @@ def test_the_enums_are_what_the_code_knows() -> None:
     commands = set(cli.lead_sync.commands)
     assert enum("run_results", "command") == commands - {"sandbox", "demo"}
     assert enum("run_results", "state") == set(get_args(record.State))
-    assert enum("run_results", "exit_code") == set(range(summary.EXIT_STOPPED + 1))
+    assert enum("run_results", "exit_code") == set(range(summary.EXIT_UNDER_WAY + 1))
     assert enum("run_results", "tripped", "items", "guard") == set(GUARDS)
     assert enum("plan", "patches", "items", "changes", "items", "kind") == set(KINDS)
     assert enum("plan", "settled", "items", "status") < set(STATUSES)

@@ -75,7 +75,7 @@ SLOWLY: dict[str, Any] = {"workers": 1, "chunk_size": 3}
 def test_the_run_never_sets_its_callers_event(site: Site) -> None:
     wanted(site)
     stop = threading.Event()
-    summary = site.run(stop=stop, token_budget=20 + 10 * 3)
+    summary = site.run(stop=stop, token_budget=2 + 20 + 10 * 3)
     assert summary.exit_code == 5
     assert not stop.is_set()
 

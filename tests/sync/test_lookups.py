@@ -22,7 +22,9 @@ def archived(site: Site) -> list[str]:
 
 
 def reads(site: Site) -> list[str]:
-    return [row["path"].removeprefix("/api/v1/") for row in site.pipedrive.requests("GET")]
+    """Return which leads were read, and how, in order."""
+    paths = [row["path"].removeprefix("/api/v1/") for row in site.pipedrive.requests("GET")]
+    return [path for path in paths if path.startswith("leads")]
 
 
 def test_few_leads_are_asked_for_one_by_one(site: Site, archived: list[str]) -> None:

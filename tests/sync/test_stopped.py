@@ -176,7 +176,7 @@ def test_a_redirect_is_not_followed(
 
 def run_on_a_spent_budget(site: Site, **settings: object) -> None:
     """Runs until the seven PATCHes are sent that the day's tokens allow for."""
-    budget = 20 + 10 * 7
+    budget = 2 + 20 + 10 * 7
     site.pipedrive.settings(limits=True, plan="ultimate", daily_budget=budget, **settings)
     summary = site.run(workers=1, max_attempts=2)
     assert (summary.exit_code, site.last_run()["state"]) == (5, "stopped")
@@ -185,7 +185,7 @@ def run_on_a_spent_budget(site: Site, **settings: object) -> None:
 
 
 def test_what_never_left_was_not_sent(used_site: Site, leads: list[str]) -> None:
-    summary = used_site.run(workers=1, token_budget=20 + 10 * 3 + 5)
+    summary = used_site.run(workers=1, token_budget=2 + 20 + 10 * 3 + 5)
     outcomes = used_site.outcomes(summary.run_id)
     kept = [row for row in outcomes if row["status"] == "deferred"]
     assert len(used_site.pipedrive.requests("PATCH")) == len(outcomes) - len(kept) == 3
@@ -209,7 +209,7 @@ def test_a_spent_budget_stops_the_run_even_where_no_header_tells(
     run_on_a_spent_budget(used_site, daily_headers=False)
 
 
-LIST_PATCH_AND_LOOK = 20 + 10 + 2
+READING_PATCH_AND_LOOK = 2 + 20 + 10 + 2
 UNANSWERED: dict[str, Mapping[str, Any]] = {
     "never written": {"kind": "reset_before"},
     "written late": {"kind": "hang", "seconds": 5.0, "write": "after"},
@@ -230,7 +230,7 @@ def test_a_send_without_an_answer_is_never_told_as_not_sent(
     lead = leads[0]
     desire_new_titles(used_site, [lead])
     used_site.pipedrive.fault(**UNANSWERED[name], method="PATCH", lead_id=lead)
-    summary = used_site.run(token_budget=LIST_PATCH_AND_LOOK, timeout_seconds=0.5)
+    summary = used_site.run(token_budget=READING_PATCH_AND_LOOK, timeout_seconds=0.5)
     assert (summary.exit_code, summary.statuses["deferred"]) == (5, 0)
     assert_told_as_maybe_in_effect(used_site, lead)
     if name == "written late":

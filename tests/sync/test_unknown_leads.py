@@ -1,0 +1,66 @@
+"""A table whose leads the account does not have: a guard stops it, as it is another account's."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from tests.support.harness import NewSite, Site, lead_id
+
+FLAG = "--max-not-found-percent"
+
+
+def wish(site: Site, known: int, unknown: int) -> None:
+    """Want a title of so many leads that are there, and of so many that are not."""
+    active = [key for key, lead in site.pipedrive.leads().items() if not lead["is_archived"]]
+    strangers = [lead_id(f"stranger {number}") for number in range(unknown)]
+    site.desire_titles({lead: f"New {lead}" for lead in active[:known] + strangers})
+
+
+@pytest.fixture(scope="module")
+def foreign(new_site: NewSite) -> Site:
+    """A site that wants something of 22 leads, 13 of which the account does not have."""
+    site = new_site()
+    wish(site, 9, 13)
+    return site
+
+
+def test_a_run_is_stopped_and_tells_how_many_and_the_flag(foreign: Site) -> None:
+    ended = foreign.command("run")
+    assert ended.code == 4, ended.told
+    assert "the account does not have 13 of 22 desired leads, more than 50 %" in ended.told
+    assert f"accept it with {FLAG} 60" in ended.told
+    assert foreign.pipedrive.requests("PATCH") == []
+    assert foreign.outcomes_of_patches() in ([], [0] * 9)
+
+
+def test_a_plan_says_that_a_run_would_stop_and_apply_stops(foreign: Site) -> None:
+    made = foreign.plan()
+    assert "a run would stop here: max_not_found_percent" in made.message
+    assert (made.desired_leads, made.statuses["not_found"]) == (22, 13)
+    applied = foreign.apply(made.plan_id)
+    assert (applied.exit_code, applied.state) == (4, "stopped")
+    assert "13 of 22" in applied.message
+    assert foreign.pipedrive.requests("PATCH") == []
+
+
+@pytest.mark.parametrize("accepted", ["60", "off"])
+def test_a_flag_lets_it_pass_and_is_noted(site: Site, accepted: str) -> None:
+    wish(site, 9, 13)
+    plan_id = site.plan().plan_id
+    for job in (partial(site.apply, plan_id), site.run):
+        summary = job(max_not_found_percent=accepted)
+        assert summary.state == "done"
+        [noted] = summary.overridden
+        assert (noted["guard"], round(noted["found"])) == ("max_not_found_percent", 59)
+    assert site.statuses()["applied"] == 9
+
+
+@pytest.mark.parametrize(("known", "unknown"), [(11, 11), (0, 19)])
+def test_half_of_them_or_less_than_20_leads_pass(site: Site, known: int, unknown: int) -> None:
+    wish(site, known, unknown)
+    summary = site.run()
+    assert (summary.exit_code, summary.tripped) == (3, [])
+    assert summary.statuses["not_found"] == unknown
+    assert summary.statuses["applied"] == known
