@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.harness import Site, ended_at_last, wait_until, writes
 
-LEADS, WORKERS, KILLS = 300, 8, 3
+LEADS, WORKERS, KILLS = 200, 8, 3
 
 
 def start_and_kill(site: Site, patches: int, seconds: float) -> None:
