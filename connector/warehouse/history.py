@@ -186,9 +186,13 @@ def taken(warehouse: Warehouse, run_id: str, lead: str | None) -> Iterator[Patch
 
 def taken_keys(warehouse: Warehouse, run_id: str) -> set[str]:
     """Returns the keys of all that a run has written, or may have."""
-    sql = f"SELECT body FROM {warehouse.table('lead_outcomes')} WHERE run_id = %s"
-    rows = warehouse.query(f"{sql} AND patch_id IS NOT NULL", run_id)
-    return {key for row in rows for key in document_of(row["body"])} | pending_keys(warehouse)
+    rows = warehouse.query(
+        f"SELECT body, took FROM {warehouse.table('lead_outcomes')} "
+        "WHERE run_id = %s AND patch_id IS NOT NULL",
+        run_id,
+    )
+    taken = (document_of(row["body"] if row["took"] is None else row["took"]) for row in rows)
+    return {key for keys in taken for key in keys} | pending_keys(warehouse)
 
 
 def pending_lead_ids(
