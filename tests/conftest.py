@@ -7,14 +7,21 @@ so that the run is made once. Any other test goes to whichever worker is free.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, settings
 
+from connector.configuration.providers import own_configuration
 from connector.sandbox import LocalPipedrive
+from connector.warehouse.load import create_tables
+from connector.warehouse.schema import TABLES
 from tests.support.harness import NewSite, Site
+from tests.support.warehouse import Site as FileSite
+from tests.support.warehouse import site_in
 
 settings.register_profile(
     "core",
@@ -51,3 +58,30 @@ def new_site(local_pipedrive: LocalPipedrive, tmp_path_factory: pytest.TempPathF
 @pytest.fixture
 def site(new_site: NewSite) -> Site:
     return new_site()
+
+
+@pytest.fixture
+def empty_site(tmp_path: Path) -> Iterator[FileSite]:
+    """A DuckDB file where nothing has run yet."""
+    (tmp_path / "site").mkdir()
+    duckdb.connect(str(tmp_path / "site" / "warehouse.duckdb")).close()
+    with site_in(tmp_path / "site") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def created(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of `file_site`, to be copied."""
+    folder = tmp_path_factory.mktemp("created") / "site"
+    folder.mkdir()
+    with site_in(folder) as made, own_configuration():
+        create_tables(made.pipeline, TABLES.values())
+    return folder
+
+
+@pytest.fixture
+def file_site(created: Path, tmp_path: Path) -> Iterator[FileSite]:
+    """A DuckDB file with the tables that a run writes, all empty."""
+    folder = Path(shutil.copytree(created, tmp_path / "site"))
+    with site_in(folder) as made:
+        yield made

@@ -164,7 +164,7 @@ AGREED: Row = {"title": "Old", SCORE: 1, "channel_id": "Spring"}
     [
         (outcome("applied", BODY, BEFORE, took=("title", SCORE)), BODY),
         (outcome("confirmed", BODY, BEFORE, took=("title", SCORE)), BODY),
-        (outcome("applied", BODY, BEFORE, took=(SCORE,), body={SCORE: 5}), {SCORE: 5}),
+        (outcome("applied", {SCORE: 5}, BEFORE, took=(SCORE,), is_rewritten=True), {SCORE: 5}),
         (outcome("ignored", BODY, BEFORE, took=("title",), lead={**BEFORE, "title": "New"}),
          {"title": "New"}),
         (outcome("conflict", BODY, BEFORE, took=("title",), lead={"title": "New", SCORE: 77}),

@@ -25,8 +25,8 @@ LEASE = "pipedrive_leads.sync_lease"
 
 
 @pytest.fixture
-def warehouse(site: Site) -> Iterator[Warehouse]:
-    with site.opened() as opened:
+def warehouse(file_site: Site) -> Iterator[Warehouse]:
+    with file_site.opened() as opened:
         yield opened
 
 
