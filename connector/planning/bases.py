@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 from connector.planning.model import Lead, Outcome
-from connector.records.fields import Field, Values, companions_of_cleared
+from connector.records.definitions import companions_of_cleared
+from connector.records.fields import Field, Values
 
 Standing = Literal["unagreed", "agreed", "edited"]
 DECIMALS = range(7)

@@ -30,7 +30,8 @@ from connector.planning.model import (
     Row,
     Unchanged,
 )
-from connector.records.fields import Field, Values, companions_of_cleared, pick
+from connector.records.definitions import companions_of_cleared
+from connector.records.fields import Field, Values, pick
 from connector.records.kinds import Normal
 from connector.records.leads import LEADS, STANDARD_FIELDS
 

@@ -24,7 +24,8 @@ from connector.pipedrive.errors import BudgetSpent, PipedriveError, TooManyPages
 from connector.pipedrive.lookup import Found, look_up, one_by_one
 from connector.planning.columns import CHANGES, Columns, fold, managed_names, map_columns, names_of
 from connector.planning.model import Outcome
-from connector.records.fields import Field, by_key, custom_fields
+from connector.records.definitions import custom_fields
+from connector.records.fields import Field, by_key
 from connector.records.kinds import parse_uuid
 from connector.records.leads import LEADS, STANDARD_FIELDS, standard_fields
 from connector.records.options import NO_OPTIONS, Options, options_of

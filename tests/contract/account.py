@@ -11,7 +11,8 @@ from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import RateLimited, Refused
 from connector.pipedrive.usage import Usage
-from connector.records.fields import Field, by_key, custom_fields, is_custom_key
+from connector.records.definitions import custom_fields
+from connector.records.fields import Field, by_key, is_custom_key
 from connector.records.leads import LEADS, standard_fields
 from connector.sandbox import LocalPipedrive
 from connector.sync.reading import label_options, user_options

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from connector.pipedrive.client import LOOPBACK
 from connector.pipedrive.errors import PipedriveError
-from connector.records.fields import FIELD_TYPES
+from connector.records.definitions import FIELD_TYPES
 from connector.sandbox.server import terminable
 from tests.contract import own_lead, snapshot
 from tests.contract.account import Account, Lead, account_of

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from connector.pipedrive.errors import LeadNotFound
-from connector.records.fields import FIELD_TYPES, Field
+from connector.records.definitions import FIELD_TYPES
+from connector.records.fields import Field
 from connector.records.kinds import Normal
 from connector.records.leads import LEADS
 from connector.sandbox.settings import BOOLEANS, CHOICES

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from connector.records.fields import FIELD_TYPES
+from connector.records.definitions import FIELD_TYPES
 from connector.sandbox import LocalPipedrive
 from tests.contract import own_lead, snapshot
 from tests.contract.account import Account, account_of

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from connector.planning.columns import map_columns
 from connector.planning.diff import decide
 from connector.planning.model import Decision, NotSent, Planned, Unchanged
-from connector.records.fields import FIELD_TYPES, Field, by_key, custom_fields
+from connector.records.definitions import FIELD_TYPES, custom_fields
+from connector.records.fields import Field, by_key
 from connector.records.leads import standard_fields
 from connector.records.options import options_of
 from connector.sandbox.directory import FIELDS as DEFINED

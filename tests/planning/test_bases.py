@@ -14,7 +14,7 @@ from connector.planning.bases import agree, is_tidied, moved_by, moves, settle, 
 from connector.planning.columns import map_columns
 from connector.planning.diff import decide
 from connector.planning.model import NotSent, Outcome, Patch, Planned, Status, Unchanged
-from connector.records.fields import companions_of_cleared
+from connector.records.definitions import companions_of_cleared
 from tests.support.account import BY_KEY, FIELDS, LEAD, LEAD_ID, SCORE, Lead, Row, key_of
 from tests.support.strategies import Case, cases, leads
 

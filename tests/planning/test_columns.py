@@ -8,7 +8,8 @@ import pytest
 
 from connector.errors import ConfigError, DesiredTableError
 from connector.planning.columns import map_columns
-from connector.records.fields import Field, custom_fields
+from connector.records.definitions import custom_fields
+from connector.records.fields import Field
 from connector.records.leads import LEADS, STANDARD_FIELDS
 from tests.support.account import FIELDS, NOTE, SCORE
 

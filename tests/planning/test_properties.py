@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from connector.planning.diff import decide
 from connector.planning.model import Change, NotSent, Planned, Unchanged
-from connector.records.fields import base_key, companions_of_cleared
+from connector.records.definitions import companions_of_cleared
+from connector.records.fields import base_key
 from connector.warehouse.rows import patch_rows
 from tests.support.account import (
     BARE,

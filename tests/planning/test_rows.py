@@ -14,7 +14,7 @@ from connector.planning.columns import map_columns
 from connector.planning.desired import RowRejected, desired_of
 from connector.planning.diff import decide, difference
 from connector.planning.model import Change, Decision, NotSent, Planned, Unchanged
-from connector.records.fields import custom_fields
+from connector.records.definitions import custom_fields
 from connector.records.leads import STANDARD_FIELDS
 from tests.support.account import (
     BARE,

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from connector.planning.model import NotSent, Planned, Unchanged
-from connector.records.fields import Field, custom_fields
+from connector.records.definitions import custom_fields
+from connector.records.fields import Field
 from connector.records.kinds import LabelEdit
 from connector.records.leads import STANDARD_FIELDS
 from connector.records.options import options_of

@@ -10,7 +10,8 @@ from connector.planning.columns import Columns, map_columns
 from connector.planning.diff import decide
 from connector.planning.model import Change, Decision, NotSent, Planned, Unchanged
 from connector.planning.truth import effect_of
-from connector.records.fields import Field, by_key, custom_fields
+from connector.records.definitions import custom_fields
+from connector.records.fields import Field, by_key
 from connector.records.leads import STANDARD_FIELDS
 
 LEAD_ID = "adf21080-0e10-11eb-879b-05d71fb426ec"
