@@ -219,10 +219,10 @@ def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str | None]:
         if not run["sends_from"] or run["lead"] not in (None, patch.lead_id):
             return False
         if run["sends_plans"] is not None:
-            return patch.plan_id in run["sends_plans"].split()
+            return patch.plan_id in str(run["sends_plans"]).split()
         # The first version did not say. Its runs sent what earlier ones had left as well.
         is_later = run["command"] == "run" and run["run_id"] > patch.plan_id
-        return is_later or run["plan_id"] == patch.plan_id
+        return bool(is_later or run["plan_id"] == patch.plan_id)
 
     def tell(patch: Patch) -> str | None:
         sent = [run["run_id"] for run in runs if may_have_sent(run, patch)]
