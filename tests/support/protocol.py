@@ -451,6 +451,8 @@ class Protocol:
             yield from _kills(step, package)
             loaded = step.after.tables.with_rows(package)
             step = step.then("loads", step.after._replace(tables=loaded), 1)
+        if job.command == "revert":
+            _check_undo(step.after, job)
         if packages:
             yield step.then("killed before it sends", _killed(step.after), 1, 1)
         if not sending:
@@ -741,6 +743,21 @@ def _written(state: State, made: Request) -> State:
     effects = state.truth.effects | {(made.patch_id, key) for key, _ in made.body}
     truth = state.truth._replace(writers=tuple(writers), effects=effects)
     return state._replace(lead=tuple(lead), truth=truth)
+
+
+def _check_undo(state: State, job: Job) -> None:
+    """See to it that a revert takes back what the run wrote, and nothing of a person."""
+    tables = state.tables
+    wrote = {
+        (key, _read(row.body)[key])
+        for row in tables.outcomes
+        if row.run_id == job.target and row.took is not None
+        for key in _read(row.took)
+    }
+    for patch in (one for one in tables.patches if one.plan_id == job.run_id):
+        for key in _read(patch.body):
+            if (key, state.lead[KEYS.index(key)]) not in wrote:
+                raise Violation(f"{patch} takes back {key}, which {job.target} did not write")
 
 
 def _check_took(row: OutcomeRow, truth: Truth) -> None:
