@@ -158,7 +158,7 @@ class Patch:
         intact: Whether the warehouse gives the body back as it was planned.
         left: The keys of the body that are still to be sent; None for all of them.
         took: The keys of the body that are in effect through this patch so far.
-        sent_by: The earlier run that sent it, or was to; None where that is the present one.
+        sent_by: The earlier run that sent it, or may have; None where no earlier one did.
         conditions: What of the lead its body was made from, by field.
         planned_at: When it was planned, where that is known.
     """

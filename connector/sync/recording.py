@@ -56,10 +56,20 @@ def release(session: Session, record: RunRecord) -> None:
     save(session, record)
 
 
-def begin_sending(session: Session, record: RunRecord) -> None:
-    """Writes down that from now on patches without an outcome may have been sent by this run."""
-    record.sends_from = pendulum.now("UTC")
-    session.warehouse.update(SYNC_RUNS, record.run_id, {"sends_from": record.sends_from})
+def begin_sending(session: Session, record: RunRecord, plan_id: str | None) -> None:
+    """Writes down whose patches may have been sent by this run from now on.
+
+    Args:
+        session: The run.
+        record: Notes it.
+        plan_id: The only plan that is sent; None for whatever is released.
+    """
+    plans = history.unfinished_plans(session.warehouse, session.scope.lead, plan_id)
+    if not plans:
+        return
+    record.sends_from, record.sends_plans = pendulum.now("UTC"), " ".join(plans)
+    noted = {"sends_from": record.sends_from, "sends_plans": record.sends_plans}
+    session.warehouse.update(SYNC_RUNS, record.run_id, noted)
     save_counts(session, record)
 
 

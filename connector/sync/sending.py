@@ -224,7 +224,7 @@ def apply_changes(
         chunk_size=lambda: DEFERRED_CHUNK if stop.is_set() else settings.chunk_size,
     )
     sent = 0
-    begin_sending(session, record)
+    begin_sending(session, record, plan.plan_id)
     session.progress("apply", sent, plan.leads)
     for outcomes in chunks:
         session.load(outcome_batches(session, record, outcomes))

@@ -171,6 +171,19 @@ def count_unfinished(warehouse: Warehouse, lead: str | None, plan_id: str | None
     return int(row["n"])
 
 
+def unfinished_plans(warehouse: Warehouse, lead: str | None, plan_id: str | None) -> list[str]:
+    """Returns the plans of released patches without an outcome.
+
+    Args:
+        warehouse: Where they are.
+        lead: Only those of this lead.
+        plan_id: Only this plan.
+    """
+    which, args = matching("u", lead_id=lead, plan_id=plan_id)
+    sql = f"SELECT DISTINCT u.plan_id FROM {warehouse.unfinished_patches} u {which}"
+    return sorted(row["plan_id"] for row in warehouse.query(sql, *args))
+
+
 def taken(warehouse: Warehouse, run_id: str, lead: str | None) -> Iterator[Patch]:
     """Yields what a run has written: of each patch that took effect that part, lead by lead."""
     which, args = matching("o", run_id=run_id, lead_id=lead)
@@ -223,8 +236,10 @@ def pending_keys(warehouse: Warehouse) -> set[str]:
     return {key for row in warehouse.query(sql) for key in document_of(row["body"]) or ()}
 
 
-def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str]:
-    """Returns what tells which earlier run sent a patch that has no outcome, or was to send it.
+def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str | None]:
+    """Returns what tells which earlier run may have sent a patch that has no outcome.
+
+    It tells of none where each run that was to send it was cut off before it sent anything.
 
     Args:
         warehouse: Where the runs are.
@@ -233,17 +248,18 @@ def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str]:
     sql = "WHERE released AND state IN ('running', 'failed') AND run_id <> %s ORDER BY started_at"
     runs = _runs(warehouse, sql, run_id)
 
-    def tell(patch: Patch) -> str:
-        own = [run for run in runs if run["plan_id"] == patch.plan_id]
-        # A run first settles what is in effect, and then sends what another one left as well.
-        later = [run for run in runs if run["command"] == "run" and run["run_id"] > patch.plan_id]
-        sent = [
-            run
-            for run in (*own, *later)
-            if run["sends_from"] and run["lead"] in (None, patch.lead_id)
-        ]
-        last = max(sent, key=lambda run: run["started_at"], default=own[-1] if own else None)
-        return str(last["run_id"]) if last else patch.plan_id
+    def may_have_sent(run: TableRow, patch: Patch) -> bool:
+        if not run["sends_from"] or run["lead"] not in (None, patch.lead_id):
+            return False
+        if run["sends_plans"] is not None:
+            return patch.plan_id in str(run["sends_plans"]).split()
+        # The first version did not say. Its runs sent what earlier ones had left as well.
+        is_later = run["command"] == "run" and run["run_id"] > patch.plan_id
+        return bool(is_later or run["plan_id"] == patch.plan_id)
+
+    def tell(patch: Patch) -> str | None:
+        sent = [run["run_id"] for run in runs if may_have_sent(run, patch)]
+        return sent[-1] if sent else None
 
     return tell
 

@@ -22,11 +22,14 @@ def fill_in_old(warehouse: Warehouse) -> None:
 
 
 def _fill_in_released(warehouse: Warehouse) -> None:
-    """Runs released the plan that they sent, from their start on, unless a guard stopped them."""
+    """Runs released the plan that they sent, from their start on, unless a guard stopped them.
+
+    When one began to send is not known, so it may have been at once.
+    """
     warehouse.execute(
         f"UPDATE {warehouse.table('sync_runs')} SET released = CASE WHEN command <> 'plan' AND "
         "(state <> 'stopped' OR tripped IS NULL OR CAST(tripped AS VARCHAR) = '[]') "
-        "THEN %s ELSE %s END WHERE released IS NULL",
+        "THEN %s ELSE %s END, sends_from = started_at WHERE released IS NULL",
         True,
         False,
     )

@@ -74,6 +74,13 @@ class RunRecord:
         datetime | None,
         Noted("When it began to send; empty where it has sent nothing.", told=False),
     ] = None
+    sends_plans: Annotated[
+        str | None,
+        Noted(
+            "The plans whose patches it then sent, one a word: its own, and those left over.",
+            told=False,
+        ),
+    ] = None
     desired_rows: Annotated[
         int,
         Noted("Rows of the desired table; 0 where a stored plan was applied or a run taken back."),

@@ -248,7 +248,8 @@ OLD = {
     "lead_patches": {"digest"},
     "lead_outcomes": {"waited_seconds", "settled_by", "took"},
     "sync_runs": {
-        *("desired_table", "reverts", "tripped", "overridden", "released", "lead", "sends_from"),
+        *("desired_table", "reverts", "tripped", "overridden", "released", "lead"),
+        *("sends_from", "sends_plans"),
     },
 }
 """What the tables of the first version lacked."""
@@ -267,6 +268,7 @@ def load_as_the_first_version_did(site: Site) -> None:
         hints["columns"] = {
             column: kind for column, kind in hints["columns"].items() if column not in lacking
         }
+        hints["write_disposition"] = "merge"
         marker = [dlt.mark.materialize_table_schema()]
         made.append(dlt.resource(marker, name=name, max_table_nesting=0, **hints))
     pipeline.run(made)

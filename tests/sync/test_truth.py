@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from connector.sync import sending
 from connector.sync.summary import Summary
 from tests.support.front import Raw, front_of
 from tests.support.harness import Row, Site, bodies, ended_at_last, lead_id, wait_until
@@ -276,3 +277,41 @@ def test_an_outcome_is_written_once(scene: Site) -> None:
     [row] = scene.outcomes()
     assert row["status"] == "applied"
     assert (row["settled_by"], took_of(row)) == (None, BOTH)
+
+
+class CutOff(BaseException):
+    """Ends a run where a kill would."""
+
+
+def run_cut_off_before_it_sends(site: Site) -> None:
+    def cut_off(*_given: Any) -> None:
+        raise CutOff
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sending, "begin_sending", cut_off)
+        with pytest.raises(CutOff):
+            site.run()
+
+
+def test_what_was_never_sent_is_not_the_runs_though_a_person_did_the_same(scene: Site) -> None:
+    run_cut_off_before_it_sends(scene)
+    [first] = scene.runs()
+    edit(scene, **WISH)
+    second = scene.run()
+    assert second.exit_code == 0
+    [row] = scene.outcomes()
+    assert (row["status"], took_of(row)) == ("confirmed", [])
+    assert (row["run_id"], row["settled_by"]) == (second.run_id, None)
+    ended = scene.command("revert", first["run_id"], "--yes")
+    assert "has sent nothing that could be taken back" in ended.told
+    assert shown(scene) == WISH
+
+
+def test_a_run_notes_whose_patches_it_sends(scene: Site) -> None:
+    run_cut_off_before_it_sends(scene)
+    second = scene.run()
+    assert told(scene) == [("applied", BOTH)]
+    third = scene.run()
+    first, *later = scene.runs()
+    noted = {row["run_id"]: (bool(row["sends_from"]), row["sends_plans"]) for row in later}
+    assert noted == {second.run_id: (True, first["run_id"]), third.run_id: (False, None)}
