@@ -126,7 +126,7 @@ def test_contributing_has_the_same_map() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["records/kinds.py", "records/fields.py", "settings.py", "cli.py"]
+    "place", ["records/kinds.py", "records/definitions.py", "settings.py", "cli.py"]
 )
 def test_contributing_names_places_that_are_there(place: str) -> None:
     assert f"`{place}`" in (ROOT.parent / "CONTRIBUTING.md").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pendulum
 
@@ -23,12 +24,15 @@ from connector.sync.reading import mirror_row
 from connector.sync.session import Session
 from connector.sync.summary import Summary
 from connector.warehouse import history
+from connector.warehouse.claim import last_run, note_run
+from connector.warehouse.destination import drop_packages
 from connector.warehouse.history import make_view
 from connector.warehouse.load import Marked, into, load_pending
 from connector.warehouse.migration import fill_in_old
 from connector.warehouse.record import RunRecord, State
 from connector.warehouse.rows import outcome_row, rewritten_row
 from connector.warehouse.schema import LEAD_OUTCOMES, LEAD_PATCHES, LEADS, SYNC_RUNS
+from connector.warehouse.store import Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +43,29 @@ def prepare(session: Session) -> None:
     Raises:
         WarehouseError: It cannot be written.
     """
-    warehouse = session.warehouse
+    warehouse, folder = session.warehouse, Path(session.warehouse.pipeline.working_dir)
     if warehouse.pipeline.has_pending_data:
         warehouse.permit()
-        log.info("loading what an earlier run left")
-        load_pending(warehouse.pipeline)
+        _load_left(warehouse, folder)
+    note_run(folder, session.run_id)
     if not warehouse.are_tables_complete():
         warehouse.create_tables()
     fill_in_old(warehouse)
     begin_bases(session)
+
+
+def _load_left(warehouse: Warehouse, folder: Path) -> None:
+    """Loads what the last run of this folder left, unless a run elsewhere has settled it since.
+
+    What that one found and wrote is newer, and it may have sent what was left.
+    """
+    last = last_run(folder)
+    if last and (later := history.taken_over_by(warehouse, last)):
+        log.warning("what run %s left is passed over, as run %s has settled it", last, later)
+        drop_packages(folder)
+        return
+    log.info("loading what an earlier run left")
+    load_pending(warehouse.pipeline)
 
 
 def release(session: Session, record: RunRecord) -> None:

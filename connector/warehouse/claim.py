@@ -15,7 +15,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from connector.errors import WarehouseError
 
-COMPANY = ".company"
+COMPANY, RUN = ".company", ".run"
 
 
 def claim_folder(pipeline: dlt.Pipeline) -> None:
@@ -47,6 +47,16 @@ def note_owner(folder: Path, company_id: int, domain: str | None) -> None:
     """Notes beside a working folder which company it belongs to."""
     if owners(folder) != [(company_id, domain)]:
         _write(folder.with_suffix(COMPANY), f"{company_id} {domain or ''}")
+
+
+def last_run(folder: Path) -> str | None:
+    """Returns the run that used a working folder last, if any has noted it."""
+    return _read(folder.with_suffix(RUN))
+
+
+def note_run(folder: Path, run_id: str) -> None:
+    """Notes beside a working folder that a run uses it."""
+    _write(folder.with_suffix(RUN), run_id)
 
 
 def _place_of(pipeline: dlt.Pipeline) -> str:

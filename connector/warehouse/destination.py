@@ -89,6 +89,13 @@ def sweep(folder: Path) -> None:
         shutil.rmtree(package)
 
 
+def drop_packages(folder: Path) -> None:
+    """Removes what is not loaded yet."""
+    for place in ("normalize/extracted", "load/new", "load/normalized"):
+        for package in (folder / place).glob("*"):
+            shutil.rmtree(package)
+
+
 def _store_schema(of_package: Path, schemas: Path) -> None:
     """Stores the schema of a package, unless a later one is stored.
 

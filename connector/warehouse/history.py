@@ -77,13 +77,23 @@ def note_options_as_text(warehouse: Warehouse, *, as_text: bool) -> None:
 
 
 def take_over(warehouse: Warehouse, run_id: str, now: datetime) -> None:
-    """Ends the runs that never came to their end."""
+    """Ends the runs that never came to their end, and takes over what failed ones left."""
+    warehouse.execute(
+        f"UPDATE {warehouse.table('sync_runs')} SET taken_over_by = %s "
+        "WHERE taken_over_by IS NULL AND state IN ('running', 'failed')",
+        run_id,
+    )
     warehouse.execute(
         f"UPDATE {warehouse.table('sync_runs')} SET state = 'failed', finished_at = %s, "
         "message = %s WHERE state = 'running'",
         now,
         f"interrupted; run {run_id} took over what it left",
     )
+
+
+def taken_over_by(warehouse: Warehouse, run_id: str) -> str | None:
+    """Returns the run that has taken over what a run left; None where none has."""
+    return next((row["taken_over_by"] for row in runs(warehouse, run_id)), None)
 
 
 def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:

@@ -81,6 +81,10 @@ class RunRecord:
             told=False,
         ),
     ] = None
+    taken_over_by: Annotated[
+        str | None,
+        Noted("The run that settled what it had left; empty where it came to its end.", told=False),
+    ] = None
     desired_rows: Annotated[
         int,
         Noted("Rows of the desired table; 0 where a stored plan was applied or a run taken back."),

@@ -30,6 +30,7 @@ from tests.support.scene import (
     desire,
     let_arrive,
     new_leads,
+    stand_still_in,
     wait_for,
     watched,
 )
@@ -281,4 +282,26 @@ def test_of_two_machines_that_start_at_once_on_a_new_dataset_one_works(site: Sit
     ended = [finish(process) for process in processes]
     assert [one.code for one in ended] == [0, 0], [one.told for one in ended]
     assert writes(site.pipedrive) == dict.fromkeys(titles, 1)
+    assert_books(site)
+
+
+def test_what_a_killed_run_left_in_its_folder_goes_over_nothing_that_came_later(
+    site: Site,
+) -> None:
+    titles = desire(site, new_leads(site, LEADS, latency_ms=20))
+    with watched(site, workers=4, chunk_size=10) as run:
+        stand_still_in(run, "chunk load")
+        run.process.kill()
+        run.ended()
+    let_arrive(site)
+    site.pipedrive.settings(latency_ms=0)
+    elsewhere = other_machine(site)
+    assert elsewhere.run().exit_code == 0
+    outcomes = site.outcomes()
+    assert len(outcomes) == LEADS
+    ended = site.command("run", "--log-format", "json")
+    assert ended.code == 0, ended.told
+    assert "is passed over, as run" in ended.told
+    assert site.outcomes() == outcomes
+    assert_titles(site, titles)
     assert_books(site)

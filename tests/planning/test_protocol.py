@@ -135,7 +135,6 @@ def test_the_invariants_can_fail(wrong: dict[str, Any], what: str) -> None:
         list(Protocol(Rules()).steps(state._replace(truth=truth)))
 
 
-@pytest.mark.xfail(raises=Violation, strict=True)
 def test_an_outcome_that_was_left_in_a_folder_hides_no_later_send() -> None:
     """A machine is killed while it loads an outcome, and another one sends what that left."""
     rules = Rules(machines=2)

@@ -74,6 +74,7 @@ class PatchRow(NamedTuple):
     before: str
     digest: str
     conditions: str
+    planned_at: None = None
 
 
 class OutcomeRow(NamedTuple):
@@ -108,6 +109,7 @@ class RunRow(NamedTuple):
     sends_from: bool = False
     sends_plans: str | None = None
     lead: None = None
+    machine: int = 0
 
     @property
     def started_at(self) -> str:
@@ -403,6 +405,8 @@ class Protocol:
         for machine, (command, target) in product(machines, self._commands(state.tables)):
             package, pending = state.pending[machine], list(state.pending)
             pending[machine] = ()
+            if state.tables.runs and state.tables.runs[-1].machine != machine:
+                package = ()  # another machine has had its turn since
             tables = state.tables.with_rows(package)
             runs = tuple(
                 run._replace(state="failed") if run.state == "running" else run
@@ -410,7 +414,7 @@ class Protocol:
             )
             run_id = f"r{len(runs) + 1}"
             plan_id = target if command == "apply" else run_id
-            row = RunRow(run_id, plan_id, command)
+            row = RunRow(run_id, plan_id, command, machine=machine)
             job = Job(machine, run_id, command, target)
             begun = state._replace(
                 tables=tables._replace(runs=(*runs, row)),
@@ -813,7 +817,7 @@ def _without_history(state: State) -> State:
 
 
 def _past_run(run: RunRow) -> RunRow:
-    return RunRow(run.run_id, run.run_id, "", "done")
+    return RunRow(run.run_id, run.run_id, "", "done", machine=run.machine)
 
 
 def _past_patch(patch: PatchRow) -> PatchRow:
