@@ -83,7 +83,7 @@ def admit_revert(session: Session, run_id: str) -> list[str]:
     if not runs:
         raise PlanError(f"no run {run_id}; `lead-sync runs` lists them")
     found = {patch.lead_id for patch in history.taken(warehouse, run_id, lead)}
-    for plan_id in {run_id, runs[0]["plan_id"]}:
+    for plan_id in {run_id, runs[0]["plan_id"], *str(runs[0]["sends_plans"] or "").split()}:
         found |= history.pending_lead_ids(warehouse, lead, plan_id)
     if not found:
         raise PlanError(f"run {run_id} has sent nothing that could be taken back")
