@@ -33,7 +33,8 @@ from connector.records.fields import Field
 from connector.records.kinds import Option, spell_id
 from connector.records.leads import LEADS
 
-MAYBE_LATER = "; it may still take effect, as a PATCH without an answer can be late"
+NOT_READ = "; a send had no answer, so it may be in effect"
+MAYBE_LATER = "; not in effect when last read, but a send had no answer, so it may be in effect"
 
 
 DecideAnew = Callable[[Patch, Lead, Mapping[str, Field]], Anew]
@@ -115,7 +116,7 @@ class Attempt:
     def unsent(self, reason: str) -> Outcome:
         """Returns the outcome of a patch that the end of the run overtook."""
         if self.is_open or self._took:
-            part = f"; in effect are {', '.join(self._took)}" if self._took else MAYBE_LATER
+            part = f"; in effect are {', '.join(self._took)}" if self._took else NOT_READ
             return self._outcome("failed", f"{reason}{part}", error=self._doubt)
         return self._outcome("deferred", reason)
 

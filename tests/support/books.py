@@ -22,7 +22,7 @@ CLOCK_SLACK_SECONDS = 0.05
 
 _PATCHES = """
     SELECT p.patch_id, p.lead_id, p.body, epoch(p.planned_at) AS planned,
-           o.status, o.reason, o.body AS sent
+           o.outcome_id, o.status, o.reason, o.took, o.body AS sent
     FROM pipedrive_leads.lead_patches p
     LEFT JOIN pipedrive_leads.lead_outcomes o USING (patch_id)
     WHERE p.plan_id IN (SELECT plan_id FROM pipedrive_leads.sync_runs WHERE command <> 'plan')
@@ -32,13 +32,17 @@ _PATCHES = """
 
 @dataclass
 class Entry:
-    """A released patch: its row and its outcomes, and the PATCHes that belong to it."""
+    """A released patch: its row and its outcomes, and the PATCHes that belong to it.
+
+    A further outcome settles what was in doubt when the run of the first one ended.
+    """
 
     patch_id: str
     lead_id: str
     body: dict[str, Any]
     planned: float
     rows: list[Row] = field(default_factory=list)
+    settled: list[Row] = field(default_factory=list)
     sends: list[Row] = field(default_factory=list)
 
     @property
@@ -119,7 +123,8 @@ def _entries(site: Site) -> list[Entry]:
         found = Entry(row["patch_id"], row["lead_id"], body, row["planned"])
         entry = entries.setdefault(found.patch_id, found)
         if row["status"] is not None:
-            entry.rows.append(row)
+            is_first = row["outcome_id"] == row["patch_id"]
+            (entry.rows if is_first else entry.settled).append(row)
     return list(entries.values())
 
 
@@ -135,11 +140,18 @@ def _attributed(send: Row, entries: list[Entry]) -> bool:
         entry
         for entry in entries
         if entry.planned <= send["at"] + CLOCK_SLACK_SECONDS
-        and wire(entry.body) == wire(send["body"])
+        and _is_part_of(send["body"], entry.body)
     ]
     if before:
         before[-1].sends.append(send)
     return bool(before)
+
+
+def _is_part_of(sent: Any, body: Mapping[str, Any]) -> bool:
+    """Tell whether a PATCH is all of a patch, or what was left of it."""
+    if not isinstance(sent, dict) or not sent:
+        return wire(sent) == wire(body)
+    return all(key in body and wire(sent[key]) == wire(body[key]) for key in sent)
 
 
 def _complaints(books: Books, edited: frozenset[str]) -> Iterator[str]:
@@ -159,6 +171,9 @@ def _told(entry: Entry, books: Books, edited: frozenset[str]) -> str | None:
     """Return what is wrong with what the tables tell of one patch."""
     if len(entry.rows) != 1:
         return f"has {len(entry.rows)} outcomes"
+    told = [row for row in (*entry.rows, *entry.settled) if row["took"] is not None]
+    if len(entry.settled) > 1 or len(told) > 1 or (entry.settled and not told):
+        return f"has {len(told)} rows that say what took effect"
     theirs = entry.lead_id in edited
     gone = entry.lead_id not in books.leads
     wrong = {
