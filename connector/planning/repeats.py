@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from connector.planning.diff import conflicting
 from connector.planning.model import Change, Decision, Lead, NotSent, Planned, Tried, Unchanged
@@ -35,7 +36,8 @@ def without_repeats(
             return replace(failed, base=decision.base)
     ignored = [one for one in tried if one.status == "ignored"]
     shorter = (_without_ignored(change, ignored, current, fields) for change in decision.changes)
-    changes = tuple(change for change in shorter if change.body)
+    # What is behind a change that would be ignored, such as bringing a lead back, is in vain too.
+    changes = tuple(takewhile(lambda change: change.body, shorter))
     if changes:
         return replace(decision, changes=changes)
     if decision.conflicts:

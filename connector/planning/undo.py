@@ -8,6 +8,7 @@ from typing import Any
 from connector.planning.desired import RowRejected
 from connector.planning.diff import conflicting, keep_one_of, planned
 from connector.planning.model import Change, Comparison, Conflict, Decision, Lead, NotSent
+from connector.records.definitions import companions_of_cleared
 from connector.records.fields import Field, fields_of, pick
 
 SINCE = "changed in Pipedrive since the run"
@@ -51,7 +52,8 @@ def _written(found: Comparison) -> tuple[dict[str, Any], dict[str, Any]]:
     before: dict[str, Any] = {}
     for patch in found.patches:
         # What was there and was not written went with a value that was cleared.
-        wrote = {**wrote, **dict.fromkeys(patch.before), **patch.body}
+        gone = patch.before.keys() & {*companions_of_cleared(patch.body)}
+        wrote = {**wrote, **dict.fromkeys(gone), **patch.body}
         before = {**patch.before, **before}
     return wrote, before
 
@@ -72,7 +74,9 @@ def _conflicts(
         # Neither the account nor the lead shows it: sent, it would cost the lead its other fields.
         if field.key not in fields and all(current.get(key) is None for key in keys):
             why = DELETED
-        elif not field.agrees(current, wrote, differing):
+        elif not field.agrees(current, wrote, differing) or not field.agrees(
+            current, before, [key for key in field.keys if key in before and key not in wrote]
+        ):
             why = SINCE
         elif not field.clearable and field.is_blank(before):
             why = LASTING

@@ -312,11 +312,8 @@ class PairField(Field):
         }
 
     def before(self, body: Values, record: Values) -> dict[str, Json]:
-        """Returns what was there, with the second part of a first that is cleared."""
-        was = super().before(body, record)
-        if self.key in body and body[self.key] is None:
-            was |= {key: record[key] for key in self.keys if record.get(key) is not None}
-        return was
+        """Returns what was there under both keys: either one tells of an edit of the pair."""
+        return {} if body.keys().isdisjoint(self.keys) else pick(record, self.keys)
 
     def with_companions(self, body: dict[str, Json], record: Values) -> dict[str, Json]:
         """Leaves out a currency whose amount is cleared, and keeps the end of a period.

@@ -21,6 +21,7 @@ from connector.pipedrive.errors import (
     LeadArchived,
     LeadNotFound,
     PipedriveError,
+    RateLimited,
     Refused,
 )
 from connector.pipedrive.retry import retrying
@@ -63,7 +64,7 @@ class Attempt:
         look: DecideAnew | None = None,
     ) -> None:
         self._client = client
-        self._look_first = look
+        self._look_first = self._look_again = look
         self._left_alone = ""
         self._patch = patch
         self._planned = patch.body
@@ -84,7 +85,7 @@ class Attempt:
         """
         tries = retrying(self._client.stop, self._client.attempts, self._usage)
         try:
-            return self._look() or tries(self._once)
+            return tries(self._once)
         except LeadNotFound as error:
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except LeadArchived as error:
@@ -131,7 +132,7 @@ class Attempt:
         Raises:
             LeadNotFound: There is no such lead any more.
         """
-        look, self._look_first = self._look_first, None
+        look = self._look_first
         if look is None:
             return None
         try:
@@ -141,7 +142,7 @@ class Attempt:
         except (Refused, InDoubt) as error:
             reason = f"not sent, as the lead cannot be read: {error}"
             return self._outcome("failed", reason, error=error)
-        anew = look(self._patch, lead, self._fields)
+        anew = look(replace(self._patch, left=tuple(self._left)), lead, self._fields)
         kept = "; ".join(map(str, anew.conflicts))
         if anew.stops or (kept and not anew.change.body):
             return self._outcome("conflict", kept, lead=lead)
@@ -150,6 +151,7 @@ class Attempt:
         if lead.get(LEADS.archive_key) is True and LEADS.archive_key not in anew.change.body:
             reason = "archived in Pipedrive since it was planned; not sent"
             return self._outcome("archived", reason, lead=lead)
+        self._look_first = None
         self._take_on(anew.change)
         self._left_alone = f"left as they are: {kept}" if kept else ""
         return None
@@ -168,8 +170,14 @@ class Attempt:
             effect = self._see(lead)
             if effect.is_whole or effect.theirs:
                 return self._seen(effect, lead)
-            self._doubt = None
-        lead = self._send()
+        elif found := self._look():
+            return found
+        doubt, self._doubt = self._doubt, None
+        try:
+            lead = self._send()
+        except RateLimited:  # the wait may be long: what was seen before it proves nothing
+            self._doubt, self._look_first = doubt, self._look_again
+            raise
         effect = self._see(lead)
         if effect.is_whole:
             return self._outcome("applied", self._left_alone or None, lead=lead)

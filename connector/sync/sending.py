@@ -112,7 +112,7 @@ class Sender:
         if self._client.stop.is_set():
             return _deferred(patch, self._why())
         if not patch.intact:
-            return Outcome(patch, "failed", DAMAGED)
+            return Outcome(patch, "failed", DAMAGED, took=patch.took)
         outcome = self._outcome_of(patch)
         self._watch(outcome)
         return outcome
@@ -126,7 +126,8 @@ class Sender:
             self._halt(TooManyFailures(too_many))
 
     def _outcome_of(self, patch: Patch) -> Outcome:
-        looks = self._look == "always" or (self._look == "auto" and bool(patch.conditions))
+        depends = bool(patch.conditions) or self._decide is decide_exactly
+        looks = self._look == "always" or (self._look == "auto" and depends)
         decide = self._decide if looks else None
         attempt = Attempt(self._client, patch, self._fields, decide)
         try:
@@ -190,7 +191,7 @@ def _chunks(leads: Iterable[list[Patch]], size: Callable[[], int]) -> Iterator[l
 
 
 def _deferred(patch: Patch, reason: str) -> Outcome:
-    return Outcome(patch, "deferred", reason)
+    return Outcome(patch, "deferred", reason, took=patch.took)
 
 
 DEFERRED_CHUNK = 20_000

@@ -57,7 +57,10 @@ def settle_wanted(
     def resolve(one: Comparison) -> Resolved:
         return resolve_interrupted(one, fields, why_not)
 
-    return _settle(session, record, reading, found, resolve)
+    parts = _settle(session, record, reading, found, resolve)
+    if session.scope.lead is None:
+        history.note_taken_over(warehouse, session.run_id)
+    return parts
 
 
 def with_pending(session: Session, lead_ids: Iterable[str]) -> list[str]:
@@ -100,6 +103,8 @@ def settle_for(
         session.warehouse, run_id, scope.lead, reading.unreadable, but_plan=but_plan
     )
     _settle(session, record, reading, found, resolve)
+    if scope.lead is None:
+        history.note_taken_over(session.warehouse, run_id)
 
 
 def drop_overtaken(

@@ -43,8 +43,9 @@ class OptionSpelling:
     def _find_out(self, attempt: Attempt) -> Outcome:
         attempt.spell_options(as_text=False)
         outcome = attempt.run()
-        if outcome.status in DONE:
+        if outcome.status in DONE or (outcome.status == "ignored" and not attempt.has_options):
             self._note(as_text=False)
+            return outcome
         if not _is_refused(outcome) or not attempt.spell_options(as_text=True):
             return outcome
         again = attempt.run()

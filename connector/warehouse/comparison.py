@@ -335,8 +335,11 @@ def _tried(warehouse: Warehouse, lead: str | None) -> Stream:
     which, args = ("AND lead_id = %s", [lead]) if lead else ("", [])
     sql = (
         "SELECT lead_id, status, body, after, lead_updated, error, reason "
-        f"FROM {warehouse.table('lead_outcomes')} "
-        "WHERE patch_id IS NOT NULL AND took IS NOT NULL AND (status = 'ignored' OR "
+        f"FROM {warehouse.table('lead_outcomes')} t "
+        "WHERE NOT EXISTS (SELECT 1 FROM "
+        f"{warehouse.table('lead_outcomes')} l WHERE l.lead_id = t.lead_id "
+        "AND l.status IN ('applied', 'confirmed') AND l.outcome_id > t.outcome_id) "
+        "AND patch_id IS NOT NULL AND took IS NOT NULL AND (status = 'ignored' OR "
         f"(status = 'failed' AND http_status >= 400 AND http_status < 500)) {which} "
         "ORDER BY lead_id, outcome_id"
     )

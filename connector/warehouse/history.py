@@ -79,15 +79,20 @@ def note_options_as_text(warehouse: Warehouse, *, as_text: bool) -> None:
 def take_over(warehouse: Warehouse, run_id: str, now: datetime) -> None:
     """Ends the runs that never came to their end, and takes over what failed ones left."""
     warehouse.execute(
-        f"UPDATE {warehouse.table('sync_runs')} SET taken_over_by = %s "
-        "WHERE taken_over_by IS NULL AND state IN ('running', 'failed')",
-        run_id,
-    )
-    warehouse.execute(
         f"UPDATE {warehouse.table('sync_runs')} SET state = 'failed', finished_at = %s, "
         "message = %s WHERE state = 'running'",
         now,
         f"interrupted; run {run_id} took over what it left",
+    )
+
+
+def note_taken_over(warehouse: Warehouse, run_id: str) -> None:
+    """Notes that a run has settled what those before it left."""
+    warehouse.execute(
+        f"UPDATE {warehouse.table('sync_runs')} SET taken_over_by = %s "
+        "WHERE taken_over_by IS NULL AND run_id <> %s AND state = 'failed'",
+        run_id,
+        run_id,
     )
 
 

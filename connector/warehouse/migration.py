@@ -63,7 +63,7 @@ def _certain(warehouse: Warehouse) -> Iterator[tuple[str, list[str]]]:
     """
     rows = warehouse.query(
         f"SELECT * FROM {warehouse.table('lead_outcomes')} "
-        "WHERE took IS NULL AND run_id IN "
+        "WHERE took IS NULL AND settled_by IS NULL AND run_id IN "
         f"(SELECT run_id FROM {warehouse.table('sync_runs')} WHERE version = %s) "
         "ORDER BY lead_id, finished_at DESC, outcome_id DESC",
         FIRST_VERSION,

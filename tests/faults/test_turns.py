@@ -305,3 +305,25 @@ def test_what_a_killed_run_left_in_its_folder_goes_over_nothing_that_came_later(
     assert site.outcomes() == outcomes
     assert_titles(site, titles)
     assert_books(site)
+
+
+@pytest.mark.parametrize("how", ["with a dead token", "for one lead"])
+def test_a_run_elsewhere_that_settles_nothing_takes_no_outcome_away(site: Site, how: str) -> None:
+    titles = desire(site, new_leads(site, 20, latency_ms=20))
+    with watched(site, workers=4, chunk_size=10) as run:
+        stand_still_in(run, "chunk load")
+        run.process.kill()
+        run.ended()
+    let_arrive(site)
+    site.pipedrive.settings(latency_ms=0)
+    killed, elsewhere = site.last_run()["run_id"], other_machine(site)
+    if how == "for one lead":
+        elsewhere.plan(lead=min(titles))
+    else:
+        with pytest.raises(LeadSyncError):
+            elsewhere.run(api_token="0" * 40)
+    for lead in titles:
+        site.pipedrive.set_lead(lead, title="A person's")
+    site.command("run")
+    took = [row for row in site.outcomes(killed) if "title" in json.loads(row["took"] or "[]")]
+    assert len(took) >= 10  # those of the chunk that was answered

@@ -14,10 +14,10 @@ no guard stops anything; and no base of `on_conflict` is known, so that only fre
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import product
+from itertools import product, takewhile
 from typing import Any, Literal, NamedTuple, cast
 
 import orjson
@@ -110,6 +110,7 @@ class RunRow(NamedTuple):
     sends_plans: str | None = None
     lead: None = None
     machine: int = 0
+    settled: bool = False
 
     @property
     def started_at(self) -> str:
@@ -405,8 +406,8 @@ class Protocol:
         for machine, (command, target) in product(machines, self._commands(state.tables)):
             package, pending = state.pending[machine], list(state.pending)
             pending[machine] = ()
-            if state.tables.runs and state.tables.runs[-1].machine != machine:
-                package = ()  # another machine has had its turn since
+            if _has_settled_since(state.tables.runs, machine):
+                package = ()  # another machine has settled what this one left
             tables = state.tables.with_rows(package)
             runs = tuple(
                 run._replace(state="failed") if run.state == "running" else run
@@ -456,6 +457,8 @@ class Protocol:
             yield from _kills(step, package)
             loaded = step.after.tables.with_rows(package)
             step = step.then("loads", step.after._replace(tables=loaded), 1)
+        settled = step.after.tables.with_run(job.run_id, settled=True)
+        step = step._replace(after=step.after._replace(tables=settled))
         if job.command == "revert":
             _check_undo(step.after, job)
         if packages:
@@ -666,6 +669,12 @@ def _row_of(patch: Patch) -> PatchRow:
     )
 
 
+def _has_settled_since(runs: Sequence[RunRow], machine: int) -> bool:
+    """Tell whether another machine has settled what this one left last."""
+    since = takewhile(lambda run: run.machine != machine, reversed(runs))
+    return any(run.settled for run in since)
+
+
 def _kills(step: Step, package: Package) -> Iterator[Step]:
     """A process is killed before it loads a package, or once that is in its folder."""
     state = step.after
@@ -817,7 +826,7 @@ def _without_history(state: State) -> State:
 
 
 def _past_run(run: RunRow) -> RunRow:
-    return RunRow(run.run_id, run.run_id, "", "done", machine=run.machine)
+    return RunRow(run.run_id, run.run_id, "", "done", machine=run.machine, settled=run.settled)
 
 
 def _past_patch(patch: PatchRow) -> PatchRow:

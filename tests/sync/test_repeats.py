@@ -125,3 +125,22 @@ def test_what_was_kept_tidied_is_sent_again_once_a_person_has_changed_it(scene: 
     run_trimming(scene)
     scene.pipedrive.set_lead(LEAD, title="A person's")
     assert run_trimming(scene).statuses["ignored"] == 1
+
+
+def test_a_wish_that_was_taken_after_all_is_written_again(scene: Site) -> None:
+    scene.pipedrive.fault("ignore", method="PATCH")
+    scene.run()
+    assert scene.run(retry_failed=True).statuses["applied"] == 1
+    scene.pipedrive.set_lead(LEAD, title="As it is")
+    assert scene.run().statuses["applied"] == 1
+
+
+def test_what_is_behind_an_ignored_change_is_not_sent_either(scene: Site) -> None:
+    scene.pipedrive.archive_lead(LEAD)
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "is_archived": "BOOLEAN"}
+    scene.desire(columns, [{"lead_id": LEAD, "title": "New", "is_archived": False}])
+    scene.pipedrive.fault("ignore", method="PATCH")
+    scene.run(unarchive=True)
+    before = sends(scene)
+    assert scene.run(unarchive=True).unchanged == 1
+    assert sends(scene) == before

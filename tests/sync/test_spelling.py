@@ -80,3 +80,13 @@ def test_a_stored_plan_of_before_it_was_known_goes_out_as_the_account_takes_it(
     tiers.pipedrive.clear_requests()
     assert tiers.apply(stored).exit_code == 0
     assert sent(tiers) == ["191"] * (len(LEADS) - 1)
+
+
+def test_what_is_ignored_of_another_field_is_not_sent_in_another_spelling(site: Site) -> None:
+    site.pipedrive.reset(leads=0)
+    site.pipedrive.set_lead(LEADS[0], title="As it is")
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "tier": "VARCHAR"}
+    site.desire(columns, [{"lead_id": LEADS[0], "title": "Wished", "tier": "Gold"}])
+    site.pipedrive.fault("reshaped", method="PATCH", fields={"title": "Tidied"})
+    assert site.run().statuses["ignored"] == 1
+    assert len(bodies(site.pipedrive)[LEADS[0]]) == 1

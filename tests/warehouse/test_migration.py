@@ -41,6 +41,7 @@ ROWS = [
     (old(8, "rejected", patch_id=None, body=None, sent_at=None), []),
     (old(9, "failed", lead="twice"), []),
     (old(10, "applied", lead="twice"), ["title", "channel"]),
+    (old(11, "failed", sent_at=None, settled_by="a later run of this version"), None),
 ]
 
 
