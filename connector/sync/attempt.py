@@ -34,7 +34,6 @@ from connector.records.fields import Field
 from connector.records.kinds import Option, spell_id
 from connector.records.leads import LEADS
 
-NOT_READ = "; a send had no answer, so it may be in effect"
 MAYBE_LATER = "; not in effect when last read, but a send had no answer, so it may be in effect"
 
 
@@ -75,6 +74,7 @@ class Attempt:
         self._sends = 0
         self._sent_at: datetime | None = None
         self._doubt: InDoubt | None = None
+        self._unanswered: InDoubt | None = None
         self.is_open = False
 
     def run(self) -> Outcome:
@@ -116,9 +116,11 @@ class Attempt:
 
     def unsent(self, reason: str) -> Outcome:
         """Returns the outcome of a patch that the end of the run overtook."""
-        if self.is_open or self._took:
-            part = f"; in effect are {', '.join(self._took)}" if self._took else NOT_READ
-            return self._outcome("failed", f"{reason}{part}", error=self._doubt)
+        if self.is_open and self._unanswered:
+            return self.failed(self._unanswered)
+        if self._took:
+            part = f"{reason}; in effect are {', '.join(self._took)}"
+            return self._outcome("failed", part, error=self._unanswered)
         return self._outcome("deferred", reason)
 
     def failed(self, error: PipedriveError, lead: dict[str, Any] | None = None) -> Outcome:
@@ -226,7 +228,7 @@ class Attempt:
         try:
             lead = self._client.patch(LEADS, self._patch.lead_id, body, self._usage)
         except InDoubt as error:
-            self._doubt = error
+            self._doubt = self._unanswered = error
             raise
         except PipedriveError as error:  # it had no effect
             self.is_open = was_open

@@ -128,7 +128,7 @@ class Site:
         """Return for each released row of `lead_patches` how many outcomes it has."""
         rows = self.query(
             "SELECT count(o.outcome_id) AS n FROM pipedrive_leads.lead_patches p "
-            "LEFT JOIN pipedrive_leads.lead_outcomes o USING (patch_id) "
+            "LEFT JOIN pipedrive_leads.lead_outcomes o ON o.outcome_id = p.patch_id "
             "WHERE p.plan_id IN "
             "(SELECT plan_id FROM pipedrive_leads.sync_runs WHERE command <> 'plan') "
             "GROUP BY p.patch_id"

@@ -145,7 +145,7 @@ def seen(new_site: NewSite) -> Seen:
     for outcome in site.outcomes(run["run_id"]):
         outcomes.setdefault(outcome["lead_id"], []).append(outcome)
     tolerated = ["rejected", "not_found", "archived"]
-    return Seen(ended, sent, outcomes, run, site.run(tolerate=tolerated))
+    return Seen(ended, sent, outcomes, run, site.run(retry_failed=True, tolerate=tolerated))
 
 
 def put_troubles(pipedrive: LocalPipedrive) -> None:
