@@ -9,10 +9,8 @@ from pathlib import Path
 import pendulum
 from filelock import FileLock, Timeout
 
-from connector.errors import RunUnderWay
 from connector.warehouse.destination import unusable
-from connector.warehouse.holder import LOCK, OWNER, owner_of, this_process, told
-from connector.warehouse.lease import HINT
+from connector.warehouse.holder import LOCK, OWNER, owner_of, this_process, told, under_way
 
 
 @contextmanager
@@ -29,7 +27,7 @@ def hold(working_dir: Path) -> Iterator[None]:
         working_dir.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise RunUnderWay(f"another run is under way: {owner_of(place)}; {HINT}") from None
+        raise under_way(owner_of(place)) from None
     except (OSError, NotImplementedError) as error:  # the latter: no locks on this file system
         raise unusable(working_dir, error) from None
     try:

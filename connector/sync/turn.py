@@ -78,12 +78,16 @@ class Turn:
     def renew(self) -> bool:
         """Makes it last longer; tells whether it is certain that nobody else has come."""
         began = now()
+        if not self._lock.acquire(timeout=self._seconds):  # a connection that hangs
+            return False
         try:
-            with self._lock, connected(self._warehouse.client) as client:
+            with connected(self._warehouse.client) as client:
                 is_ours = lease.renew(client, self._holder, self._seconds)
         except Exception as error:  # each driver has errors of its own
             log.warning("the turn was not renewed: %s", first_line(error))
             return False
+        finally:
+            self._lock.release()
         if not is_ours:
             self._lose("another run has taken over")
         elif self.may_send():
@@ -149,7 +153,7 @@ def take_turn(
         yield turn
     finally:
         ended.set()
-        keeper.join()
+        keeper.join(LOOK_SECONDS * RENEWALS)  # a connection that hangs keeps nobody
         with suppress(DatabaseException):  # it runs out by itself
             lease.end(warehouse.client, holder)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import pendulum
+
+from connector.errors import RunUnderWay
 
 PROC = Path("/proc")
 LOCK, OWNER = ".lock", ".owner"
@@ -56,6 +57,12 @@ def this_process() -> Process:
 def told(process: Process, since: pendulum.DateTime) -> str:
     """Says which process holds something, where, and since when."""
     return f"process {process.pid} on {process.host} since {since.to_iso8601_string()}"
+
+
+def under_way(holder: str) -> RunUnderWay:
+    """Returns what to say where another run holds what this one needs."""
+    hint = "wait for its end, or let this one wait for it with lock_wait_seconds"
+    return RunUnderWay(f"another run is under way: {holder}; {hint}")
 
 
 def owner_of(lock: Path) -> str:
@@ -106,5 +113,5 @@ def _stat(pid: int) -> tuple[str, int] | None:
         text = (PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:
         return None
-    fields = re.split(r" +", text.rpartition(")")[2].strip())
+    fields = text.rpartition(")")[2].split()
     return (fields[0], int(fields[19])) if len(fields) > 19 else None

@@ -18,7 +18,7 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRela
 from dlt.destinations.sql_client import SqlClientBase
 
 from connector.errors import RunUnderWay, WarehouseError
-from connector.warehouse.holder import Process, this_process, told
+from connector.warehouse.holder import Process, this_process, told, under_way
 from connector.warehouse.schema import SYNC_LEASE, LeaseRow
 from connector.warehouse.store import Warehouse, bound, first_line
 
@@ -27,7 +27,6 @@ ONLY = "run"
 """The key of the only row."""
 TRIES = 5
 """How often a row that changes hands just now is looked at again."""
-HINT = "wait for its end, or let this one wait for it with lock_wait_seconds"
 
 
 def take(warehouse: Warehouse, holder: str, seconds: float) -> None:
@@ -54,7 +53,7 @@ def take(warehouse: Warehouse, holder: str, seconds: float) -> None:
         if found and found.holder == holder:
             return
         if found and found.holder:
-            raise under_way(found)
+            raise _taken_by(found)
     raise WarehouseError(f"the turn cannot be taken in {SYNC_LEASE.name}: {trouble}")
 
 
@@ -88,7 +87,7 @@ def refuse_held(client: Client) -> None:
         sql = f"holder IS NOT NULL AND {_until(client)} > CURRENT_TIMESTAMP"
         found = read(client, sql)
         if found and not process_of(found).is_gone:
-            raise under_way(found)
+            raise _taken_by(found)
 
 
 def read(client: Client, which: str = "1 = 1") -> LeaseRow | None:
@@ -112,11 +111,9 @@ def process_of(row: LeaseRow) -> Process:
     return Process(row.host or "", row.boot, row.namespace, row.pid or 0, row.pid_started)
 
 
-def under_way(row: LeaseRow) -> RunUnderWay:
-    """Returns what to say where another run has its turn."""
+def _taken_by(row: LeaseRow) -> RunUnderWay:
     since = pendulum.instance(row.since or datetime.min).in_timezone("UTC")
-    who = f"{told(process_of(row), since)}, run {row.holder}"
-    return RunUnderWay(f"another run is under way: {who}; {HINT}")
+    return under_way(f"{told(process_of(row), since)}, run {row.holder}")
 
 
 def _take_free(client: Client, holder: str, seconds: float) -> None:

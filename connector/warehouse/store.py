@@ -30,14 +30,13 @@ from connector.errors import (
     DesiredTableError,
     LeadSyncError,
     LockedError,
-    RunUnderWay,
     WarehouseError,
 )
 from connector.pipedrive.escapes import escape
 from connector.planning.columns import CHANGES
 from connector.settings import WarehouseSettings
 from connector.warehouse.destination import DUCKDB, FindsFullNames, TypedDuckDb
-from connector.warehouse.holder import run_of
+from connector.warehouse.holder import run_of, under_way
 from connector.warehouse.load import LOAD_ID, ROW_ID, create_tables
 from connector.warehouse.rows import document_of, read_row, readers_for
 from connector.warehouse.schema import (
@@ -172,7 +171,7 @@ def _opening_error(error: Exception) -> WarehouseError | LockedError:
     if "Could not set lock" in reason:
         pid = re.search(r"\(PID (\d+)\)", reason)
         if run := run_of(int(pid[1])) if pid else None:
-            return RunUnderWay(f"another run is under way: {run}; it holds the warehouse")
+            return under_way(run)
         return LockedError(f"another program holds the warehouse: {first_line}; close it there")
     return WarehouseError(f"the warehouse cannot be opened: {first_line}")
 

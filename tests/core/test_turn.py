@@ -308,3 +308,25 @@ def test_an_error_is_not_waited_for() -> None:
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux has this clock")
 def test_the_clock_counts_the_time_asleep() -> None:
     assert turn_module.CLOCK == time.CLOCK_BOOTTIME
+
+
+def test_a_connection_that_hangs_keeps_neither_the_run_nor_its_turn(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keeper hangs; whoever writes is told in time that nothing is certain any more."""
+    hung, freed = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> bool:
+        hung.set()
+        return freed.wait(60)
+
+    monkeypatch.setattr(lease, "renew", hang)
+    began = time.monotonic()
+    with take_turn(warehouse, FIRST, 1, threading.Event()) as mine:
+        assert hung.wait(30)
+        time.sleep(1)
+        assert not mine.may_send()
+        with pytest.raises(TurnLost):
+            mine.hold_on()
+    assert time.monotonic() - began < 30
+    freed.set()
