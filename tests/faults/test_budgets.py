@@ -149,7 +149,7 @@ def test_taking_back_keeps_within_one_budget(
     """It reads twice, to plan and to apply, and is one command."""
     run_id = site.run().run_id
     before = spent(site.pipedrive.requests())
-    budget = 2 * COST_READING + 7 * COST_PATCH + 5
+    budget = 2 * COST_READING + 7 * (COST_LEAD + COST_PATCH) + 5
     if command:
         assert site.command("revert", run_id, "--yes", token_budget=budget).code == 5
     else:
