@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from tests.support.harness import NewSite, Row, Site, ended_at_last, lead_id, wa
 from tests.support.scene import let_arrive
 
 STEPS = int(os.environ.get("LEAD_SYNC_STEPS", "120"))
-SEED = int(os.environ.get("LEAD_SYNC_SEED", random.randrange(10**6)))
+SEED = int(os.environ.get("LEAD_SYNC_SEED", "977990"))
 STEPS_OF_AN_EXAMPLE = 20
 LEADS = [lead_id(f"model {number}") for number in range(3)]
 KEYS = ("title", "channel_id")
