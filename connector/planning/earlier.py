@@ -130,7 +130,7 @@ def why_not_wanted(columns: Columns, *, unarchive: bool) -> WhyNot:
             )
             changes = decision.changes if isinstance(decision, Planned) else ()
             wanted = [change.body for change in changes]
-        left = [{key: patch.body[key] for key in patch.left or ()} for patch in rest]
+        left = [patch.body_left for patch in rest]
         unwanted = "interrupted before it took effect, and no longer what is wanted"
         return "" if wanted == left else unwanted
 

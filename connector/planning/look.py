@@ -14,8 +14,8 @@ from typing import Any
 from connector.planning.columns import Columns
 from connector.planning.desired import Desired
 from connector.planning.model import Change, Condition, Conflict, Lead, Patch
-from connector.planning.truth import Truth, changed_since, effect_of, truth_of
-from connector.records.fields import Field, Values, fields_of, pick
+from connector.planning.truth import Truth, changed_since, conflict_of, effect_of, truth_of
+from connector.records.fields import Field, Values, fields_of
 from connector.records.kinds import Normal
 
 
@@ -80,16 +80,14 @@ def decide_anew(patch: Patch, now: Lead, fields: Mapping[str, Field]) -> Anew:
     before: dict[str, Any] = {}
     conflicts: list[Conflict] = []
     stops = False
-    left = {key: patch.body[key] for key in (patch.body if patch.left is None else patch.left)}
+    left = patch.body_left
     for field in fields_of(left, fields):
         condition = patch.conditions.get(field.key, {})
         truth = truth_of(field, patch.before, left, now, condition.get("wish"))
         if truth == "ours":
             continue
         if why := _why_not(field, condition, truth, now):
-            own = [key for key in field.keys if key in patch.before]
-            values = pick(patch.before, own), pick(now, own), pick(left, own)
-            conflicts.append(Conflict(field, *values, why))
+            conflicts.append(conflict_of(field, patch, now, why))
             stops = stops or condition.get("on_conflict") == "fail"
         else:
             sent = _body_of(field, condition, left, now)
@@ -106,7 +104,7 @@ def decide_exactly(patch: Patch, now: Lead, fields: Mapping[str, Field]) -> Anew
         now: The lead as it is.
         fields: The lead's fields by key.
     """
-    left = {key: patch.body[key] for key in (patch.body if patch.left is None else patch.left)}
+    left = patch.body_left
     effect = effect_of(patch.before, left, now, fields)
     conflicts = tuple(changed_since(patch, effect.theirs, now, fields))
     body = {key: left[key] for key in effect.untouched}

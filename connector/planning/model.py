@@ -175,6 +175,11 @@ class Patch:
     conditions: Conditions = field(default_factory=dict)
     planned_at: datetime | None = None
 
+    @property
+    def body_left(self) -> dict[str, Any]:
+        """What of the body is still to be sent."""
+        return {key: self.body[key] for key in (self.body if self.left is None else self.left)}
+
 
 @dataclass(frozen=True)
 class Tried:

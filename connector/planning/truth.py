@@ -107,7 +107,18 @@ def changed_since(
         fields: The lead's fields by key.
     """
     for field in fields_of(keys, fields):
-        own = [key for key in field.keys if key in patch.before]
-        expected, have = pick(patch.before, own), pick(current, own)
-        why = "changed in Pipedrive since it was planned"
-        yield Conflict(field, expected, have, pick(patch.body, own), why)
+        yield conflict_of(field, patch, current, "changed in Pipedrive since it was planned")
+
+
+def conflict_of(field: Field, patch: Patch, current: Lead, why: str) -> Conflict:
+    """Returns a field of a patch that is not sent: what was there, what is and what was wanted.
+
+    Args:
+        field: The field.
+        patch: The patch.
+        current: The lead as it is.
+        why: What keeps it.
+    """
+    keys = [key for key in field.keys if key in patch.before]
+    expected, have, wanted = (pick(of, keys) for of in (patch.before, current, patch.body))
+    return Conflict(field, expected, have, wanted, why)

@@ -67,7 +67,7 @@ class Attempt:
         self._left_alone = ""
         self._patch = patch
         self._planned = patch.body
-        self._left = list(patch.body if patch.left is None else patch.left)
+        self._left = list(patch.body_left)
         self._took = {*patch.took}
         self._fields = fields
         self._usage = Usage(client.usage)
@@ -125,8 +125,10 @@ class Attempt:
 
     def failed(self, error: PipedriveError, lead: dict[str, Any] | None = None) -> Outcome:
         """Returns the outcome of a patch that was refused or never got an answer."""
-        reason = f"{error}{MAYBE_LATER}" if self.is_open else str(error)
-        return self._outcome("failed", reason, error=error, lead=lead)
+        return self._outcome("failed", self._with_doubt(str(error)), error=error, lead=lead)
+
+    def _with_doubt(self, reason: str) -> str:
+        return f"{reason}{MAYBE_LATER}" if self.is_open else reason
 
     def _look(self) -> Outcome | None:
         """Looks at the lead and decides anew; returns the outcome where nothing is to be sent.
@@ -184,18 +186,19 @@ class Attempt:
         if effect.is_whole:
             return self._outcome("applied", self._left_alone or None, lead=lead)
         lost = ", ".join((*effect.untouched, *effect.theirs))
-        later = MAYBE_LATER if self.is_open else ""
-        reason = f"Pipedrive answered 200 but did not take {lost}{later}"
+        reason = self._with_doubt(f"Pipedrive answered 200 but did not take {lost}")
         return self._outcome("ignored", reason, lead=lead)
+
+    def _unsent(self) -> dict[str, Any]:
+        return {key: self._patch.body[key] for key in self._left}
 
     def _see(self, lead: Mapping[str, Any]) -> Effect:
         """Tells what of the rest is in effect, and takes it off what is left to send.
 
         A PATCH that shows in part was processed, and will not be later.
         """
-        left = {key: self._patch.body[key] for key in self._left}
         patch = self._patch
-        effect = effect_of(patch.before, left, lead, self._fields, patch.conditions)
+        effect = effect_of(patch.before, self._unsent(), lead, self._fields, patch.conditions)
         self._took.update(effect.ours)
         self._left = [key for key in self._left if key not in effect.ours]
         self.is_open = self.is_open and not effect.ours
@@ -206,8 +209,7 @@ class Attempt:
         if effect.is_whole:
             return self._outcome("confirmed", "found in effect by reading", lead=lead)
         changed = "; ".join(map(str, changed_since(self._patch, effect.theirs, lead, self._fields)))
-        later = MAYBE_LATER if self.is_open else ""
-        return self._outcome("conflict", f"{changed}{later}", lead=lead)
+        return self._outcome("conflict", self._with_doubt(changed), lead=lead)
 
     def _read_back(self, doubt: InDoubt) -> dict[str, Any]:
         try:
@@ -224,9 +226,8 @@ class Attempt:
         was_open, sends, sent_at = self.is_open, self._sends, self._sent_at
         self.is_open, self._sends = True, sends + 1
         self._sent_at = sent_at or pendulum.now("UTC")
-        body = {key: self._patch.body[key] for key in self._left}
         try:
-            lead = self._client.patch(LEADS, self._patch.lead_id, body, self._usage)
+            lead = self._client.patch(LEADS, self._patch.lead_id, self._unsent(), self._usage)
         except InDoubt as error:
             self._doubt = self._unanswered = error
             raise
@@ -247,8 +248,8 @@ class Attempt:
         effect = self._see(lead)
         if effect.is_whole or effect.theirs:
             return self._seen(effect, lead)
-        later = MAYBE_LATER if self.is_open else ""
-        return self._outcome("failed", f"attempts used up: {error}{later}", error=error, lead=lead)
+        reason = self._with_doubt(f"attempts used up: {error}")
+        return self._outcome("failed", reason, error=error, lead=lead)
 
     def _refused(self, error: Refused) -> Outcome:
         """Looks at the lead, as no status or text tells an archived lead for certain."""

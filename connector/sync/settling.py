@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from connector.planning.earlier import (
     Resolved,
+    WhyNot,
     resolve_doubt,
     resolve_interrupted,
     resolve_planned,
@@ -43,7 +44,6 @@ def settle_wanted(
     keys = history.pending_keys(warehouse)
     if keys - fields.keys():
         fields = {**by_key(read_fields(session.client, dict.fromkeys(keys, "JSON"))), **fields}
-    session.load(_settle_doubts(session, fields))
     why_not = why_not_wanted(columns, unarchive=session.settings.unarchive)
     found = interrupted(
         warehouse,
@@ -53,14 +53,7 @@ def settle_wanted(
         with_desired=True,
         with_bases=keeps_bases(session),
     )
-
-    def resolve(one: Comparison) -> Resolved:
-        return resolve_interrupted(one, fields, why_not)
-
-    parts = _settle(session, record, reading, found, resolve)
-    if session.scope.lead is None:
-        history.note_taken_over(warehouse, session.run_id)
-    return parts
+    return _settle_left(session, record, reading, fields, found, why_not)
 
 
 def with_pending(session: Session, lead_ids: Iterable[str]) -> list[str]:
@@ -92,19 +85,12 @@ def settle_for(
     overtaken = "interrupted before it took effect; a later plan of this lead comes in its place"
     leads = {*lead_ids}
 
-    def resolve(one: Comparison) -> Resolved:
-        return resolve_interrupted(
-            one, fields, lambda found, _: overtaken if found.lead_id in leads else ""
-        )
+    def why_not(found: Comparison, _rest: Sequence[Patch]) -> str:
+        return overtaken if found.lead_id in leads else ""
 
-    session.load(_settle_doubts(session, fields))
-    scope, run_id = session.scope, session.run_id
-    found = interrupted(
-        session.warehouse, run_id, scope.lead, reading.unreadable, but_plan=but_plan
-    )
-    _settle(session, record, reading, found, resolve)
-    if scope.lead is None:
-        history.note_taken_over(session.warehouse, run_id)
+    lead, unread = session.scope.lead, reading.unreadable
+    found = interrupted(session.warehouse, session.run_id, lead, unread, but_plan=but_plan)
+    _settle_left(session, record, reading, fields, found, why_not)
 
 
 def drop_overtaken(
@@ -135,6 +121,36 @@ def drop_overtaken(
     parts = _settle(session, record, reading, found, resolve)
     record.planned = history.count_unfinished(warehouse, None, plan_id)
     return Plan(record.planned, table=stored.desired_table, plan_id=plan_id, parts=parts)
+
+
+def _settle_left(
+    session: Session,
+    record: RunRecord,
+    reading: Reading,
+    fields: Mapping[str, Field],
+    found: Iterator[Comparison],
+    why_not: WhyNot,
+) -> dict[str, Patch]:
+    """Settles what was left in doubt, then what was interrupted, and notes that this run has.
+
+    Args:
+        session: The run.
+        record: Counts the outcomes of what was interrupted.
+        reading: What came of reading the leads.
+        fields: The leads' fields by key.
+        found: The interrupted patches, beside the leads; nothing of it is read before.
+        why_not: Tells whether what is not in effect is still to be sent.
+
+    Returns:
+        By their ids the patches that are in effect in part, with what is left to be sent.
+    """
+    session.load(_settle_doubts(session, fields))
+    parts = _settle(
+        session, record, reading, found, lambda one: resolve_interrupted(one, fields, why_not)
+    )
+    if session.scope.lead is None:
+        history.note_taken_over(session.warehouse, session.run_id)
+    return parts
 
 
 def _settle(
