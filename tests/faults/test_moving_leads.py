@@ -10,7 +10,7 @@ import pytest
 from connector import LeadSyncError
 from connector.sync.summary import Summary
 from tests.support.books import assert_books
-from tests.support.front import Raw, front_of
+from tests.support.front import Raw, front_of, once
 from tests.support.harness import Row, Site
 from tests.support.scene import assert_titles, desire, new_leads
 
@@ -30,17 +30,6 @@ def run_behind(
 ) -> Summary:
     with front_of(site.pipedrive.base_url, answer, PAGE, after) as url:
         return site.run(base_url=url, **SETTINGS)
-
-
-def once(match: str, do: Callable[[], object], method: str = "GET") -> Callable[[str, str], None]:
-    """Return what does something at the first call whose path has this in it."""
-    waiting = [do]
-
-    def look(called: str, path: str) -> None:
-        if waiting and called == method and match in path:
-            waiting.pop()()
-
-    return look
 
 
 def test_leads_that_go_away_after_the_list_was_read(site: Site) -> None:

@@ -75,6 +75,25 @@ Answer = Callable[[str, str], Raw | None]
 """Told method and path with query before a call; None lets the sandbox answer."""
 
 
+def once(
+    match: str, do: Callable[[], object], method: str | None = "GET"
+) -> Callable[[str, str], None]:
+    """Return what does something at the first call whose path has this in it.
+
+    Args:
+        match: What the path has in it.
+        do: What is done.
+        method: The method of the call; None for any.
+    """
+    waiting = [do]
+
+    def look(called: str, path: str) -> None:
+        if waiting and method in (None, called) and match in path:
+            waiting.pop()()
+
+    return look
+
+
 @contextmanager
 def front_of(
     base_url: str, answer: Answer, page: int = 500, after: Answer | None = None

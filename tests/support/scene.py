@@ -167,3 +167,16 @@ def messages(ended: Ended) -> list[str]:
         json.loads(line)["message"] if line.startswith("{") else line.rstrip("\n")
         for line in ended.stderr.splitlines()
     ]
+
+
+def kill_in_effect(site: Site, is_in_effect: Callable[[], bool]) -> str:
+    """Kill a run once its PATCH took effect, before the answer; return its id."""
+    site.pipedrive.fault("hang", method="PATCH", seconds=30.0, write="before")
+    process = site.start("run")
+    with ended_at_last(process):
+        wait_until(is_in_effect, "no PATCH took effect")
+        process.kill()
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    site.pipedrive.clear_faults()
+    return str(site.last_run()["run_id"])

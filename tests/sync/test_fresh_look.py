@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-import requests
 
 from connector.sync.summary import Summary
-from tests.support.front import Raw, front_of
-from tests.support.harness import Row, Site, bodies, ended_at_last, lead_id, wait_until
+from tests.support.front import Raw, front_of, once
+from tests.support.harness import Row, Site, bodies, lead_id
+from tests.support.leads import COLD, HOT, WARM
+from tests.support.scene import kill_in_effect
 
 LEAD = lead_id("look")
 
@@ -24,16 +25,14 @@ def scene_of(site: Site, lead: Row, columns: Mapping[str, str], wish: Row) -> No
 
 def with_edit(site: Site, call: Callable[..., Summary], edit: Row, **given: Any) -> Summary:
     """Call the job, and let a person edit the lead after the list was read."""
-    waiting = [edit]
+    edited: list[Row] = []
 
-    def look(method: str, path: str) -> Raw | None:
-        if waiting and LEAD in path:
-            site.pipedrive.set_lead(LEAD, **waiting.pop())
-        return None
+    def do() -> None:
+        edited.append(site.pipedrive.set_lead(LEAD, **edit))
 
-    with front_of(site.pipedrive.base_url, look) as url:
+    with front_of(site.pipedrive.base_url, once(LEAD, do, None)) as url:
         summary = call(base_url=url, **given)
-    assert not waiting
+    assert edited
     return summary
 
 
@@ -41,20 +40,8 @@ def looks(site: Site) -> int:
     return sum(row["path"].endswith(LEAD) for row in site.pipedrive.requests("GET"))
 
 
-def labels_of(site: Site) -> list[dict[str, Any]]:
-    url = f"{site.pipedrive.base_url}/api/v1/leadLabels"
-    answer = requests.get(url, headers={"x-api-token": site.pipedrive.api_token}, timeout=10)
-    return list(answer.json()["data"])
-
-
-@pytest.fixture
-def three(site: Site) -> list[str]:
-    """The ids of three labels of the account."""
-    return [str(one["id"]) for one in labels_of(site)][:3]
-
-
-def test_a_label_that_a_person_adds_meanwhile_stays(site: Site, three: list[str]) -> None:
-    first, second, third = three
+def test_a_label_that_a_person_adds_meanwhile_stays(site: Site) -> None:
+    first, second, third = HOT, WARM, COLD
     scene_of(site, {"label_ids": [first]}, {"add_labels": "VARCHAR"}, {"add_labels": second})
     assert with_edit(site, site.run, {"label_ids": [first, third]}).exit_code == 0
     assert set(site.pipedrive.lead(LEAD)["label_ids"]) == {first, second, third}
@@ -65,8 +52,8 @@ def test_a_label_that_a_person_adds_meanwhile_stays(site: Site, three: list[str]
     assert set(site.pipedrive.lead(LEAD)["label_ids"]) == {first, third}
 
 
-def test_a_label_that_a_person_has_added_himself_is_not_sent(site: Site, three: list[str]) -> None:
-    first, second, _ = three
+def test_a_label_that_a_person_has_added_himself_is_not_sent(site: Site) -> None:
+    first, second = HOT, WARM
     scene_of(site, {"label_ids": [first]}, {"add_labels": "VARCHAR"}, {"add_labels": second})
     assert with_edit(site, site.run, {"label_ids": [first, second]}).exit_code == 0
     assert LEAD not in bodies(site.pipedrive)
@@ -170,14 +157,7 @@ def test_a_lead_that_went_away_meanwhile_is_not_sent_to(
     site: Site, do: Callable[[Site], object], status: str
 ) -> None:
     scene_of(site, {"value": EUROS}, {"value_amount": "DECIMAL(9, 2)"}, {"value_amount": 100})
-    waiting = [do]
-
-    def look(method: str, path: str) -> Raw | None:
-        if waiting and LEAD in path:
-            waiting.pop()(site)
-        return None
-
-    with front_of(site.pipedrive.base_url, look) as url:
+    with front_of(site.pipedrive.base_url, once(LEAD, lambda: do(site), None)) as url:
         assert site.run(base_url=url).exit_code == 3
     assert not site.pipedrive.requests("PATCH")
     [row] = site.outcomes()
@@ -195,17 +175,11 @@ def test_a_lead_that_cannot_be_looked_at_is_not_sent_to(site: Site) -> None:
 
 
 def test_a_label_added_by_a_killed_run_is_its_own_whatever_a_person_added(
-    site: Site, three: list[str]
+    site: Site,
 ) -> None:
-    first, second, third = three
+    first, second, third = HOT, WARM, COLD
     scene_of(site, {"label_ids": [first]}, {"add_labels": "VARCHAR"}, {"add_labels": second})
-    site.pipedrive.fault("hang", method="PATCH", seconds=30.0, write="before")
-    with ended_at_last(site.start("run")) as process:
-        wait_until(lambda: len(site.pipedrive.lead(LEAD)["label_ids"]) == 2, "never in effect")
-        process.kill()
-        process.communicate()
-    site.pipedrive.clear_faults()
-    killed = site.last_run()["run_id"]
+    killed = kill_in_effect(site, lambda: len(site.pipedrive.lead(LEAD)["label_ids"]) == 2)
     site.pipedrive.set_lead(LEAD, label_ids=[first, second, third])
     assert site.run().exit_code == 0
     [row] = site.outcomes()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +10,9 @@ import pytest
 
 from connector.sync import sending
 from connector.sync.summary import Summary
-from tests.support.front import Raw, front_of
+from tests.support.front import Raw, front_of, once
 from tests.support.harness import Row, Site, bodies, ended_at_last, lead_id, wait_until
+from tests.support.scene import kill_in_effect
 
 LEAD = lead_id("truth")
 COLUMNS = {"lead_id": "VARCHAR", "title": "VARCHAR", "channel_id": "VARCHAR"}
@@ -38,14 +38,7 @@ def edit(site: Site, **fields: Any) -> None:
 
 def run_with_edit(site: Site, call: str, do: Callable[[], object], **given: Any) -> Summary:
     """Run, and let a person do something before the first call of a kind for the lead."""
-    waiting = [do]
-
-    def look(method: str, path: str) -> Raw | None:
-        if waiting and method == call and LEAD in path:
-            waiting.pop()()
-        return None
-
-    with front_of(site.pipedrive.base_url, look) as url:
+    with front_of(site.pipedrive.base_url, once(LEAD, do, call)) as url:
         return site.run(base_url=url, **{**QUICK, **given})
 
 
@@ -152,23 +145,15 @@ def test_a_refused_patch_took_nothing_and_its_revert_leaves_a_persons_work(scene
     assert shown(scene) == WISH
 
 
-def kill_in_effect(site: Site, command: str = "run", *arguments: str) -> str:
-    """Kill a command after its PATCH took effect, before the answer; return its run."""
-    site.pipedrive.fault("hang", method="PATCH", seconds=30.0, write="before")
-    process = site.start(command, *arguments)
-    with ended_at_last(process):
-        wait_until(lambda: shown(site) == WISH, "no PATCH took effect")
-        process.kill()
-        process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    site.pipedrive.clear_faults()
-    return str(site.last_run()["run_id"])
+def killed_in_effect(site: Site) -> str:
+    """Kill a run once both fields are as wished; return it."""
+    return kill_in_effect(site, lambda: shown(site) == WISH)
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "apply", "revert"])
 def test_what_a_killed_run_did_is_told_as_its_own(scene: Site, command: str) -> None:
     stored = scene.plan().plan_id
-    killed = kill_in_effect(scene)
+    killed = killed_in_effect(scene)
     calls: dict[str, Callable[[], Summary]] = {
         "run": scene.run,
         "plan": scene.plan,
@@ -190,7 +175,7 @@ def test_what_a_killed_run_did_is_told_as_its_own(scene: Site, command: str) -> 
 def test_a_persons_edit_after_a_kill_stays_and_the_rest_is_told(
     scene: Site, policy: str, steps: list[str]
 ) -> None:
-    killed = kill_in_effect(scene)
+    killed = killed_in_effect(scene)
     edit(scene, channel_id=THEIRS)
     first = scene.plan(on_conflict=policy) if steps[0] == "plan" else scene.run(on_conflict=policy)
     row = next(row for row in scene.outcomes() if row["run_id"] == killed)

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import requests
 
 from connector.sandbox import CUSTOM_FIELDS
 from connector.sync.summary import Summary
-from tests.support.front import Raw, front_of
-from tests.support.harness import Row, Site, bodies, ended_at_last, lead_id, wait_until
+from tests.support.front import Raw, front_of, once
+from tests.support.harness import Row, Site, bodies, lead_id
+from tests.support.leads import COLD, HOT, WARM
+from tests.support.scene import kill_in_effect
 
 LEAD, OTHER = lead_id("window"), lead_id("other window")
 TOO_MANY = Raw(b'{"success": false, "error": "too many"}', 429)
@@ -41,9 +42,7 @@ def limited_once(site: Site, edit: Row, call: Callable[..., Summary], **given: A
 
 
 def test_after_a_429_a_label_that_a_person_added_stays(site: Site) -> None:
-    url = f"{site.pipedrive.base_url}/api/v1/leadLabels"
-    answer = requests.get(url, headers={"x-api-token": site.pipedrive.api_token}, timeout=10)
-    first, second, third = [str(one["id"]) for one in answer.json()["data"]][:3]
+    first, second, third = HOT, WARM, COLD
     put(site, label_ids=[first])
     wish = {"lead_id": LEAD, "add_labels": second}
     site.desire({"lead_id": "VARCHAR", "add_labels": "VARCHAR"}, [wish])
@@ -125,14 +124,10 @@ def test_a_stored_plan_of_an_amount_is_overtaken_by_its_currency(cost: Site) -> 
 
 
 def test_an_edit_of_the_currency_alone_is_an_edit_of_the_amount(cost: Site) -> None:
-    waiting = [{CURRENCY: "GBP"}]
+    def edit() -> None:
+        cost.pipedrive.set_lead(LEAD, **{CURRENCY: "GBP"})
 
-    def look(_method: str, path: str) -> Raw | None:
-        if waiting and LEAD in path:
-            cost.pipedrive.set_lead(LEAD, **waiting.pop())
-        return None
-
-    with front_of(cost.pipedrive.base_url, look) as url:
+    with front_of(cost.pipedrive.base_url, once(LEAD, edit, None)) as url:
         cost.run(base_url=url, on_conflict="crm")
     assert cost_of(cost) == (50, "GBP")
 
@@ -148,12 +143,7 @@ def test_what_took_effect_in_part_is_told_where_the_rest_is_deferred(site: Site)
     put(site, channel_id="1")
     columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "channel_id": "VARCHAR"}
     site.desire(columns, [{"lead_id": LEAD, "title": "New", "channel_id": "2"}])
-    site.pipedrive.fault("hang", method="PATCH", seconds=30.0, write="before")
-    with ended_at_last(site.start("run")) as process:
-        wait_until(lambda: site.pipedrive.lead(LEAD)["title"] == "New", "never in effect")
-        process.kill()
-        process.communicate()
-    site.pipedrive.clear_faults()
+    kill_in_effect(site, lambda: site.pipedrive.lead(LEAD)["title"] == "New")
     site.pipedrive.set_lead(LEAD, channel_id="1")
     stop = threading.Event()
 
