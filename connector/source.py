@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dlt
 from dlt.common.configuration.specs import BaseConfiguration
@@ -14,12 +17,16 @@ from connector.planning.diff import decide
 from connector.planning.model import Planned
 from connector.records.leads import LEADS
 from connector.settings import SECTION, load_settings
-from connector.sync.reading import columns_for, mirror_pages
+from connector.sync.leads import mirror_rows
+from connector.sync.reading import columns_for
 from connector.warehouse import schema
 from connector.warehouse.bases import has_bases
-from connector.warehouse.comparison import MirrorFilter, compared
+from connector.warehouse.comparison import compared, mark_failed
+from connector.warehouse.desired import desired_of
 from connector.warehouse.encoding import encode
+from connector.warehouse.history import EVERYTHING, mirror
 from connector.warehouse.rows import new_id, patch_rows
+from connector.warehouse.scratch import open_scratch
 from connector.warehouse.store import open_warehouse
 
 
@@ -43,16 +50,25 @@ def pipedrive_leads(
 
     @dlt.resource(**schema.LEADS.hints)
     def leads() -> Iterator[list[schema.TableRow]]:
-        for rows in mirror_pages(client.pages(LEADS), new_id()):
+        run_id = new_id()
+        for page in client.pages(LEADS):
+            rows = mirror_rows((lead for lead in page if lead.get("id")), run_id)
             yield [encode(row) for row in rows]
 
     @dlt.resource(selected=False, **schema.LEAD_PATCHES.hints)
     def lead_patches() -> Iterator[schema.TableRow]:
         plan_id = new_id()
-        with open_warehouse(dlt.current.pipeline(), settings) as warehouse:
+        with ExitStack() as stack:
+            warehouse = stack.enter_context(open_warehouse(dlt.current.pipeline(), settings))
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            scratch = stack.enter_context(open_scratch(folder))
             columns, _ = columns_for(warehouse, client, settings)
-            mirror, kept = MirrorFilter(None), has_bases(warehouse)
-            for number, found in enumerate(compared(warehouse, mirror, None, with_bases=kept)):
+            table, kept = desired_of(warehouse), has_bases(warehouse)
+            scratch.want(table.rows(None, with_time=True, names=set()))
+            scratch.note_mirror(mirror(warehouse, EVERYTHING))
+            mark_failed(warehouse, scratch)
+            read = table.head().read
+            for number, found in enumerate(compared(warehouse, scratch, read, with_bases=kept)):
                 decision = decide(
                     found.rows,
                     found.current,

@@ -27,6 +27,11 @@ class Found:
     lead: dict[str, Any] | None = None
     trouble: str | None = None
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether Pipedrive said that there is none."""
+        return self.lead is None and self.trouble is None
+
 
 def look_up(
     client: Pipedrive, record_type: RecordApi, lead_ids: Iterable[str], workers: int

@@ -200,16 +200,35 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """What tells a row and a record that were compared from any others.
+
+    Attributes:
+        wanted: The digest of the row.
+        lead: The digest of the record.
+        base: The digest of what was last agreed on; None where that is not kept.
+    """
+
+    lead_id: str
+    wanted: bytes
+    lead: str
+    base: bytes | None
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The rows that want something of one lead, beside the lead as it is.
 
     Attributes:
         lead_id: Lower case; None for a row that names no lead.
-        rows: Its rows in the desired table; none where it left the table since it was planned.
+        rows: Its rows in the desired table; none where it left the table since it was planned, or
+            where it agrees with the lead as an earlier run found.
         current: The lead as this run read it; None where Pipedrive has none.
         patches: What an earlier run planned for it and left without an outcome.
         base: What both sides last agreed on of each field; None where that is not kept.
         tried: What was sent to it before and not taken.
+        kept_nulls: The NULLs that leave something alone, of a row that agrees as before.
+        agreement: What to remember where row and lead are found to agree; None for nothing.
     """
 
     lead_id: str | None
@@ -218,6 +237,8 @@ class Comparison:
     patches: Sequence[Patch] = ()
     base: Values | None = None
     tried: Sequence[Tried] = ()
+    kept_nulls: int = 0
+    agreement: Agreement | None = None
 
 
 DAMAGED = "the warehouse does not give its body back as it was planned; not sent"

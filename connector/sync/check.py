@@ -17,6 +17,7 @@ from connector.sync.company import Company, company_of, refuse_other
 from connector.sync.reading import columns_for
 from connector.sync.session import make_client
 from connector.warehouse.dataset import open_dataset
+from connector.warehouse.desired import desired_of
 from connector.warehouse.destination import make_pipeline, working_folder
 
 
@@ -60,7 +61,8 @@ def explain_columns(**settings: Any) -> tuple[Columns, list[str]]:
         refuse_other(warehouse, working_folder(resolved), company_of(client.me()))
         columns, _ = columns_for(warehouse, client, resolved)
         managed = {column.name for column in columns.managed}
-        return columns, [name for name in warehouse.columns() if name not in managed]
+        head = desired_of(warehouse).head()
+        return columns, [name for name in head.columns if name not in managed]
 
 
 def _account(client: Pipedrive) -> tuple[Finding, Company | None]:
@@ -81,7 +83,7 @@ def _table(
             yield Finding("warehouse", f"opened, {where}")
             if company is not None:
                 refuse_other(warehouse, working_folder(settings), company)
-            names = warehouse.columns()
+            names = desired_of(warehouse).head().columns
             yield Finding("table", f"{settings.desired_table}: {len(names)} columns")
             if company is not None:
                 columns, _ = columns_for(warehouse, client, settings)

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 
 from connector.planning import model
 from connector.planning.columns import field_key, names_of
+from connector.planning.context import context_of
 from connector.planning.diff import conflicting, decide
 from connector.planning.guards import PlanSize, measure
 from connector.planning.model import (
@@ -24,16 +26,15 @@ from connector.planning.repeats import without_repeats
 from connector.planning.undo import undo
 from connector.records.fields import Field, by_key, fields_of
 from connector.sync.bases import bases_decided, keeps_bases
-from connector.sync.reading import Account, Reading, known_to
+from connector.sync.leads import Reading
+from connector.sync.reading import Account
 from connector.sync.session import Session
 from connector.sync.summary import Entry
 from connector.warehouse import history, schema
-from connector.warehouse.comparison import (
-    compared,
-    sent_leads,
-)
+from connector.warehouse.bases import all_bases
+from connector.warehouse.comparison import compared, mark_failed, mark_passed, sent_leads
 from connector.warehouse.load import BATCH, Marked, into
-from connector.warehouse.record import RunRecord
+from connector.warehouse.record import RunRecord, package_version
 from connector.warehouse.rows import patch_rows, patches_by_lead, settled_rows
 
 log = logging.getLogger(__name__)
@@ -120,25 +121,28 @@ def plan_changes(
         reading: What came of reading the leads.
         parts: Patches of interrupted runs that are in effect in part, with what is left.
     """
-    scope, columns = session.scope, account.columns
+    scope, columns, scratch = session.scope, account.columns, session.scratch
     left = history.count_unfinished(session.warehouse, scope.lead) if record.released else 0
     left = left if scope.limit is None else min(left, scope.limit)
-    known, kept = known_to(session), keeps_bases(session)
+    kept = keeps_bases(session)
+    _prepare_comparison(session, account, kept=kept, anew=record.released)
     found = compared(
         session.warehouse,
-        known,
-        scope.lead,
-        anew=record.released,
+        scratch,
+        account.table.head.read,
         with_bases=kept,
         with_tried=not scope.retry_failed,
     )
 
     def decide_on(one: Comparison) -> Decision:
+        if one.lead_id and not one.rows:
+            return Unchanged(one.lead_id, one.kept_nulls)
         unarchive = session.settings.unarchive
         wanted = decide(one.rows, one.current, columns, unarchive=unarchive, base=one.base)
         return without_repeats(wanted, one.current, one.tried, account.fields)
 
-    decisions = (_decide(one, reading, decide_on) for one in found)
+    decided = ((one, _decide(one, reading, decide_on)) for one in found)
+    decisions = _remembered(session, decided)
     earlier = patches_by_lead(history.unfinished(session.warehouse, scope.lead)) if left else ()
     size = measure(earlier, PlanSize(), account.fields)
     within = up_to(scope.limit, measured(decisions, size, account.fields), left)
@@ -146,6 +150,49 @@ def plan_changes(
     settled = _load_plan(session, record, within, MOST_SHOWN)
     table = None if scope.lead else session.settings.desired_table
     return Plan(record.planned, settled, table, parts=parts, size=size)
+
+
+def _prepare_comparison(session: Session, account: Account, *, kept: bool, anew: bool) -> None:
+    """Notes what the books have to say on which leads are compared, and in which order.
+
+    Args:
+        session: The run.
+        account: What the desired table manages.
+        kept: Whether it is kept what both sides last agreed on.
+        anew: Whether to pass over leads with a patch still to be sent, or kept from an edit.
+    """
+    warehouse, scratch = session.warehouse, session.scratch
+    mark_failed(warehouse, scratch)
+    if anew:
+        mark_passed(warehouse, scratch, session.run_id)
+    if kept:
+        scratch.note_bases(all_bases(warehouse))
+    if not session.scope.fields:
+        context = context_of(
+            account.columns,
+            account.fields,
+            account.table.head.columns,
+            unarchive=session.settings.unarchive,
+            version=package_version(),
+        )
+        scratch.remember_in(Path(warehouse.pipeline.working_dir), context)
+
+
+def _remembered(
+    session: Session, decided: Iterator[tuple[Comparison, Decision]]
+) -> Iterator[Decision]:
+    """Passes decisions on, and remembers which rows agree with their leads."""
+    while batch := list(islice(decided, BATCH)):
+        session.scratch.remember(
+            (one.agreement, decision.kept_nulls)
+            for one, decision in batch
+            if isinstance(decision, Unchanged)
+            and one.agreement is not None
+            and decision.base is None
+            and not one.tried
+        )
+        yield from (decision for _, decision in batch)
+    session.scratch.keep_memory()
 
 
 def plan_undo(
@@ -165,7 +212,7 @@ def plan_undo(
         undone: The run that is taken back.
     """
     only = only_keys(session, fields)
-    found = sent_leads(session.warehouse, undone, session.run_id, session.scope.lead)
+    found = sent_leads(session.warehouse, session.scratch, undone, session.scope.lead)
     decisions = (_decide(one, reading, lambda one: undo(one, fields, only)) for one in found)
     settled = _load_plan(session, record, decisions, sys.maxsize)
     return Plan(record.planned, settled, plan_id=record.plan_id)

@@ -1,41 +1,31 @@
-"""What a run reads: the account, the desired table's columns, and the leads as they are."""
+"""What a run reads of the account and of the desired table, but for the leads."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from itertools import islice
 from typing import Any
 
-import pendulum
-
-from connector.errors import AccountError, DesiredTableError
+from connector.errors import DesiredTableError
 from connector.pipedrive.client import (
     COST_LABELS,
     COST_ME,
     COST_USERS,
-    MOST_PAGES,
-    MostPages,
     Pipedrive,
 )
-from connector.pipedrive.errors import BudgetSpent, PipedriveError, TooManyPages
-from connector.pipedrive.lookup import Found, look_up, one_by_one
+from connector.pipedrive.errors import BudgetSpent, PipedriveError
 from connector.planning.columns import CHANGES, Columns, fold, managed_names, map_columns, names_of
-from connector.planning.model import Outcome
 from connector.records.definitions import custom_fields
 from connector.records.fields import Field, by_key
-from connector.records.kinds import parse_uuid
 from connector.records.leads import LEADS, STANDARD_FIELDS, standard_fields
 from connector.records.options import NO_OPTIONS, Options, options_of
 from connector.settings import Settings
 from connector.sync.company import confirm_company
 from connector.sync.session import Session
-from connector.warehouse import history, schema
-from connector.warehouse.comparison import MirrorFilter, unknown
+from connector.warehouse import history
+from connector.warehouse.desired import Head, desired_of
 from connector.warehouse.listing import least_listed
-from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.record import RunRecord
 from connector.warehouse.store import Warehouse
 
@@ -49,21 +39,12 @@ class Account:
     Attributes:
         columns: What the desired table's columns manage.
         fields: Every field of a lead by its key.
+        table: The desired table.
     """
 
     columns: Columns
     fields: Mapping[str, Field]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What came of reading the leads; they are in the mirror.
-
-    Attributes:
-        unreadable: Leads that cannot be read, each with the trouble.
-    """
-
-    unreadable: Mapping[str, str]
+    table: Named
 
 
 BY_LABEL = frozenset({"labels", "addlabels", "removelabels"})
@@ -84,7 +65,10 @@ def columns_for(
         DesiredTableError: The table is missing or a column maps to nothing.
         ConfigError: A rule in config names no field.
     """
-    return map_table(named_columns(warehouse, settings), client, settings, thorough=True)
+    table = desired_of(warehouse)
+    head = table.head()
+    changed = table.changed_names() if CHANGES in head.columns else set()
+    return map_table(named_by(head, changed, settings), client, settings, thorough=True)
 
 
 @dataclass(frozen=True)
@@ -92,11 +76,11 @@ class Named:
     """What the desired table calls fields.
 
     Attributes:
-        columns: All of its columns with their types.
+        head: All of its columns.
         names: What its columns and its `changes` call fields, with the types of the values.
     """
 
-    columns: Mapping[str, str]
+    head: Head
     names: Mapping[str, str]
 
     def is_doubtful(self, settings: Settings) -> bool:
@@ -104,20 +88,17 @@ class Named:
         return bool(DOUBTFUL & (set(map(fold, self.names)) - set(map(fold, settings.columns))))
 
 
-def named_columns(warehouse: Warehouse, settings: Settings) -> Named:
-    """Returns the columns of the desired table, and what it calls fields.
+def named_by(head: Head, changed: Iterable[str], settings: Settings) -> Named:
+    """Returns what the columns of the desired table, and the keys of its `changes`, stand for.
 
     Raises:
-        DesiredTableError: The table is missing, or `changes` is a STRUCT.
+        DesiredTableError: `changes` is a STRUCT.
     """
-    columns = warehouse.columns()
-    _refuse_struct(columns)
+    _refuse_struct(head.columns)
     renamed = settings.columns
-    names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
-    if CHANGES in columns:
-        changed = {renamed.get(name, name) for name in warehouse.changed_names()}
-        names |= dict.fromkeys(changed - names.keys(), "JSON")
-    return Named(columns, names)
+    names = {renamed.get(name, name): head.columns[name] for name in managed_names(head.columns)}
+    also = {renamed.get(name, name) for name in changed}
+    return Named(head, {**dict.fromkeys(also, "JSON"), **names})
 
 
 def map_table(
@@ -146,7 +127,7 @@ def map_table(
     thorough = thorough or table.is_doubtful(settings)
     fields = read_fields(client, table.names, thorough=thorough, options_as_text=options_as_text)
     mapped = map_columns(
-        table.columns,
+        table.head.columns,
         fields,
         settings.columns,
         settings.timezone,
@@ -292,107 +273,6 @@ def _names(definition: Mapping[str, Any]) -> tuple[str, str]:
     return fold(str(definition.get("name"))), fold(str(definition.get("key")))
 
 
-def mirror_pages(
-    pages: Iterable[list[dict[str, Any]]], run_id: str
-) -> Iterator[list[schema.TableRow]]:
-    """Turns pages of the API into rows of the mirror; a record without an id is no lead."""
-    for page in pages:
-        read_at = pendulum.now("UTC")
-        yield [schema.lead_row(lead, read_at, run_id) for lead in page if lead.get("id")]
-
-
-FIRST_PAGES = 400
-"""Pages of the list of leads where none was read before: 200,000 leads for 8,000 tokens."""
-SHORTEST_PAGE = 100
-"""Rows of a full page at least: what Pipedrive gives where no limit is named (documented)."""
-SPARE_PAGES = 10
-"""Pages by which the list may be longer than twice what is known."""
-
-
-def listed_leads(session: Session, record: RunRecord) -> Iterator[Marked]:
-    """Yields the leads that are not archived, page by page.
-
-    Raises:
-        AccountError: The list is far longer than it can be, as far as is known.
-    """
-    most = _most_pages(session)
-    try:
-        for rows in mirror_pages(session.client.pages(LEADS, most), session.run_id):
-            record.leads_read += len(rows)
-            session.progress("refresh", record.leads_read, None)
-            yield from into("leads", rows)
-    except TooManyPages as error:
-        hint = "if it is right, `lead-sync run --full-refresh` reads it to its end"
-        raise AccountError(f"{error}, far more leads than were known; {hint}") from None
-
-
-def _most_pages(session: Session) -> MostPages:
-    """Returns how many pages the list may have, by the size of its pages.
-
-    They may be smaller than asked for; one that is hardly filled says nothing of their size.
-    """
-    known = history.most_read(session.warehouse)
-    if session.scope.full_refresh or not known:
-        most = MOST_PAGES if session.scope.full_refresh else FIRST_PAGES
-        return lambda _rows: most
-    return lambda rows: 2 * -(-known // max(rows, SHORTEST_PAGE)) + SPARE_PAGES
-
-
-def _look_up(session: Session, record: RunRecord, looked_up: Iterator[Found]) -> Reading:
-    """Loads leads that were asked for; returns which of them cannot be read, and why."""
-    unreadable: dict[str, str] = {}
-
-    def rows() -> Iterator[Marked]:
-        while batch := list(islice(looked_up, BATCH)):
-            unreadable.update({one.lead_id: one.trouble for one in batch if one.trouble})
-            record.leads_read += sum(one.lead is not None for one in batch)
-            found = [row for one in batch if (row := _looked_up_row(session, one))]
-            yield from into("leads", found)
-
-    session.load(rows())
-    return Reading(unreadable)
-
-
-def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -> Reading:
-    """Reads certain leads into the mirror, by the cheaper of the list and a call for each."""
-    client, workers = session.client, session.settings.workers
-    pages = -(-history.count_active(session.warehouse) // LEADS.page_limit) or 1
-    if len(lead_ids) * LEADS.tokens.one <= pages * LEADS.tokens.page:
-        return _look_up(session, record, one_by_one(client, LEADS, list(lead_ids), workers))
-    session.load(listed_leads(session, record))
-    unlisted = set(lead_ids).difference(history.read_by(session.warehouse, session.run_id))
-    return _look_up(session, record, _unlisted(session, sorted(unlisted)))
-
-
-def _unlisted(session: Session, lead_ids: list[str]) -> Iterator[Found]:
-    return look_up(session.client, LEADS, filter(_is_lead_id, lead_ids), session.settings.workers)
-
-
-def _looked_up_row(session: Session, found: Found) -> schema.TableRow | None:
-    if found.lead is not None:
-        return schema.lead_row(found.lead, pendulum.now("UTC"), session.run_id)
-    return None if found.trouble else _gone_row(session, found.lead_id)
-
-
-def _gone_row(session: Session, lead_id: str) -> schema.TableRow:
-    record, gone_at = history.mirrored(session.warehouse, lead_id) or ({"id": lead_id}, None)
-    return schema.gone_row(record, pendulum.now("UTC"), session.run_id, gone_at)
-
-
-def mirror_row(session: Session, outcome: Outcome) -> schema.TableRow | None:
-    """Returns the row of an outcome's lead; None where no answer told of it."""
-    if outcome.lead is not None:
-        return schema.lead_row(outcome.lead, outcome.finished_at, session.run_id)
-    return _gone_row(session, outcome.patch.lead_id) if outcome.gone else None
-
-
-def _is_lead_id(lead_id: str) -> bool:
-    try:
-        return bool(parse_uuid(lead_id))
-    except ValueError:
-        return False
-
-
 def read_account(session: Session, record: RunRecord) -> Account:
     """Makes sure whose account it is, and maps the desired table's columns to its fields.
 
@@ -402,7 +282,7 @@ def read_account(session: Session, record: RunRecord) -> Account:
             is asked for has no row.
     """
     warehouse, lead = session.warehouse, session.scope.lead
-    table = named_columns(warehouse, session.settings)
+    table = _read_desired(session, record)
     check_budget(session, table.names, None if lead is None else [lead])
     confirm_company(session)
     columns, fields = map_table(
@@ -412,12 +292,26 @@ def read_account(session: Session, record: RunRecord) -> Account:
         session.scope.fields,
         options_as_text=bool(history.options_as_text(warehouse)),
     )
-    record.desired_rows = warehouse.count_desired(lead)
     if lead and not record.desired_rows:
         raise DesiredTableError(f"{session.settings.desired_table} has no row for lead {lead}")
     history.note_fields(warehouse, fields.values())
     log.info("%d desired rows, %d managed columns", record.desired_rows, len(columns.managed))
-    return Account(columns, fields)
+    return Account(columns, fields, table)
+
+
+def _read_desired(session: Session, record: RunRecord) -> Named:
+    """Reads the desired table, once; returns what it calls fields."""
+    desired, settings = desired_of(session.warehouse), session.settings
+    head, changed = desired.head(), set[str]()
+    rows = desired.rows(session.scope.lead, with_time=minds_time(settings), names=changed)
+    record.desired_rows = session.scratch.want(rows)
+    return named_by(head, changed, settings)
+
+
+def minds_time(settings: Settings) -> bool:
+    """Tells whether `updated_at` of a row has a say in what is done."""
+    rules = settings.on_conflict
+    return "newest" in (rules.values() if isinstance(rules, Mapping) else [rules])
 
 
 def read_fields_of(session: Session, keys: set[str], *, named: bool = False) -> Mapping[str, Field]:
@@ -436,26 +330,3 @@ def read_fields_of(session: Session, keys: set[str], *, named: bool = False) -> 
     fields = read_fields(session.client, dict.fromkeys(keys, "JSON"), options_as_text=as_text)
     fields = read_names(session.client, fields, keys) if named else fields
     return by_key(fields)
-
-
-def refresh(session: Session, record: RunRecord) -> Reading:
-    """Reads the leads as they are into the mirror, but for those known to be out of the list."""
-    lead, known = session.scope.lead, known_to(session)
-    if lead is None:
-        session.load(listed_leads(session, record))
-    missing = list(unknown(session.warehouse, known, lead))
-    reading = _look_up(session, record, _unlisted(session, missing))
-    log.info("read %d leads", record.leads_read)
-    return reading
-
-
-def known_to(session: Session) -> MirrorFilter:
-    """Returns what a run need not ask for; one lead alone is always asked for.
-
-    An archived lead that may be brought back is compared with what it is, never with what it was.
-    """
-    settings, scope = session.settings, session.scope
-    if scope.full_refresh or scope.lead or not settings.recheck_hours:
-        return MirrorFilter(session.run_id)
-    period = (session.started_at - timedelta(hours=settings.recheck_hours), session.started_at)
-    return MirrorFilter(session.run_id, period, archived=not settings.unarchive)

@@ -20,7 +20,7 @@ from connector.pipedrive.errors import (
 )
 from connector.planning.model import Outcome
 from connector.sync.bases import bases_settled, begin_bases
-from connector.sync.reading import mirror_row
+from connector.sync.leads import mirror_row
 from connector.sync.session import Session
 from connector.sync.summary import Summary
 from connector.warehouse import history

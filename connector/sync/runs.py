@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.planning.model import NotSent
+from connector.sync.leads import read_leads, refresh
 from connector.sync.permission import (
     admit,
     admit_revert,
@@ -23,14 +24,7 @@ from connector.sync.plans import (
     record_settled,
     show_plan,
 )
-from connector.sync.reading import (
-    check_budget,
-    read_account,
-    read_fields_of,
-    read_leads,
-    read_names,
-    refresh,
-)
+from connector.sync.reading import check_budget, read_account, read_fields_of, read_names
 from connector.sync.recording import prepare, recorded, release, save_counts, summarize
 from connector.sync.sending import apply_changes
 from connector.sync.session import (

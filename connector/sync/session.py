@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pendulum
@@ -29,6 +30,7 @@ from connector.warehouse.destination import make_pipeline, sweep, working_folder
 from connector.warehouse.load import Marked, load
 from connector.warehouse.record import RunRecord
 from connector.warehouse.rows import new_id
+from connector.warehouse.scratch import Scratch, open_scratch
 from connector.warehouse.store import Warehouse
 
 Progress = Callable[[str, int, int | None], None]
@@ -111,6 +113,7 @@ class Session:
     Attributes:
         given: Settings that were given as arguments, and so win over config.
         client: The account.
+        scratch: What it has read and is to compare.
         turn: Its turn on the dataset.
     """
 
@@ -119,6 +122,7 @@ class Session:
     scope: Scope
     client: Pipedrive
     warehouse: Warehouse
+    scratch: Scratch
     turn: Turn
     progress: Progress
     run_id: str
@@ -195,7 +199,10 @@ def open_session(
         stack, warehouse, turn = wait_for_turn(enter, settings.lock_wait_seconds, client.stop)
         client.may_write = turn.may_send
         with stack:
-            yield Session(settings, given, scope, client, warehouse, turn, progress, run_id)
+            scratch = stack.enter_context(open_scratch(Path(warehouse.pipeline.working_dir)))
+            yield Session(
+                settings, given, scope, client, warehouse, scratch, turn, progress, run_id
+            )
 
 
 def _enter(

@@ -18,8 +18,9 @@ from connector.planning.earlier import (
 from connector.planning.model import Comparison, Outcome, Patch
 from connector.records.fields import Field, by_key
 from connector.sync.bases import bases_settled, keeps_bases
+from connector.sync.leads import Reading
 from connector.sync.plans import Plan, StoredPlan
-from connector.sync.reading import Account, Reading, read_fields
+from connector.sync.reading import Account, read_fields
 from connector.sync.recording import outcome_batches
 from connector.sync.session import Session
 from connector.warehouse import history
@@ -47,10 +48,11 @@ def settle_wanted(
     why_not = why_not_wanted(columns, unarchive=session.settings.unarchive)
     found = interrupted(
         warehouse,
+        session.scratch,
         session.run_id,
         session.scope.lead,
         reading.unreadable,
-        with_desired=True,
+        read=account.table.head.read,
         with_bases=keeps_bases(session),
     )
     return _settle_left(session, record, reading, fields, found, why_not)
@@ -89,7 +91,9 @@ def settle_for(
         return overtaken if found.lead_id in leads else ""
 
     lead, unread = session.scope.lead, reading.unreadable
-    found = interrupted(session.warehouse, session.run_id, lead, unread, but_plan=but_plan)
+    found = interrupted(
+        session.warehouse, session.scratch, session.run_id, lead, unread, but_plan=but_plan
+    )
     _settle_left(session, record, reading, fields, found, why_not)
 
 
@@ -113,7 +117,9 @@ def drop_overtaken(
         What is left of the plan.
     """
     warehouse, plan_id = session.warehouse, stored.plan_id
-    found = planned_leads(warehouse, plan_id, session.run_id, resumed=stored.resumed)
+    found = planned_leads(
+        warehouse, session.scratch, plan_id, session.run_id, resumed=stored.resumed
+    )
 
     def resolve(one: Comparison) -> Resolved:
         return resolve_planned(one, fields)
@@ -192,7 +198,7 @@ def _settle(
 
 def _settle_doubts(session: Session, fields: Mapping[str, Field]) -> Iterator[Marked]:
     """Yields what took effect of sends that were left without an answer; each was counted then."""
-    found = doubtful(session.warehouse, session.run_id, session.scope.lead)
+    found = doubtful(session.warehouse, session.scratch, session.scope.lead)
     while batch := list(islice(found, BATCH)):
         outcomes = [outcome for one in batch for outcome in resolve_doubt(one, fields)]
         rows = [settling_row(session.run_id, outcome) for outcome in outcomes]

@@ -34,6 +34,12 @@ def bases_of(warehouse: Warehouse, lead_ids: Collection[str]) -> dict[str, Mappi
     return found
 
 
+def all_bases(warehouse: Warehouse) -> Iterator[tuple[str, Any]]:
+    """Yields what was last agreed on of each lead."""
+    rows = warehouse.stream(f"SELECT lead_id, base FROM {warehouse.table(LEAD_BASES.name)}")
+    return ((row["lead_id"], document_of(row["base"])) for row in rows)
+
+
 def past_bases(warehouse: Warehouse) -> Iterator[list[TableRow]]:
     """Yields what was agreed on as far as outcomes tell it, of runs that did not keep it.
 

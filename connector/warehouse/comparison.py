@@ -1,324 +1,227 @@
-"""Leads as they shall be beside leads as they are: ordered streams, merged by lead."""
+"""Leads as they shall be, or were sent, beside leads as they are; some at a time, by their ids."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Generator, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import count, groupby
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import groupby, islice
+from typing import TypeVar
 
-from connector.errors import WarehouseError
-from connector.planning.columns import LEAD_ID
-from connector.planning.model import Comparison, Patch, Row
+from connector.planning.model import Comparison, Lead, Patch, Row, Tried
 from connector.warehouse import history
-from connector.warehouse.rows import (
-    document_of,
-    doubtful_patch_of,
-    patch_of,
-    tried_of,
-)
+from connector.warehouse.bases import bases_of
+from connector.warehouse.rows import document_of, doubtful_patch_of, patch_of, tried_of
+from connector.warehouse.scratch import SOME, Cells, Scratch
 from connector.warehouse.store import Warehouse, matching
 
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-Stream = Generator[tuple[str | None, Any], None, None]
-"""What there is of each lead, ordered by the lead's id."""
-
-
-@dataclass(frozen=True)
-class MirrorFilter:
-    """Which rows of the mirror say how a lead is.
-
-    The list that every run reads shows a lead that has come back, so one that is not in it and
-    was found gone or archived a while ago still is.
-
-    Attributes:
-        run_id: What this run has read is known; None for whatever was read last.
-        period: What was found gone or archived in this time is known too; None for nothing. Its
-            end keeps out what bears a time to come, from before a clock was set back.
-        archived: Whether that holds for archived leads as well as for those that are gone.
-    """
-
-    run_id: str | None
-    period: tuple[datetime, datetime] | None = None
-    archived: bool = True
-
-    def condition(self) -> tuple[str, list[Any]]:
-        """Returns SQL on a row `m` of the mirror, and its arguments."""
-        read = "m.read_by = coalesce(%s, m.read_by)"
-        if self.period is None:
-            return read, [self.run_id]
-        out_of_list = "(m.gone_at IS NOT NULL OR m.is_archived)"
-        which = out_of_list if self.archived else "m.gone_at IS NOT NULL"
-        sql = f"({read} OR ({which} AND m.read_at BETWEEN %s AND %s))"
-        return sql, [self.run_id, *self.period]
-
-
-class Beside:
-    """An ordered stream that is read beside another one, as far as that has come."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._lead_id = ""
-        self._item: Any = None
-        self._read_on()
-
-    def of(self, lead_id: str) -> list[Any]:
-        """Returns what there is of a lead; leads are asked for in the order of their ids."""
-        while self._lead_id < lead_id:
-            self._read_on()
-        items = []
-        while self._lead_id == lead_id:
-            items.append(self._item)
-            self._read_on()
-        return items
-
-    def _read_on(self) -> None:
-        """Goes to the next item; what bears no lead's id is of no lead."""
-        for lead_id, item in self._stream:
-            if lead_id is not None and UUID.fullmatch(lead_id):
-                _refuse_disorder(self._lead_id, lead_id)
-                self._lead_id, self._item = lead_id, item
-                return
-        self._lead_id = "~"  # after every lead
-
-
-def merge_by_lead(
-    leading: Stream, *beside: Stream
-) -> Iterator[tuple[str | None, list[Any], list[list[Any]]]]:
-    """Yields each lead of a stream with its items, and what other streams have of the lead.
-
-    One without an id stands alone. All streams are read once, side by side, and never held.
-
-    Raises:
-        WarehouseError: The warehouse sorts ids otherwise than by their characters' codes.
-    """
-    alone = count()
-    last = ""
-    with ExitStack() as stack:
-        for stream in (leading, *beside):
-            stack.callback(stream.close)
-        others = [Beside(stream) for stream in beside]
-        by_lead = groupby(leading, lambda found: next(alone) if found[0] is None else found[0])
-        for lead_id, group in by_lead:
-            items = [item for _, item in group]
-            if not isinstance(lead_id, str):
-                yield None, items, [[] for _ in others]
-            elif not UUID.fullmatch(lead_id):
-                yield lead_id, items, [[] for _ in others]
-            else:
-                _refuse_disorder(last, lead_id)
-                last = lead_id
-                yield lead_id, items, [other.of(lead_id) for other in others]
-
-
-def _refuse_disorder(before: str, lead_id: str) -> None:
-    """A lead that is passed by would be taken for one that Pipedrive does not have."""
-    if lead_id < before:
-        raise WarehouseError(
-            f"the warehouse sorts lead {lead_id} after {before}; give its ids a binary collation"
-        )
+Read = Callable[[Cells], Row]
+"""Reads a row of the desired table from its cells."""
+Item = TypeVar("Item")
+OfLead = tuple[str, list[Item]]
 
 
 def compared(
     warehouse: Warehouse,
-    known: MirrorFilter,
-    lead: str | None,
+    scratch: Scratch,
+    read: Read,
     *,
-    anew: bool = False,
     with_bases: bool = False,
     with_tried: bool = True,
 ) -> Iterator[Comparison]:
-    """Yields every lead of the desired table; those that failed before come last.
+    """Yields every lead of the desired table, but for those to pass by; failed ones come last.
 
     Args:
-        warehouse: Where they are.
-        known: What of the mirror to compare with.
-        lead: Only this lead.
-        anew: Pass over leads with a patch still to be sent, or kept from an edit by this run.
+        warehouse: Where the books are.
+        scratch: What is wanted, and which leads the run knows.
+        read: Reads a row.
         with_bases: Whether it is kept what both sides last agreed on of each field.
         with_tried: Whether it matters what was sent before and not taken.
     """
-    key = warehouse.lead_key
-    which = "1 = 1"
-    args: list[Any] = []
-    if anew:
-        settled = (
-            f"SELECT u.lead_id FROM {warehouse.unfinished_patches} u UNION ALL "
-            f"SELECT lead_id FROM {warehouse.table('lead_outcomes')} "
-            "WHERE (run_id = %s OR settled_by = %s) AND status = 'conflict'"
-        )
-        which = f"({key} IS NULL OR {key} NOT IN ({settled}))"
-        args = [known.run_id, known.run_id]
-    failed = (
-        f"SELECT lead_id FROM {warehouse.table('lead_outcomes')} "
+    waiting = scratch.compared()
+    while some := list(islice(waiting, SOME)):
+        judged = [one.lead_id for one in some if one.rows and one.lead_id]
+        records = records_of(warehouse, scratch, judged)
+        bases = bases_of(warehouse, judged) if with_bases else {}
+        tried = _tried(warehouse, scratch.marked("failed", judged)) if with_tried else {}
+        for one in some:
+            lead_id = one.lead_id or ""
+            yield Comparison(
+                one.lead_id,
+                [read(cells) for cells in one.rows],
+                records.get(lead_id),
+                base=bases.get(lead_id, {}) if with_bases else None,
+                tried=tried.get(lead_id, ()),
+                kept_nulls=one.kept_nulls,
+                agreement=one.agreement,
+            )
+
+
+def mark_failed(warehouse: Warehouse, scratch: Scratch) -> None:
+    """Notes the leads that failed before."""
+    sql = (
+        f"SELECT DISTINCT lead_id FROM {warehouse.table('lead_outcomes')} "
         "WHERE status IN ('failed', 'ignored') AND lead_id IS NOT NULL"
     )
-    is_known, known_args = known.condition()
-    for turn in (f"({key} IS NULL OR {key} NOT IN ({failed}))", f"{key} IN ({failed})"):
-        wanted = f"{which} AND {turn}"
-        its_leads = f"SELECT {key} FROM {warehouse.desired_table} d WHERE {wanted}"
-        merged = merge_by_lead(
-            _desired(warehouse, lead, wanted, args),
-            _records(warehouse, lead, f"{is_known} AND m.id IN ({its_leads})", known_args + args),
-            _bases(warehouse, lead) if with_bases else _nothing(),
-            _tried(warehouse, lead) if with_tried else _nothing(),
-        )
-        for lead_id, rows, (records, bases, tried) in merged:
-            base = _base_of(bases) if with_bases else None
-            yield Comparison(lead_id, rows, _first(records), (), base, tried)
+    scratch.mark("failed", (row["lead_id"] for row in warehouse.query(sql)))
+
+
+def mark_passed(warehouse: Warehouse, scratch: Scratch, run_id: str) -> None:
+    """Notes the leads with a patch still to be sent, or kept from an edit by this run."""
+    sql = (
+        f"SELECT u.lead_id FROM {warehouse.unfinished_patches} u UNION ALL "
+        f"SELECT lead_id FROM {warehouse.table('lead_outcomes')} "
+        "WHERE (run_id = %s OR settled_by = %s) AND status = 'conflict'"
+    )
+    scratch.mark("passed", (row["lead_id"] for row in warehouse.query(sql, run_id, run_id)))
 
 
 def interrupted(
     warehouse: Warehouse,
+    scratch: Scratch,
     run_id: str,
     lead: str | None,
     unreadable: Collection[str],
     *,
     but_plan: str | None = None,
-    with_desired: bool = False,
+    read: Read | None = None,
     with_bases: bool = False,
 ) -> Iterator[Comparison]:
     """Yields the leads that an earlier run left unfinished, and that this one has asked for.
 
     Args:
-        warehouse: Where they are.
-        run_id: Who has read the leads.
+        warehouse: Where the books are.
+        scratch: What this run has read.
+        run_id: This run.
         lead: Only this lead.
         unreadable: Leads that it could not read.
         but_plan: No patches of this plan.
-        with_desired: Whether it matters what is wanted of them; the table may be gone.
+        read: Reads what is wanted of them, where that matters; the table may be gone.
         with_bases: Whether it is kept what both sides last agreed on of each field.
     """
-    left = f"IN (SELECT u.lead_id FROM {warehouse.unfinished_patches} u)"
     sender = history.sender(warehouse, run_id)
-    merged = merge_by_lead(
-        _patches(warehouse, warehouse.unfinished_patches, lead_id=lead),
-        _desired(warehouse, lead, f"{warehouse.lead_key} {left}", [])
-        if with_desired
-        else _nothing(),
-        _read(warehouse, run_id, f"m.id {left}"),
-        _bases(warehouse, lead) if with_bases else _nothing(),
-    )
-    for lead_id, patches, (rows, records, bases) in merged:
-        base = _base_of(bases) if with_bases else None
-        others = [patch for patch in patches if patch.plan_id != but_plan]
-        sent = [replace(patch, sent_by=sender(patch)) for patch in others]
-        for record in records or [None] * (lead_id in unreadable):
-            yield Comparison(lead_id, rows, record, sent, base)
+    patches = _patches(warehouse, warehouse.unfinished_patches, lead_id=lead)
+    for some in _by_lead(patches):
+        lead_ids = [lead_id for lead_id, _ in some]
+        records = read_now(warehouse, scratch, lead_ids)
+        rows = scratch.rows_of(lead_ids) if read else {}
+        bases = bases_of(warehouse, lead_ids) if with_bases else {}
+        for lead_id, left in some:
+            if lead_id not in records and lead_id not in unreadable:
+                continue
+            others = [patch for patch in left if patch.plan_id != but_plan]
+            yield Comparison(
+                lead_id,
+                [read(cells) for cells in rows.get(lead_id, ())] if read else [],
+                records.get(lead_id),
+                [replace(patch, sent_by=sender(patch)) for patch in others],
+                bases.get(lead_id, {}) if with_bases else None,
+            )
 
 
-def doubtful(warehouse: Warehouse, run_id: str, lead: str | None) -> Iterator[Comparison]:
+def doubtful(warehouse: Warehouse, scratch: Scratch, lead: str | None) -> Iterator[Comparison]:
     """Yields the leads that this run has read and to which an earlier one sent in doubt."""
-    left = f"m.id IN (SELECT u.lead_id FROM {warehouse.doubtful_outcomes} u)"
-    merged = merge_by_lead(_doubts(warehouse, lead), _read(warehouse, run_id, left))
-    for lead_id, patches, (records,) in merged:
-        for record in records:
-            yield Comparison(lead_id, [], record, patches)
+    for some in _by_lead(_doubts(warehouse, lead)):
+        records = read_now(warehouse, scratch, [lead_id for lead_id, _ in some])
+        for lead_id, patches in some:
+            if lead_id in records:
+                yield Comparison(lead_id, [], records[lead_id], patches)
 
 
 def planned_leads(
-    warehouse: Warehouse, plan_id: str, run_id: str, *, resumed: bool
+    warehouse: Warehouse, scratch: Scratch, plan_id: str, run_id: str, *, resumed: bool
 ) -> Iterator[Comparison]:
     """Yields the leads of a plan's unfinished patches, as this run has read them.
 
     Args:
-        warehouse: Where they are.
+        warehouse: Where the books are.
+        scratch: What this run has read.
         plan_id: The plan.
-        run_id: Who has read the leads.
+        run_id: This run.
         resumed: Whether an earlier run was sending it when it was cut off.
     """
     sender = history.sender(warehouse, run_id)
-    merged = merge_by_lead(
-        _patches(warehouse, warehouse.unfinished_patches, plan_id=plan_id),
-        _records(warehouse, None, "m.read_by = %s", [run_id]),
-    )
-    for lead_id, patches, (records,) in merged:
-        sent = [replace(patch, sent_by=sender(patch)) for patch in patches] if resumed else patches
-        yield Comparison(lead_id, [], _first(records), sent)
+    for one in _with_records(
+        warehouse, scratch, _patches(warehouse, warehouse.unfinished_patches, plan_id=plan_id)
+    ):
+        sent = [replace(patch, sent_by=sender(patch)) for patch in one.patches]
+        yield replace(one, patches=sent) if resumed else one
 
 
 def sent_leads(
-    warehouse: Warehouse, sent_by: str, run_id: str, lead: str | None
+    warehouse: Warehouse, scratch: Scratch, sent_by: str, lead: str | None
 ) -> Iterator[Comparison]:
     """Yields what an earlier run has written to each lead, beside the lead as this run read it."""
     written = ((patch.lead_id, patch) for patch in history.taken(warehouse, sent_by, lead))
-    merged = merge_by_lead(written, _records(warehouse, lead, "m.read_by = %s", [run_id]))
-    for lead_id, patches, (records,) in merged:
-        yield Comparison(lead_id, [], _first(records), patches)
+    return _with_records(warehouse, scratch, written)
 
 
-def unknown(warehouse: Warehouse, known: MirrorFilter, lead: str | None) -> Iterator[str]:
-    """Yields the leads that matter to this run and are not known.
-
-    One with a patch that an earlier run left unfinished or in doubt is known when this run has
-    read it.
-    """
-    where, args = warehouse.only(lead)
-    which, _ = matching("u", lead_id=lead)
-    is_known, known_args = known.condition()
-    rows = warehouse.query(
-        "SELECT DISTINCT w.lead_id FROM ("
-        f"SELECT {warehouse.lead_key} AS lead_id, 0 AS left_over "
-        f"FROM {warehouse.desired_table} d {where} "
-        f"UNION ALL SELECT u.lead_id, 1 FROM {warehouse.unfinished_patches} u {which} "
-        f"UNION ALL SELECT u.lead_id, 1 FROM {warehouse.doubtful_outcomes} u {which}"
-        f") w LEFT JOIN {warehouse.table('leads')} m ON m.id = w.lead_id AND {is_known} "
-        "WHERE w.lead_id IS NOT NULL "
-        "AND (m.id IS NULL OR (w.left_over = 1 AND m.read_by <> %s))",
-        *args,
-        *args,
-        *args,
-        *known_args,
-        known.run_id,
-    )
-    return (row["lead_id"] for row in rows)
+def records_of(
+    warehouse: Warehouse, scratch: Scratch, lead_ids: Collection[str]
+) -> dict[str, Lead]:
+    """Returns some of the leads as they are, as far as is known: those that exist."""
+    now = read_now(warehouse, scratch, lead_ids)
+    known = scratch.taken_as_known([lead_id for lead_id in lead_ids if lead_id not in now])
+    there = {lead_id: lead for lead_id, lead in now.items() if lead is not None}
+    return {**there, **_stored(warehouse, known)}
 
 
-def _nothing() -> Stream:
-    yield from ()
+def read_now(
+    warehouse: Warehouse, scratch: Scratch, lead_ids: Collection[str]
+) -> dict[str, Lead | None]:
+    """Returns those of some leads that this run has read; None for one that it found gone."""
+    found = scratch.seen(lead_ids)
+    same = [lead_id for lead_id, lead in found.items() if lead == {}]
+    return {**found, **_stored(warehouse, same)}
 
 
-def _desired(warehouse: Warehouse, lead: str | None, which: str, args: list[Any]) -> Stream:
-    """Yields rows of the desired table."""
-    where, lead_args = warehouse.only(lead)
-    sql = (
-        f"SELECT * FROM (SELECT * FROM {warehouse.desired_table} d {where}) d "
-        f"WHERE {which} ORDER BY {warehouse.lead_key}"
-    )
-    for row in warehouse.stream(sql, *lead_args, *args, typed=True):
-        yield _lead_of(row), row
+def _stored(warehouse: Warehouse, lead_ids: Collection[str]) -> dict[str, Lead]:
+    """Returns the records that the books have of some leads that exist."""
+    found: dict[str, Lead] = {}
+    for some, marks in in_statements(lead_ids):
+        sql = (
+            f"SELECT m.id, m.record FROM {warehouse.table('leads')} m "
+            f"WHERE m.id IN ({marks}) AND m.gone_at IS NULL"
+        )
+        found.update((row["id"], document_of(row["record"])) for row in warehouse.query(sql, *some))
+    return found
 
 
-def _lead_of(row: Row) -> str | None:
-    """Returns whose row it is, spelled as the mirror spells it."""
-    return None if row[LEAD_ID] is None else str(row[LEAD_ID]).strip(" ").lower()
+def in_statements(lead_ids: Iterable[str]) -> Iterator[tuple[list[str], str]]:
+    """Yields as many ids as a statement takes, with the marks for them."""
+    waiting = iter(lead_ids)
+    while some := list(islice(waiting, SOME)):
+        yield some, ", ".join(["%s"] * len(some))
 
 
-def _records(warehouse: Warehouse, lead: str | None, which: str, args: list[Any]) -> Stream:
-    """Yields leads of the mirror that exist."""
-    only, lead_args = ("AND m.id = %s", [lead]) if lead else ("", [])
-    sql = (
-        f"SELECT m.id, m.record FROM {warehouse.table('leads')} m "
-        f"WHERE {which} AND m.gone_at IS NULL {only} ORDER BY m.id"
-    )
-    for row in warehouse.stream(sql, *args, *lead_args):
-        yield row["id"], document_of(row["record"])
+def _with_records(
+    warehouse: Warehouse, scratch: Scratch, patches: Iterable[tuple[str, Patch]]
+) -> Iterator[Comparison]:
+    for some in _by_lead(patches):
+        records = read_now(warehouse, scratch, [lead_id for lead_id, _ in some])
+        for lead_id, of_lead in some:
+            yield Comparison(lead_id, [], records.get(lead_id), of_lead)
 
 
-def _read(warehouse: Warehouse, run_id: str, which: str) -> Stream:
-    """Yields the leads that a run has read; None for one that it found gone."""
-    sql = (
-        f"SELECT m.id, m.record, m.gone_at FROM {warehouse.table('leads')} m "
-        f"WHERE m.read_by = %s AND {which} ORDER BY m.id"
-    )
-    for row in warehouse.stream(sql, run_id):
-        yield row["id"], None if row["gone_at"] else document_of(row["record"])
+def _by_lead(items: Iterable[tuple[str, Item]]) -> Iterator[list[OfLead[Item]]]:
+    """Yields leads with their items, some at a time; those of one lead come together."""
+    groups = groupby(items, lambda found: found[0])
+    leads = ((lead_id, [item for _, item in group]) for lead_id, group in groups)
+    while some := list(islice(leads, SOME)):
+        yield some
 
 
-def _doubts(warehouse: Warehouse, lead: str | None) -> Stream:
+def _patches(
+    warehouse: Warehouse, patches: str, **wanted: str | None
+) -> Iterator[tuple[str, Patch]]:
+    """Yields patches, those of one lead in the order of sending."""
+    which, args = matching("u", **wanted)
+    sql = f"SELECT * FROM {patches} u {which} ORDER BY u.lead_id, u.patch_id"
+    for row in warehouse.stream(sql, *args):
+        patch: Patch = patch_of(row)
+        yield patch.lead_id, patch
+
+
+def _doubts(warehouse: Warehouse, lead: str | None) -> Iterator[tuple[str, Patch]]:
     """Yields patches of which it is not known what took effect, those of one lead in order."""
     which, args = matching("u", lead_id=lead)
     sql = (
@@ -330,45 +233,20 @@ def _doubts(warehouse: Warehouse, lead: str | None) -> Stream:
         yield row["lead_id"], doubtful_patch_of(row)
 
 
-def _tried(warehouse: Warehouse, lead: str | None) -> Stream:
-    """Yields what was refused, or answered without being taken."""
-    which, args = ("AND lead_id = %s", [lead]) if lead else ("", [])
-    sql = (
-        "SELECT lead_id, status, body, after, lead_updated, error, reason "
-        f"FROM {warehouse.table('lead_outcomes')} t "
-        "WHERE NOT EXISTS (SELECT 1 FROM "
-        f"{warehouse.table('lead_outcomes')} l WHERE l.lead_id = t.lead_id "
-        "AND l.status IN ('applied', 'confirmed') AND l.outcome_id > t.outcome_id) "
-        "AND patch_id IS NOT NULL AND took IS NOT NULL AND (status = 'ignored' OR "
-        f"(status = 'failed' AND http_status >= 400 AND http_status < 500)) {which} "
-        "ORDER BY lead_id, outcome_id"
-    )
-    for row in warehouse.stream(sql, *args):
-        yield row["lead_id"], tried_of(row)
-
-
-def _patches(warehouse: Warehouse, patches: str, **wanted: str | None) -> Stream:
-    """Yields patches, those of one lead in the order of sending."""
-    which, args = matching("u", **wanted)
-    sql = f"SELECT * FROM {patches} u {which} ORDER BY u.lead_id, u.patch_id"
-    for row in warehouse.stream(sql, *args):
-        patch: Patch = patch_of(row)
-        yield patch.lead_id, patch
-
-
-def _bases(warehouse: Warehouse, lead: str | None) -> Stream:
-    """Yields what both sides last agreed on."""
-    which, args = matching("b", lead_id=lead)
-    table = warehouse.table("lead_bases")
-    sql = f"SELECT b.lead_id, b.base FROM {table} b {which} ORDER BY b.lead_id"
-    for row in warehouse.stream(sql, *args):
-        yield row["lead_id"], document_of(row["base"])
-
-
-def _first(found: list[Any]) -> Any:
-    return found[0] if found else None
-
-
-def _base_of(bases: list[Any]) -> Mapping[str, Any]:
-    """Returns a lead's base; of a lead that has none nothing was agreed on."""
-    return _first(bases) or {}
+def _tried(warehouse: Warehouse, lead_ids: Collection[str]) -> Mapping[str, list[Tried]]:
+    """Returns what was refused, or answered without being taken, of some leads."""
+    found: dict[str, list[Tried]] = {}
+    table = warehouse.table("lead_outcomes")
+    for some, marks in in_statements(lead_ids):
+        sql = (
+            f"SELECT lead_id, status, body, after, lead_updated, error, reason FROM {table} t "
+            f"WHERE lead_id IN ({marks}) AND NOT EXISTS (SELECT 1 FROM {table} l "
+            "WHERE l.lead_id = t.lead_id AND l.status IN ('applied', 'confirmed') "
+            "AND l.outcome_id > t.outcome_id) "
+            "AND patch_id IS NOT NULL AND took IS NOT NULL AND (status = 'ignored' OR "
+            "(status = 'failed' AND http_status >= 400 AND http_status < 500)) "
+            "ORDER BY outcome_id"
+        )
+        for row in warehouse.query(sql, *some):
+            found.setdefault(row["lead_id"], []).append(tried_of(row))
+    return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from connector.planning.desired import moment_of
 from connector.planning.model import Patch
 from connector.records.fields import Field
 from connector.warehouse.rows import document_of, patch_of, taken_patch_of
@@ -143,10 +145,46 @@ def most_read(warehouse: Warehouse) -> int:
     return max(int(row["n"]), count_active(warehouse)) if row["n"] else 0
 
 
-def read_by(warehouse: Warehouse, run_id: str) -> Iterator[str]:
-    """Yields the leads that a run has read."""
-    sql = f"SELECT id FROM {warehouse.table('leads')} WHERE read_by = %s"
-    return (row["id"] for row in warehouse.query(sql, run_id))
+@dataclass(frozen=True)
+class Trust:
+    """What of the mirror is taken to be so, though a run has not read it itself.
+
+    The list that a run reads shows a lead that has come back, so one that is not in it and was
+    found gone or archived a while ago still is.
+
+    Attributes:
+        period: What was found gone or archived in this time is known; None for nothing. Its end
+            keeps out what bears a time to come, from before a clock was set back.
+        archived: Whether that holds for archived leads as well as for those that are gone.
+        listed: Whether what the list showed is known as well.
+    """
+
+    period: tuple[datetime, datetime] | None = None
+    archived: bool = True
+    listed: bool = False
+
+
+ALWAYS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+EVERYTHING = Trust(ALWAYS, listed=True)
+"""Whatever was read last."""
+
+
+def mirror(warehouse: Warehouse, trust: Trust) -> Iterator[tuple[str, str | None, bool, bool]]:
+    """Yields of each lead of the mirror what `Scratch.note_mirror` keeps."""
+    since, until = trust.period or (None, None)
+    rows = warehouse.stream(
+        f"SELECT id, digest, gone_at, is_archived, read_at FROM {warehouse.table('leads')}"
+    )
+    for row in rows:
+        is_gone, is_archived = row["gone_at"] is not None, bool(row["is_archived"])
+        read_at = moment_of(row["read_at"])
+        lately = bool(since and until and read_at and since <= read_at <= until)
+        out_of_list = is_gone or (is_archived and trust.archived)
+        is_listed = not (is_gone or is_archived)
+        is_known = (lately and out_of_list) or (trust.listed and is_listed)
+        # A lead that comes back is to be loaded anew, though its record is as it was.
+        digest = None if is_gone else row["digest"]
+        yield row["id"], digest, is_listed, is_known
 
 
 def mirrored(warehouse: Warehouse, lead_id: str) -> tuple[dict[str, Any], datetime | None] | None:

@@ -93,6 +93,13 @@ class RunRecord:
         int, Noted("Leads that the desired table names, each counted once, as far as it was read.")
     ] = 0
     leads_read: Annotated[int, Noted("Leads read from Pipedrive.")] = 0
+    leads_listed: Annotated[
+        int | None,
+        Noted(
+            "Those of them that the list of leads showed; empty where it was not read to its end.",
+            told=False,
+        ),
+    ] = None
     planned: Annotated[
         int, Noted("Leads that differ and would be changed, or were to be.", stored=False)
     ] = 0

@@ -71,13 +71,9 @@ def document_of(value: Any) -> Any:
     return orjson.loads(value) if isinstance(value, str) else value
 
 
-def readers_for(
-    description: Sequence[Sequence[Any]], *, typed: bool = True
-) -> list[tuple[str, Reader]]:
+def readers_for(description: Sequence[Sequence[Any]]) -> list[tuple[str, Reader]]:
     """Returns each column's name, in lower case, and how its values are to be read."""
-    return [
-        (name.lower(), _reader(str(kind)) if typed else _as_it_is) for name, kind, *_ in description
-    ]
+    return [(name.lower(), _reader(str(kind))) for name, kind, *_ in description]
 
 
 def read_row(values: Sequence[Any], readers: Sequence[tuple[str, Reader]]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from connector.records.kinds import read_id
 from connector.records.leads import LEADS as LEAD
 from connector.records.leads import VALUE
 from connector.warehouse.record import RunRecord, stored
+from connector.warehouse.scratch import digest_of
 
 TableRow = dict[str, Any]
 Document = dict[str, Any]
@@ -214,11 +215,13 @@ def _runs_table() -> Table:
 def _mirror_table() -> Table:
     """Declares `leads`: the API's fields as `records.leads` has them, and how each was read.
 
-    `record` is the whole lead. `read_by` is the run that read it, as a clock can be set back.
+    `record` is the whole lead, and `digest` tells it from any other. `read_by` is the run that
+    loaded it: one that finds it as it is leaves it alone.
     `gone_at` is when it was first found gone; NULL while it exists.
     """
     read: dict[str, TDataType] = {
         "record": "json",
+        "digest": "text",
         "read_at": "timestamp",
         "read_by": "text",
         "gone_at": "timestamp",
@@ -260,7 +263,7 @@ def lead_row(lead: Mapping[str, Any], read_at: datetime, run_id: str) -> TableRo
     Args:
         lead: The lead as the API returned it.
         read_at: When.
-        run_id: Which run read it; unlike a clock, it cannot be set back.
+        run_id: Which run read it.
     """
     amount, currency = VALUE.read(lead) or (None, None)
     return {
@@ -270,6 +273,7 @@ def lead_row(lead: Mapping[str, Any], read_at: datetime, run_id: str) -> TableRo
         "value_currency": currency,
         "custom_fields": {key: lead[key] for key in lead if is_custom_key(key)},
         "record": dict(lead),
+        "digest": digest_of(lead),
         "read_at": read_at,
         "read_by": run_id,
         "gone_at": None,

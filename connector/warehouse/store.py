@@ -27,18 +27,15 @@ from connector.configuration.origin import redact
 from connector.configuration.providers import WAREHOUSE, ask, looked_in, own_configuration, variable
 from connector.errors import (
     ConfigError,
-    DesiredTableError,
     LeadSyncError,
     LockedError,
     WarehouseError,
 )
 from connector.pipedrive.escapes import escape
-from connector.planning.columns import CHANGES
 from connector.settings import WarehouseSettings
 from connector.warehouse.destination import DUCKDB, FindsFullNames, TypedDuckDb
 from connector.warehouse.holder import run_of, under_way
 from connector.warehouse.load import LOAD_ID, ROW_ID, create_tables
-from connector.warehouse.rows import document_of, read_row, readers_for
 from connector.warehouse.schema import (
     LEAD_OUTCOMES,
     LEAD_PATCHES,
@@ -180,7 +177,6 @@ class Warehouse:
     """The desired table, and the tables that a run writes.
 
     Attributes:
-        lead_key: SQL for the lead of a row `d` of the desired table, as the mirror spells it.
         unfinished_patches: SQL for patches without an outcome, released by a run that was cut off.
             One that came to its end has left none; its outcomes may have been cleared out since.
         doubtful_outcomes: SQL for outcomes of patches that do not tell yet what took effect.
@@ -196,7 +192,6 @@ class Warehouse:
         self._streaming: list[SqlClientBase[Any]] = []
         self.desired_table = desired_table
         self.place = _place(client)
-        self.lead_key = "lower(trim(CAST(d.lead_id AS VARCHAR)))"
         self.table = client.make_qualified_table_name
         self.unfinished_patches = (
             f"(SELECT p.* FROM {self.table('lead_patches')} p "
@@ -213,49 +208,6 @@ class Warehouse:
             f"(SELECT * FROM {self.table('lead_outcomes')} "
             f"WHERE patch_id IS NOT NULL AND took IS NULL AND patch_id NOT IN ({settled}))"
         )
-
-    def columns(self) -> dict[str, str]:
-        """Returns the desired table's columns, in lower case, with their types.
-
-        Raises:
-            DesiredTableError: There is no such table.
-            WarehouseError: It cannot be read.
-        """
-        try:
-            with self._client.execute_query(
-                f"SELECT * FROM {self.desired_table} WHERE 1 = 0"
-            ) as cursor:
-                found = cursor.description or ()
-                return {column[0].lower(): str(column[1]) for column in found}
-        except DatabaseUndefinedRelation:
-            raise DesiredTableError(
-                f"the warehouse has no table {self.desired_table}; create it, or set desired_table"
-            ) from None
-        except DatabaseException as error:
-            raise WarehouseError(f"{self.desired_table} cannot be read: {error}") from None
-
-    def changed_names(self) -> set[str]:
-        """Returns every key that the `changes` of some row holds."""
-        names: set[str] = set()
-        for row in self.query(
-            f"SELECT {CHANGES} FROM {self.desired_table} WHERE {CHANGES} IS NOT NULL"
-        ):
-            try:
-                document = document_of(row[CHANGES])
-            except ValueError:
-                continue  # a row's trouble, told when the row is read
-            names.update(document if isinstance(document, dict) else ())
-        return names
-
-    def count_desired(self, lead: str | None) -> int:
-        """Returns how many rows the desired table has, or has of one lead."""
-        where, args = self.only(lead)
-        [row] = self.query(f"SELECT count(*) AS n FROM {self.desired_table} d {where}", *args)
-        return int(row["n"])
-
-    def only(self, lead: str | None) -> tuple[str, list[str]]:
-        """Returns a WHERE for the desired rows of one lead, or of all, and its arguments."""
-        return (f"WHERE {self.lead_key} = %s", [lead]) if lead else ("", [])
 
     def are_tables_complete(self) -> bool:
         """Tells whether each table that a run writes is there with each of its columns."""
@@ -366,18 +318,10 @@ class Warehouse:
             WarehouseError: It cannot be answered, such as when somebody has dropped a table.
         """
         with _answered(), self._client.execute_query(sql, *map(bound, args)) as cursor:
-            names = [column[0].lower() for column in cursor.description or ()]
-            yield from (dict(zip(names, row, strict=True)) for row in _fetched(cursor))
+            yield from _named(cursor)
 
-    def stream(
-        self, sql: str, *args: Any, typed: bool = False
-    ) -> Generator[dict[str, Any], None, None]:
+    def stream(self, sql: str, *args: Any) -> Generator[dict[str, Any], None, None]:
         """Yields the same on a connection of its own, so that other queries may be made meanwhile.
-
-        Args:
-            sql: The query.
-            *args: Its arguments.
-            typed: Whether each value is read by its column's type, as for the desired table.
 
         Raises:
             WarehouseError: It cannot be answered.
@@ -391,8 +335,7 @@ class Warehouse:
         with _answered():
             try:
                 with client.execute_query(sql, *map(bound, args)) as cursor:
-                    readers = readers_for(cursor.description or (), typed=typed)
-                    yield from (read_row(row, readers) for row in _fetched(cursor))
+                    yield from _named(cursor)
             finally:
                 client.close_connection()
                 self._streaming.remove(client)
@@ -428,8 +371,14 @@ def connected(client: SqlClientBase[Any]) -> Iterator[SqlClientBase[Any]]:
         own.close_connection()
 
 
-def _fetched(cursor: DBApiCursor) -> Iterator[Sequence[Any]]:
+def fetched(cursor: DBApiCursor) -> Iterator[Sequence[Any]]:
+    """Yields the rows of an answer; no more of them than some are held at a time."""
     return (row for rows in iter(lambda: cursor.fetchmany(FETCH), []) for row in rows)
+
+
+def _named(cursor: DBApiCursor) -> Iterator[dict[str, Any]]:
+    names = [column[0].lower() for column in cursor.description or ()]
+    return (dict(zip(names, row, strict=True)) for row in fetched(cursor))
 
 
 def _mark(value: Any) -> str:

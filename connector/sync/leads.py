@@ -1,0 +1,165 @@
+"""The leads as they are: read by page, looked up where the list has not shown them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+import pendulum
+
+from connector.errors import AccountError
+from connector.pipedrive.client import MOST_PAGES, MostPages
+from connector.pipedrive.errors import TooManyPages
+from connector.pipedrive.lookup import Found, look_up, one_by_one
+from connector.planning.model import Outcome
+from connector.records.kinds import parse_uuid
+from connector.records.leads import LEADS
+from connector.sync.session import Session
+from connector.warehouse import history, schema
+from connector.warehouse.history import Trust
+from connector.warehouse.load import BATCH, Marked, into
+from connector.warehouse.record import RunRecord
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What came of reading the leads; they are in the mirror.
+
+    Attributes:
+        unreadable: Leads that cannot be read, each with the trouble.
+    """
+
+    unreadable: Mapping[str, str]
+
+
+def mirror_rows(leads: Iterable[Mapping[str, Any]], run_id: str) -> list[schema.TableRow]:
+    """Returns the rows of the mirror of leads that were just read."""
+    read_at = pendulum.now("UTC")
+    return [schema.lead_row(lead, read_at, run_id) for lead in leads]
+
+
+FIRST_PAGES = 400
+"""Pages of the list of leads where none was read before: 200,000 leads for 8,000 tokens."""
+SHORTEST_PAGE = 100
+"""Rows of a full page at least: what Pipedrive gives where no limit is named (documented)."""
+SPARE_PAGES = 10
+"""Pages by which the list may be longer than twice what is known."""
+
+
+def listed_leads(session: Session, record: RunRecord) -> Iterator[Marked]:
+    """Yields the leads that are not archived, page by page, where the books have them otherwise.
+
+    Raises:
+        AccountError: The list is far longer than it can be, as far as is known.
+    """
+    session.scratch.note_mirror(history.mirror(session.warehouse, trust_of(session)))
+    listed = 0
+    try:
+        for page in session.client.pages(LEADS, _most_pages(session)):
+            leads = [lead for lead in page if lead.get("id")]  # one without an id is no lead
+            listed += len(leads)
+            record.leads_read += len(leads)
+            session.progress("refresh", record.leads_read, None)
+            yield from into("leads", mirror_rows(session.scratch.see(leads), session.run_id))
+    except TooManyPages as error:
+        hint = "if it is right, `lead-sync run --full-refresh` reads it to its end"
+        raise AccountError(f"{error}, far more leads than were known; {hint}") from None
+    record.leads_listed = listed
+
+
+def _most_pages(session: Session) -> MostPages:
+    """Returns how many pages the list may have, by the size of its pages.
+
+    They may be smaller than asked for; one that is hardly filled says nothing of their size.
+    """
+    known = history.most_read(session.warehouse)
+    if session.scope.full_refresh or not known:
+        most = MOST_PAGES if session.scope.full_refresh else FIRST_PAGES
+        return lambda _rows: most
+    return lambda rows: 2 * -(-known // max(rows, SHORTEST_PAGE)) + SPARE_PAGES
+
+
+def _look_up(session: Session, record: RunRecord, looked_up: Iterator[Found]) -> Reading:
+    """Loads leads that were asked for; returns which of them cannot be read, and why."""
+    unreadable: dict[str, str] = {}
+
+    def rows() -> Iterator[Marked]:
+        while batch := list(islice(looked_up, BATCH)):
+            unreadable.update({one.lead_id: one.trouble for one in batch if one.trouble})
+            record.leads_read += sum(one.lead is not None for one in batch)
+            session.scratch.see(one.lead for one in batch if one.lead is not None)
+            session.scratch.see_gone(one.lead_id for one in batch if one.is_gone)
+            found = [row for one in batch if (row := _looked_up_row(session, one))]
+            yield from into("leads", found)
+
+    session.load(rows())
+    return Reading(unreadable)
+
+
+def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -> Reading:
+    """Reads certain leads into the mirror, by the cheaper of the list and a call for each."""
+    client, workers = session.client, session.settings.workers
+    pages = -(-history.count_active(session.warehouse) // LEADS.page_limit) or 1
+    if len(lead_ids) * LEADS.tokens.one <= pages * LEADS.tokens.page:
+        return _look_up(session, record, one_by_one(client, LEADS, list(lead_ids), workers))
+    session.load(listed_leads(session, record))
+    unlisted = set(lead_ids).difference(session.scratch.seen(lead_ids))
+    return _look_up(session, record, _unlisted(session, sorted(unlisted)))
+
+
+def _unlisted(session: Session, lead_ids: list[str]) -> Iterator[Found]:
+    return look_up(session.client, LEADS, filter(_is_lead_id, lead_ids), session.settings.workers)
+
+
+def _looked_up_row(session: Session, found: Found) -> schema.TableRow | None:
+    if found.lead is not None:
+        return schema.lead_row(found.lead, pendulum.now("UTC"), session.run_id)
+    return _gone_row(session, found.lead_id) if found.is_gone else None
+
+
+def _gone_row(session: Session, lead_id: str) -> schema.TableRow:
+    record, gone_at = history.mirrored(session.warehouse, lead_id) or ({"id": lead_id}, None)
+    return schema.gone_row(record, pendulum.now("UTC"), session.run_id, gone_at)
+
+
+def mirror_row(session: Session, outcome: Outcome) -> schema.TableRow | None:
+    """Returns the row of an outcome's lead; None where no answer told of it."""
+    if outcome.lead is not None:
+        return schema.lead_row(outcome.lead, outcome.finished_at, session.run_id)
+    return _gone_row(session, outcome.patch.lead_id) if outcome.gone else None
+
+
+def _is_lead_id(lead_id: str) -> bool:
+    try:
+        return bool(parse_uuid(lead_id))
+    except ValueError:
+        return False
+
+
+def refresh(session: Session, record: RunRecord) -> Reading:
+    """Reads the leads as they are into the mirror, but for those known to be out of the list."""
+    lead, scratch = session.scope.lead, session.scratch
+    if lead is None:
+        session.load(listed_leads(session, record))
+    scratch.mark("left", history.pending_lead_ids(session.warehouse, lead))
+    reading = _look_up(session, record, _unlisted(session, scratch.unknown()))
+    log.info("read %d leads", record.leads_read)
+    return reading
+
+
+def trust_of(session: Session) -> Trust:
+    """Returns what a run need not ask for; one lead alone is always asked for.
+
+    An archived lead that may be brought back is compared with what it is, never with what it was.
+    """
+    settings, scope = session.settings, session.scope
+    if scope.full_refresh or scope.lead or not settings.recheck_hours:
+        return Trust()
+    period = (session.started_at - timedelta(hours=settings.recheck_hours), session.started_at)
+    return Trust(period, archived=not settings.unarchive)

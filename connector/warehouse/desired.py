@@ -1,0 +1,138 @@
+"""The desired table, wherever it is: one statement reads it, and nothing but SELECT is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
+from dlt.destinations.sql_client import SqlClientBase
+
+from connector.errors import DesiredTableError, WarehouseError
+from connector.planning.columns import CHANGES, LEAD_ID, UPDATED_AT
+from connector.planning.model import Row
+from connector.warehouse.rows import Reader, document_of, read_row, readers_for
+from connector.warehouse.scratch import Cells
+from connector.warehouse.store import Warehouse, bound, fetched, first_line
+
+KEY = f"lower(trim(CAST({LEAD_ID} AS VARCHAR)))"
+"""SQL for the lead of a row, as the mirror spells it."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the desired table's columns are.
+
+    Attributes:
+        columns: Their names, in lower case, with their types.
+        readers: How the cells of a row are to be read, in order.
+    """
+
+    columns: Mapping[str, str]
+    readers: Sequence[tuple[str, Reader]]
+
+    def read(self, cells: Cells) -> Row:
+        """Returns a row by the names of its columns."""
+        return read_row(cells, self.readers)
+
+
+class DesiredTable:
+    """The table with the desired leads.
+
+    Args:
+        client: A connection to where it is.
+        name: The table, with its schema.
+    """
+
+    def __init__(self, client: SqlClientBase[Any], name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def head(self) -> Head:
+        """Returns what its columns are.
+
+        Raises:
+            DesiredTableError: There is no such table.
+            WarehouseError: It cannot be read.
+        """
+        with self._told(), self._client.execute_query(self._select("1 = 0")) as cursor:
+            return _head_of(cursor.description)
+
+    def changed_names(self) -> set[str]:
+        """Returns every key that the `changes` of some row holds."""
+        names: set[str] = set()
+        sql = f"SELECT {CHANGES} FROM {self.name} WHERE {CHANGES} IS NOT NULL"
+        with self._told(), self._client.execute_query(sql) as cursor:
+            for [value] in fetched(cursor):
+                names |= _keys_of(value)
+        return names
+
+    def rows(
+        self, lead: str | None, *, with_time: bool, names: set[str]
+    ) -> Iterator[tuple[str | None, Cells, Cells]]:
+        """Yields of each row its lead, its cells, and those of them that say what is wanted.
+
+        Args:
+            lead: Only the rows of this lead.
+            with_time: Whether `updated_at` says something of it, too.
+            names: Gets every key that `changes` of some row holds.
+
+        Raises:
+            DesiredTableError: There is no such table.
+            WarehouseError: It cannot be read.
+        """
+        sql = self._select(None if lead is None else f"{KEY} = %s")
+        args = () if lead is None else (bound(lead),)
+        with self._told(), self._client.execute_query(sql, *args) as cursor:
+            columns = [column[0].lower() for column in cursor.description or ()]
+            if LEAD_ID not in columns:
+                return  # told when the columns are mapped
+            key = columns.index(LEAD_ID)
+            changes = columns.index(CHANGES) if CHANGES in columns else None
+            passed_over = {LEAD_ID} if with_time else {LEAD_ID, UPDATED_AT}
+            wish = [place for place, name in enumerate(columns) if name not in passed_over]
+            for cells in fetched(cursor):
+                if changes is not None and cells[changes] is not None:
+                    names |= _keys_of(cells[changes])
+                yield _lead_of(cells[key]), tuple(cells), tuple(cells[place] for place in wish)
+
+    def _select(self, condition: str | None) -> str:
+        where = f" WHERE {condition}" if condition else ""
+        return f"SELECT * FROM {self.name}{where}"
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseUndefinedRelation:
+            raise DesiredTableError(
+                f"the warehouse has no table {self.name}; create it, or set desired_table"
+            ) from None
+        except DatabaseException as error:
+            raise WarehouseError(f"{self.name} cannot be read: {first_line(error)}") from None
+
+
+def desired_of(warehouse: Warehouse) -> DesiredTable:
+    """Returns the desired table of the warehouse that has the books as well."""
+    return DesiredTable(warehouse.client, warehouse.desired_table)
+
+
+def _head_of(description: Sequence[Sequence[Any]] | None) -> Head:
+    found = description or ()
+    types = {column[0].lower(): str(column[1]) for column in found}
+    return Head(types, readers_for(found))
+
+
+def _keys_of(changes: Any) -> set[str]:
+    try:
+        document = document_of(changes)
+    except ValueError:
+        return set()  # a row's trouble, told when the row is read
+    return set(document) if isinstance(document, dict) else set()
+
+
+def _lead_of(value: Any) -> str | None:
+    """Returns whose row it is, spelled as the mirror spells it."""
+    return None if value is None else str(value).strip(" ").lower()

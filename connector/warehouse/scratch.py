@@ -1,0 +1,361 @@
+"""What a run has read and is to compare: a file in the working folder, beside the warehouse.
+
+The desired rows may be in one warehouse and the books in another, and neither has to join or to
+sort. SQLite takes a row in a microsecond, holds next to nothing in memory, and orders ids by their
+bytes whatever a warehouse's collation is. The file is a cache: a run begins with an empty one.
+
+A second file remembers from run to run which row was found to agree with which record. Deciding
+looks at nothing else, so the two need no second look while both are the same and nothing changed
+that they were judged by. Lost, it costs time and nothing more.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from connector.errors import WarehouseError
+from connector.planning.model import Agreement, Lead
+
+NAME, MEMORY_NAME = "scratch.sqlite", "agreed.sqlite"
+CACHE_KIB = 16_384
+"""Memory that SQLite may take for pages; what is beyond it is read from the file."""
+SOME = 500
+"""Ids in one statement; SQLite takes 999 values at least."""
+TABLES = """
+CREATE TABLE wanted (position INTEGER PRIMARY KEY, lead_id TEXT, digest BLOB, cells BLOB);
+CREATE TABLE mirror (
+    lead_id TEXT PRIMARY KEY, digest TEXT, is_listed INT, is_known INT
+) WITHOUT ROWID;
+CREATE TABLE seen (
+    lead_id TEXT PRIMARY KEY, updated TEXT, digest TEXT, record BLOB, is_gone INT
+) WITHOUT ROWID;
+CREATE TABLE marked (kind TEXT, lead_id TEXT, PRIMARY KEY (kind, lead_id)) WITHOUT ROWID;
+CREATE TABLE bases (lead_id TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID;
+CREATE TABLE agreed (
+    lead_id TEXT PRIMARY KEY, wanted BLOB, lead TEXT, base BLOB, kept_nulls INT
+) WITHOUT ROWID;
+"""
+MEMORY = """
+CREATE TABLE IF NOT EXISTS memory.agreed (
+    lead_id TEXT PRIMARY KEY, wanted BLOB, lead TEXT, base BLOB, kept_nulls INT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS memory.judged_by (context TEXT);
+"""
+Cells = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the desired table wants of one lead.
+
+    Attributes:
+        lead_id: As the mirror spells it; None for a row that names none.
+        rows: The cells of its rows; none where they agree with the lead as they did before.
+        kept_nulls: Then, how many NULLs leave something alone.
+        agreement: What to remember where they are found to agree; None for nothing.
+    """
+
+    lead_id: str | None
+    rows: Sequence[Cells]
+    kept_nulls: int = 0
+    agreement: Agreement | None = None
+
+
+def digest_of(record: Lead) -> str:
+    """Returns what tells a lead's record from another one, whatever the order of its keys."""
+    return _digest(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hex()
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=16).digest()
+
+
+@contextmanager
+def open_scratch(folder: Path) -> Iterator[Scratch]:
+    """Opens an empty scratch file in a folder that is there, and removes it at the end.
+
+    Raises:
+        WarehouseError: It cannot be written.
+    """
+    place = folder / NAME
+    try:
+        place.unlink(missing_ok=True)
+        connection = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
+        # It is thrown away after a kill, so nothing of it has to outlive one.
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.executescript(TABLES)
+    except (OSError, sqlite3.Error) as error:
+        raise WarehouseError(f"the scratch file {place} cannot be made: {error}") from None
+    try:
+        yield Scratch(connection)
+    finally:
+        connection.close()
+        place.unlink(missing_ok=True)
+
+
+class Scratch:
+    """One run's scratch file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._agreed = "main.agreed"
+
+    def _query(self, sql: str, *args: Any) -> sqlite3.Cursor:
+        return self._connection.execute(sql, args)
+
+    # What is wanted
+
+    def want(self, rows: Iterable[tuple[str | None, Cells, Cells]]) -> int:
+        """Keeps the rows of the desired table; returns how many there are.
+
+        Args:
+            rows: Of each the lead, all cells, and those that say what is wanted.
+        """
+
+        def packed() -> Iterator[tuple[str | None, bytes, bytes]]:
+            for lead_id, cells, wish in rows:
+                yield lead_id, _digest(pickle.dumps(wish)), pickle.dumps(cells)
+
+        with self._writing():
+            self._connection.executemany(
+                "INSERT INTO wanted (lead_id, digest, cells) VALUES (?, ?, ?)", packed()
+            )
+            self._query("CREATE INDEX wanted_lead ON wanted (lead_id)")
+            self._query(
+                "INSERT INTO marked SELECT 'several', lead_id FROM wanted "
+                "WHERE lead_id IS NOT NULL GROUP BY lead_id HAVING count(*) > 1"
+            )
+        return self.count("wanted")
+
+    def rows_of(self, lead_ids: Collection[str]) -> dict[str, list[Cells]]:
+        """Returns the rows of some leads, for those that have any."""
+        found: dict[str, list[Cells]] = {}
+        for some, marks in _some(lead_ids):
+            sql = f"SELECT lead_id, cells FROM wanted WHERE lead_id IN ({marks}) ORDER BY position"
+            for lead_id, cells in self._query(sql, *some):
+                found.setdefault(lead_id, []).append(_cells(cells))
+        return found
+
+    # What is there
+
+    def note_mirror(self, leads: Iterable[tuple[str, str | None, bool, bool]]) -> None:
+        """Keeps what the books have of each lead.
+
+        Args:
+            leads: Its id, its record's digest, whether the list would show it, and whether it is
+                taken to be so still.
+        """
+        with self._writing():
+            self._connection.executemany("INSERT INTO mirror VALUES (?, ?, ?, ?)", leads)
+
+    def see(self, leads: Iterable[Lead]) -> list[Lead]:
+        """Keeps leads as this run has read them; returns those that the books have otherwise.
+
+        Where rows shift while pages are walked, a lead comes twice: the newer copy counts.
+        """
+        changed = []
+        with self._writing():
+            for lead in leads:
+                lead_id, updated = str(lead["id"]).lower(), str(lead.get("update_time") or "")
+                seen = self._query("SELECT updated FROM seen WHERE lead_id = ?", lead_id).fetchone()
+                if seen and updated < seen[0]:
+                    continue
+                record = orjson.dumps(lead, option=orjson.OPT_SORT_KEYS)
+                digest = _digest(record).hex()
+                sql = "SELECT digest FROM mirror WHERE lead_id = ?"
+                known = self._query(sql, lead_id).fetchone()
+                is_new = bool(seen) or known is None or known[0] != digest
+                row = (lead_id, updated, digest, record if is_new else None)
+                self._query("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, 0)", *row)
+                if is_new:
+                    changed.append(lead)
+        return changed
+
+    def see_gone(self, lead_ids: Iterable[str]) -> None:
+        """Keeps which leads this run has found gone."""
+        gone = ((lead_id,) for lead_id in lead_ids)
+        with self._writing():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO seen VALUES (?, '', NULL, NULL, 1)", gone
+            )
+
+    def count(self, table: str) -> int:
+        """Returns how many rows a table has."""
+        return int(self._query(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+    def seen(self, lead_ids: Collection[str]) -> dict[str, Lead | None]:
+        """Returns some of the leads as this run has read them; None for one that is gone.
+
+        One that is as the books have it is {}: its record is there.
+        """
+        found: dict[str, Lead | None] = {}
+        for some, marks in _some(lead_ids):
+            sql = f"SELECT lead_id, record, is_gone FROM seen WHERE lead_id IN ({marks})"
+            for lead_id, record, is_gone in self._query(sql, *some):
+                found[lead_id] = None if is_gone else orjson.loads(record or b"{}")
+        return found
+
+    def taken_as_known(self, lead_ids: Collection[str]) -> set[str]:
+        """Returns which of some leads are taken to be as the books have them, unread."""
+        found: set[str] = set()
+        for some, marks in _some(lead_ids):
+            sql = f"SELECT lead_id FROM mirror WHERE is_known AND lead_id IN ({marks})"
+            found.update(lead_id for [lead_id] in self._query(sql, *some))
+        return found
+
+    # What is to be done
+
+    def mark(self, kind: str, lead_ids: Iterable[str | None]) -> None:
+        """Notes leads of some kind: `left`, `passed` or `failed`."""
+        rows = ((kind, lead_id) for lead_id in lead_ids if lead_id is not None)
+        with self._writing():
+            self._connection.executemany("INSERT OR IGNORE INTO marked VALUES (?, ?)", rows)
+
+    def marked(self, kind: str, lead_ids: Collection[str]) -> set[str]:
+        """Returns which of some leads are noted as of some kind."""
+        found: set[str] = set()
+        for some, marks in _some(lead_ids):
+            sql = f"SELECT lead_id FROM marked WHERE kind = ? AND lead_id IN ({marks})"
+            found.update(lead_id for [lead_id] in self._query(sql, kind, *some))
+        return found
+
+    def unknown(self) -> list[str]:
+        """Returns the leads that matter and are not known.
+
+        One that is `left` over is known when this run has read it.
+        """
+        sql = (
+            "SELECT w.lead_id FROM wanted w WHERE w.lead_id IS NOT NULL "
+            "AND w.lead_id NOT IN (SELECT lead_id FROM seen) "
+            "AND w.lead_id NOT IN (SELECT lead_id FROM mirror WHERE is_known) "
+            "UNION SELECT lead_id FROM marked WHERE kind = 'left' "
+            "AND lead_id NOT IN (SELECT lead_id FROM seen)"
+        )
+        return [lead_id for [lead_id] in self._query(sql)]
+
+    def note_bases(self, bases: Iterable[tuple[str, Any]]) -> None:
+        """Keeps what was last agreed on of each lead, by its digest."""
+        rows = ((lead_id, _digest(orjson.dumps(base))) for lead_id, base in bases)
+        with self._writing():
+            self._connection.executemany("INSERT INTO bases VALUES (?, ?)", rows)
+
+    def compared(self) -> Iterator[Wanted]:
+        """Yields every lead that is wanted, but for those to pass by; failed ones come last."""
+        for have_failed in (0, 1):
+            by_lead = groupby(enumerate(self._query(self._comparison(), have_failed)), _lead_of)
+            for lead_id, group in by_lead:
+                yield _wanted_of(lead_id, [row for _, row in group])
+
+    def _comparison(self) -> str:
+        lead_digest = "CASE WHEN s.lead_id IS NULL THEN m.digest ELSE s.digest END"
+        agrees = (
+            f"a.wanted = w.digest AND a.lead = {lead_digest} AND a.base IS b.digest "
+            "AND v.lead_id IS NULL AND f.lead_id IS NULL"
+        )
+        return (
+            f"SELECT w.lead_id, CASE WHEN {agrees} THEN NULL ELSE w.cells END, a.kept_nulls, "
+            f"w.digest, {lead_digest}, b.digest "
+            "FROM wanted w LEFT JOIN seen s ON s.lead_id = w.lead_id "
+            "LEFT JOIN mirror m ON m.lead_id = w.lead_id AND m.is_known "
+            "LEFT JOIN bases b ON b.lead_id = w.lead_id "
+            f"LEFT JOIN {self._agreed} a ON a.lead_id = w.lead_id "
+            "LEFT JOIN marked p ON p.kind = 'passed' AND p.lead_id = w.lead_id "
+            "LEFT JOIN marked f ON f.kind = 'failed' AND f.lead_id = w.lead_id "
+            "LEFT JOIN marked v ON v.kind = 'several' AND v.lead_id = w.lead_id "
+            "WHERE p.lead_id IS NULL AND (f.lead_id IS NOT NULL) = ? "
+            "ORDER BY w.lead_id, w.position"
+        )
+
+    # What agreed before
+
+    def remember_in(self, folder: Path, context: str) -> None:
+        """Makes what agreed in earlier runs known to this one, where it was judged alike.
+
+        Args:
+            folder: Where it is kept.
+            context: Tells all that it is judged by from anything else.
+        """
+        place = folder / MEMORY_NAME
+        try:
+            self._attach(place, context)
+        except sqlite3.Error:  # cut off by a loss of power, or by anything else
+            with suppress(sqlite3.Error):
+                self._query("DETACH memory")
+            place.unlink(missing_ok=True)
+            self._attach(place, context)
+        self._agreed = "memory.agreed"
+
+    def _attach(self, place: Path, context: str) -> None:
+        self._query("ATTACH ? AS memory", str(place))
+        self._connection.executescript(MEMORY)
+        with self._writing():
+            if self._query("SELECT context FROM memory.judged_by").fetchall() != [(context,)]:
+                self._query("DELETE FROM memory.agreed")
+                self._query("DELETE FROM memory.judged_by")
+                self._query("INSERT INTO memory.judged_by VALUES (?)", context)
+
+    def remember(self, found: Iterable[tuple[Agreement, int]]) -> None:
+        """Keeps what agrees, with the NULLs that leave something alone, until `keep_memory`."""
+        rows = (
+            (one.lead_id, one.wanted, one.lead, one.base, kept_nulls) for one, kept_nulls in found
+        )
+        with self._writing():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO agreed VALUES (?, ?, ?, ?, ?)", rows
+            )
+
+    def keep_memory(self) -> None:
+        """Keeps what was found to agree for later runs, all of it at once."""
+        if self._agreed == "memory.agreed":
+            self._query("INSERT OR REPLACE INTO memory.agreed SELECT * FROM main.agreed")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._query("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._query("ROLLBACK")
+            raise
+        self._query("COMMIT")
+
+
+def _some(lead_ids: Collection[str]) -> Iterator[tuple[list[str], str]]:
+    """Yields as many ids as a statement takes, with the marks for them."""
+    waiting = iter(lead_ids)
+    while some := list(islice(waiting, SOME)):
+        yield some, ", ".join("?" * len(some))
+
+
+def _lead_of(numbered: tuple[int, Sequence[Any]]) -> Any:
+    """Returns what rows of one lead have in common; a row without a lead stands alone."""
+    number, row = numbered
+    return number if row[0] is None else row[0]
+
+
+def _wanted_of(lead_id: Any, rows: Sequence[Sequence[Any]]) -> Wanted:
+    _, cells, kept_nulls, wanted, lead, base = rows[0]
+    if not isinstance(lead_id, str):
+        return Wanted(None, [_cells(cells)])
+    if cells is None:
+        return Wanted(lead_id, (), kept_nulls)
+    alone = len(rows) == 1 and lead is not None
+    agreement = Agreement(lead_id, wanted, lead, base) if alone else None
+    return Wanted(lead_id, [_cells(row[1]) for row in rows], agreement=agreement)
+
+
+def _cells(packed: bytes) -> Cells:
+    cells: Cells = pickle.loads(packed)  # noqa: S301 - this process has packed it
+    return cells
