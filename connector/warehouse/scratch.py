@@ -11,6 +11,7 @@ that they were judged by. Lost, it costs time and nothing more.
 
 from __future__ import annotations
 
+import json
 import pickle
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from typing import Any
 import orjson
 
 from connector.errors import WarehouseError
+from connector.pipedrive.escapes import escape
 from connector.planning.model import Agreement, Lead
 
 NAME, MEMORY_NAME = "scratch.sqlite", "agreed.sqlite"
@@ -73,7 +75,14 @@ class Wanted:
 
 def digest_of(record: Lead) -> str:
     """Returns what tells a lead's record from another one, whatever the order of its keys."""
-    return _digest(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hex()
+    return _digest(_encoded(record)).hex()
+
+
+def _encoded(record: Lead) -> bytes:
+    try:
+        return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # half a surrogate, or a number beyond 64 bits
+        return json.dumps(escape(record), sort_keys=True).encode()
 
 
 def _digest(data: bytes) -> bytes:
@@ -172,7 +181,7 @@ class Scratch:
                 seen = self._query("SELECT updated FROM seen WHERE lead_id = ?", lead_id).fetchone()
                 if seen and updated < seen[0]:
                     continue
-                record = orjson.dumps(lead, option=orjson.OPT_SORT_KEYS)
+                record = _encoded(lead)
                 digest = _digest(record).hex()
                 sql = "SELECT digest FROM mirror WHERE lead_id = ?"
                 known = self._query(sql, lead_id).fetchone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from connector.warehouse.rows import digest
 from connector.warehouse.store import Warehouse, open_warehouse
 from tests.support.account import LEAD_ID
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RUN, EARLIER = "20260102-000000-bbbbbb", "20260101-120000-cccccc"
 PLAN = "20260101-000000-aaaaaa"
 Row = dict[str, Any]
 
@@ -77,3 +80,28 @@ def patch_row(number: int, body: Row, before: Row | None = None, plan_id: str = 
         "digest": digest(body),
         "planned_at": pendulum.now("UTC"),
     }
+
+
+def lead_id(number: int) -> str:
+    """A lead's id by a number."""
+    return f"{number:08x}-0e10-11eb-879b-05d71fb426ec"
+
+
+def a_run(
+    plan_id: str = PLAN, state: str = "failed", command: str = "run", released: bool | None = True
+) -> Row:
+    """A row of `sync_runs`."""
+    told = {"command": command, "state": state, "released": released}
+    return {"run_id": plan_id, "plan_id": plan_id, **told}
+
+
+def outcome(patch: Row, status: str) -> Row:
+    """A row of `lead_outcomes`."""
+    known = {name: patch[name] for name in ("patch_id", "plan_id", "lead_id")}
+    return {**known, "outcome_id": patch["patch_id"], "run_id": RUN, "status": status}
+
+
+def desire(site: Site, *statements: str, columns: str = "lead_id VARCHAR, title VARCHAR") -> None:
+    """Make the desired table with some rows."""
+    made = ("CREATE SCHEMA crm", f"CREATE TABLE crm.lead_changes ({columns})")
+    site.execute(*made, *(f"INSERT INTO crm.lead_changes VALUES {one}" for one in statements))

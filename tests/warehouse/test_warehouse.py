@@ -6,47 +6,30 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from connector.errors import DesiredTableError, WarehouseError
-from connector.warehouse import comparison, history
-from connector.warehouse.comparison import MirrorFilter
+from connector.errors import WarehouseError
+from connector.warehouse import history
 from connector.warehouse.destination import make_pipeline, sweep
 from connector.warehouse.load import batches, into, load_pending
 from connector.warehouse.migration import fill_in_old
-from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, TABLES, gone_row, lead_row
+from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, TABLES, lead_row
 from connector.warehouse.store import FETCH, Warehouse
 from tests.support.account import SCORE
-from tests.support.warehouse import PLAN, Row, Site, patch_row
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-RUN, EARLIER = "20260102-000000-bbbbbb", "20260101-120000-cccccc"
-READ = MirrorFilter(RUN)
-
-
-def lead_id(number: int) -> str:
-    return f"{number:08x}-0e10-11eb-879b-05d71fb426ec"
-
-
-def a_run(
-    plan_id: str = PLAN, state: str = "failed", command: str = "run", released: bool | None = True
-) -> Row:
-    told = {"command": command, "state": state, "released": released}
-    return {"run_id": plan_id, "plan_id": plan_id, **told}
-
-
-def outcome(patch: Row, status: str) -> Row:
-    known = {name: patch[name] for name in ("patch_id", "plan_id", "lead_id")}
-    return {**known, "outcome_id": patch["patch_id"], "run_id": RUN, "status": status}
-
-
-def desire(site: Site, *statements: str, columns: str = "lead_id VARCHAR, title VARCHAR") -> None:
-    made = ("CREATE SCHEMA crm", f"CREATE TABLE crm.lead_changes ({columns})")
-    site.execute(*made, *(f"INSERT INTO crm.lead_changes VALUES {one}" for one in statements))
+from tests.support.warehouse import (
+    NOW,
+    RUN,
+    Row,
+    Site,
+    a_run,
+    lead_id,
+    outcome,
+    patch_row,
+)
 
 
 def test_before_the_first_run_there_are_no_tables(empty_site: Site) -> None:
@@ -172,149 +155,6 @@ def test_a_patch_with_an_outcome_is_finished(site: Site) -> None:
         assert history.count_unfinished(warehouse, None) == 2
 
 
-def test_every_row_without_a_lead_id_is_compared_alone(site: Site) -> None:
-    desire(site, "(NULL, 'a'), (NULL, 'b'), (NULL, 'a')")
-    with site.opened() as warehouse:
-        found = list(comparison.compared(warehouse, READ, None))
-    assert [one.lead_id for one in found] == [None] * 3
-    assert sorted(row["title"] for one in found for row in one.rows) == ["a", "a", "b"]
-
-
-def test_rows_of_one_lead_are_compared_together_whatever_their_spelling(site: Site) -> None:
-    one, two = lead_id(1), lead_id(2)
-    desire(site, f"('{one}', 'a'), ('{two}', 'b'), (' {one.upper()} ', 'c'), ('x', 'd')")
-    site.load("leads", [lead_row({"id": one, "title": "T"}, NOW, RUN)])
-    with site.opened() as warehouse:
-        found = {one.lead_id: one for one in comparison.compared(warehouse, READ, None)}
-    assert found.keys() == {one, two, "x"}
-    assert sorted(row["title"] for row in found[one].rows) == ["a", "c"]
-    assert found[one].current == {"id": one, "title": "T"}
-    assert found[two].current is None
-
-
-def test_a_lead_is_compared_as_this_run_has_read_it(site: Site) -> None:
-    ids = [lead_id(number) for number in range(4)]
-    desire(site, *(f"('{one}', 'a')" for one in ids))
-    site.load(
-        "leads",
-        [
-            lead_row({"id": ids[0]}, NOW, RUN),
-            lead_row({"id": ids[1]}, NOW, EARLIER),
-            gone_row({"id": ids[2]}, NOW, RUN),
-        ],
-    )
-    with site.opened() as warehouse:
-        found = {one.lead_id: one.current for one in comparison.compared(warehouse, READ, None)}
-        assert set(comparison.unknown(warehouse, READ, None)) == {ids[1], ids[3]}
-        assert set(comparison.unknown(warehouse, READ, ids[3])) == {ids[3]}
-        assert history.mirrored(warehouse, ids[0]) == ({"id": ids[0]}, None)
-        assert history.mirrored(warehouse, ids[2]) == ({"id": ids[2]}, NOW)
-        assert history.mirrored(warehouse, ids[3]) is None
-    assert found == {ids[0]: {"id": ids[0]}, ids[1]: None, ids[2]: None, ids[3]: None}
-
-
-HOUR = timedelta(hours=1)
-LATELY = (NOW - 24 * HOUR, NOW)
-AGES = {"at first": NOW - 24 * HOUR, "too long ago": NOW - 25 * HOUR, "to come": NOW + HOUR}
-
-
-def test_what_was_found_gone_or_archived_lately_is_known(site: Site) -> None:
-    ids = {name: lead_id(number) for number, name in enumerate(("gone", "archived", "active"))}
-    desire(site, *(f"('{one}', 'a')" for one in ids.values()))
-    archived = {"id": ids["archived"], "is_archived": True}
-    active = {"id": ids["active"], "is_archived": False}
-    site.load(
-        "leads",
-        [
-            gone_row({"id": ids["gone"]}, NOW, EARLIER),
-            lead_row(archived, NOW, EARLIER),
-            lead_row(active, NOW, EARLIER),
-        ],
-    )
-    with site.opened() as warehouse:
-        both, gone = MirrorFilter(RUN, LATELY), MirrorFilter(RUN, LATELY, archived=False)
-        assert set(comparison.unknown(warehouse, READ, None)) == set(ids.values())
-        assert set(comparison.unknown(warehouse, both, None)) == {ids["active"]}
-        assert set(comparison.unknown(warehouse, gone, None)) == {ids["archived"], ids["active"]}
-        found = {one.lead_id: one.current for one in comparison.compared(warehouse, both, None)}
-        assert found == {ids["gone"]: None, ids["archived"]: archived, ids["active"]: None}
-        assert all(
-            one.current is None for one in comparison.compared(warehouse, gone, None, anew=True)
-        )
-
-
-def test_only_what_was_found_in_the_period_is_known(site: Site) -> None:
-    ids = {age: lead_id(number) for number, age in enumerate(AGES)}
-    desire(site, *(f"('{one}', 'a')" for one in ids.values()))
-    site.load("leads", [gone_row({"id": ids[age]}, AGES[age], EARLIER) for age in AGES])
-    with site.opened() as warehouse:
-        unknown = set(comparison.unknown(warehouse, MirrorFilter(RUN, LATELY), None))
-    assert unknown == {ids["too long ago"], ids["to come"]}
-
-
-def test_a_lead_with_an_unfinished_patch_is_known_when_this_run_has_read_it(site: Site) -> None:
-    ids = [lead_id(number) for number in range(3)]
-    desire(site, *(f"('{one}', 'a')" for one in ids))
-    site.load("sync_runs", [a_run()])
-    patches = [{**patch_row(n, {"title": "a"}), "lead_id": ids[n]} for n in range(2)]
-    site.load("lead_patches", patches)
-    read_by = (EARLIER, RUN, EARLIER)
-    rows = [gone_row({"id": one}, NOW, run) for one, run in zip(ids, read_by, strict=True)]
-    site.load("leads", rows)
-    with site.opened() as warehouse:
-        assert list(comparison.unknown(warehouse, MirrorFilter(RUN, LATELY), None)) == [ids[0]]
-        assert list(comparison.unknown(warehouse, MirrorFilter(RUN, LATELY), ids[0])) == [ids[0]]
-
-
-def test_leads_that_failed_before_come_last(site: Site) -> None:
-    ids = [lead_id(number) for number in range(3)]
-    desire(site, *(f"('{one}', 'a')" for one in ids))
-    failed = {**patch_row(1, {"title": "T"}), "lead_id": ids[0]}
-    site.load(
-        "lead_outcomes",
-        [outcome(failed, "failed"), {**outcome(failed, "failed"), "outcome_id": "b"}],
-    )
-    with site.opened() as warehouse:
-        assert [one.lead_id for one in comparison.compared(warehouse, READ, None)] == [
-            ids[1],
-            ids[2],
-            ids[0],
-        ]
-
-
-def test_only_one_lead(site: Site) -> None:
-    desire(site, *(f"('{lead_id(number)}', 'a')" for number in range(3)))
-    with site.opened() as warehouse:
-        assert [one.lead_id for one in comparison.compared(warehouse, READ, lead_id(1))] == [
-            lead_id(1)
-        ]
-        assert warehouse.count_desired(lead_id(1)) == 1
-        assert warehouse.count_desired(None) == 3
-
-
-def test_what_was_interrupted_comes_with_its_rows_and_its_lead(site: Site) -> None:
-    ids = [lead_id(number) for number in range(3)]
-    desire(site, f"('{ids[0]}', 'a'), ('{ids[0]}', 'b'), ('{ids[1]}', 'c')")
-    patches = [
-        {**patch_row(1, {"is_archived": False}), "lead_id": ids[0]},
-        {**patch_row(2, {"title": "a"}), "lead_id": ids[0]},
-        {**patch_row(3, {"title": "z"}), "lead_id": ids[2]},
-    ]
-    site.load("sync_runs", [a_run()])
-    site.load("lead_patches", patches)
-    here, gone_lead = lead_row({"id": ids[0], "title": "T"}, NOW, RUN), {"id": ids[2]}
-    site.load("leads", [here, gone_row(gone_lead, NOW, RUN)])
-    with site.opened() as warehouse:
-        first, gone = comparison.interrupted(warehouse, RUN, None, [], with_desired=True)
-        assert [one.lead_id for one in comparison.compared(warehouse, READ, None, anew=True)] == [
-            ids[1]
-        ]
-    assert [patch.body for patch in first.patches] == [{"is_archived": False}, {"title": "a"}]
-    assert sorted(row["title"] for row in first.rows) == ["a", "b"]
-    assert first.current == {"id": ids[0], "title": "T"}
-    assert (gone.lead_id, gone.rows, gone.current) == (ids[2], [], None)
-
-
 def record_of(warehouse: Warehouse, number: int) -> Any:
     found = history.mirrored(warehouse, lead_id(number))
     return found and found[0]
@@ -369,30 +209,6 @@ def test_runs_come_newest_first(site: Site) -> None:
         history.take_over(warehouse, RUN, NOW)
         states = {row["run_id"]: row["state"] for row in history.runs(warehouse)}
     assert states == {**dict.fromkeys(("run0", "run1", "run2"), "failed"), "run3": "done"}
-
-
-def test_the_desired_tables_columns(site: Site) -> None:
-    desire(site, columns='lead_id UUID, "Lead Score" DECIMAL(9, 2), "4a" INTEGER')
-    with site.opened() as warehouse:
-        assert list(warehouse.columns()) == ["lead_id", "lead score", "4a"]
-
-
-def test_a_desired_table_that_is_not_there(site: Site) -> None:
-    with site.opened() as warehouse, pytest.raises(DesiredTableError, match=r"crm\.lead_changes"):
-        warehouse.columns()
-
-
-def test_values_come_as_the_core_expects_them(site: Site) -> None:
-    columns = "lead_id VARCHAR, day DATE, price DECIMAL(9, 2), tags VARCHAR[], more JSON"
-    values = "(NULL, DATE '2026-12-31', 50.50, ['a'], '{\"b\": null}')"
-    desire(site, values, columns=columns)
-    with site.opened() as warehouse:
-        [found] = comparison.compared(warehouse, READ, None)
-    [row] = found.rows
-    assert str(row["day"]) == "2026-12-31"
-    assert str(row["price"]) == "50.50"
-    assert row["tags"] == ["a"]
-    assert row["more"] in ({"b": None}, '{"b": null}')
 
 
 def test_streams_are_read_side_by_side_beside_other_queries(site: Site) -> None:

@@ -1,0 +1,157 @@
+"""What a run has read, and what it remembers of earlier ones, in real files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.planning.model import Agreement
+from connector.warehouse.scratch import (
+    MEMORY_NAME,
+    NAME,
+    Cells,
+    Scratch,
+    Wanted,
+    digest_of,
+    open_scratch,
+)
+
+LEADS = [f"{number:08x}-0e10-11eb-879b-05d71fb426ec" for number in range(4)]
+Record = dict[str, Any]
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Scratch]:
+    with open_scratch(tmp_path) as found:
+        yield found
+
+
+def want(scratch: Scratch, *rows: tuple[str | None, str]) -> int:
+    found: list[tuple[str | None, Cells, Cells]] = [(one, (one, it), (it,)) for one, it in rows]
+    return scratch.want(found)
+
+
+def lead(number: int, **fields: Any) -> Record:
+    return {"id": LEADS[number], **fields}
+
+
+def compared(scratch: Scratch) -> dict[str | None, Wanted]:
+    return {one.lead_id: one for one in scratch.compared()}
+
+
+def a_run(folder: Path, context: str, title: str, record: Record) -> bool:
+    """A run that finds that a row agrees with a lead; tells whether it knew that before."""
+    with open_scratch(folder) as scratch:
+        want(scratch, (LEADS[0], title))
+        scratch.see([record])
+        scratch.remember_in(folder, context)
+        [found] = scratch.compared()
+        if found.agreement:
+            scratch.remember([(found.agreement, 3)])
+        scratch.keep_memory()
+        assert found.kept_nulls == (0 if found.rows else 3)
+        return not found.rows
+
+
+def test_it_begins_empty_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(b"what a killed run has left")
+    with open_scratch(tmp_path) as scratch:
+        assert scratch.count("wanted") == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lead_that_the_books_have_is_not_to_be_loaded_again(scratch: Scratch) -> None:
+    same, other = lead(0, title="a", value=None), lead(1, title="b")
+    scratch.note_mirror([(LEADS[0], digest_of(same), True, False), (LEADS[1], "x", True, False)])
+    turned = dict(reversed(same.items()))
+    assert scratch.see([turned, other, lead(2)]) == [other, lead(2)]
+    assert scratch.seen(LEADS) == {LEADS[0]: {}, LEADS[1]: other, LEADS[2]: lead(2)}
+
+
+@pytest.mark.parametrize("newer_first", [True, False])
+def test_of_a_lead_that_comes_twice_the_newer_copy_counts(
+    scratch: Scratch, newer_first: bool
+) -> None:
+    older, newer = lead(0, title="a", update_time="1"), lead(0, title="b", update_time="2")
+    scratch.note_mirror([(LEADS[0], digest_of(newer), True, False)])
+    copies = [newer, older] if newer_first else [older, newer]
+    loaded = [one for copy in copies for one in scratch.see([copy])]
+    assert loaded == ([] if newer_first else [older, newer])
+    assert scratch.seen(LEADS) == {LEADS[0]: {} if newer_first else newer}
+
+
+def test_what_agreed_before_is_known_until_anything_changes(tmp_path: Path) -> None:
+    record = lead(0, title="a")
+    assert not a_run(tmp_path, "rules", "a", record)
+    assert a_run(tmp_path, "rules", "a", record)
+    assert not a_run(tmp_path, "rules", "b", record)
+    assert a_run(tmp_path, "rules", "b", record)
+    assert not a_run(tmp_path, "rules", "b", {**record, "score": 1})
+    assert not a_run(tmp_path, "other rules", "b", {**record, "score": 1})
+    assert a_run(tmp_path, "other rules", "b", {**record, "score": 1})
+
+
+def test_a_memory_that_is_no_such_file_is_made_anew(tmp_path: Path) -> None:
+    a_run(tmp_path, "rules", "a", lead(0))
+    (tmp_path / MEMORY_NAME).write_bytes(b"no such file" * 1000)
+    assert not a_run(tmp_path, "rules", "a", lead(0))
+    assert a_run(tmp_path, "rules", "a", lead(0))
+
+
+def test_a_base_that_moved_is_judged_anew(tmp_path: Path) -> None:
+    def knows(base: Record) -> bool:
+        with open_scratch(tmp_path) as scratch:
+            want(scratch, (LEADS[0], "a"))
+            scratch.see([lead(0)])
+            scratch.note_bases([(LEADS[0], base)])
+            scratch.remember_in(tmp_path, "rules")
+            [found] = scratch.compared()
+            scratch.remember([(found.agreement, 0)] if found.agreement else [])
+            scratch.keep_memory()
+            return not found.rows
+
+    assert [knows(base) for base in ({"title": "a"}, {"title": "a"}, {"title": "b"})] == [
+        False,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("trouble", ["several rows", "failed before", "gone", "unread"])
+def test_what_agreed_before_is_judged_anew_where_something_else_is_known(
+    tmp_path: Path, trouble: str
+) -> None:
+    assert not a_run(tmp_path, "rules", "a", lead(0))
+    with open_scratch(tmp_path) as scratch:
+        want(scratch, *[(LEADS[0], "a")] * (2 if trouble == "several rows" else 1))
+        scratch.see([lead(0)] if trouble != "unread" else [])
+        scratch.see_gone([LEADS[0]] if trouble == "gone" else [])
+        scratch.mark("failed", [LEADS[0]] if trouble == "failed before" else [])
+        scratch.remember_in(tmp_path, "rules")
+        [found] = scratch.compared()
+    assert len(found.rows) == (2 if trouble == "several rows" else 1)
+    assert isinstance(found.agreement, Agreement) is (trouble == "failed before")
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.decimals() | st.dates()
+
+
+@given(st.lists(st.tuples(st.sampled_from([*LEADS, "x", None]), VALUES), max_size=8))
+def test_each_lead_comes_once_with_all_of_its_rows(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str | None, Any]]
+) -> None:
+    with open_scratch(tmp_path_factory.mktemp("scratch")) as scratch:
+        assert want(scratch, *rows) == len(rows)
+        found = list(scratch.compared())
+        for one in LEADS:
+            its = [repr(cells) for cells in scratch.rows_of([one]).get(one, [])]
+            assert its == [repr(row) for row in rows if row[0] == one]
+    named = [one.lead_id for one in found if one.lead_id is not None]
+    assert named == sorted({one for one, _ in rows if one is not None})
+    assert sorted(repr(cells) for one in found for cells in one.rows) == sorted(map(repr, rows))
+    assert all(len(one.rows) == 1 for one in found if one.lead_id is None)
