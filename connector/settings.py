@@ -85,6 +85,8 @@ class Settings(WarehouseSettings):
         lock_wait_seconds: How long to wait for another run's end; 0 does not wait.
         breaker_failures: Stop after so many failed PATCHes in a row.
         breaker_percent: Stop when more than this share of the PATCHes has failed; 0 for never.
+        full_refresh_every: Hours after which a run reads all leads again, where those before it
+            read only what was updated since; 0 for always. Up to 5,000 leads are always all read.
         recheck_hours: A lead found gone or archived is known to be so for so long, unless the
             list shows it; 0 for asking in every run.
         tolerate: Statuses that do not turn the exit code to 3.
@@ -125,6 +127,9 @@ class Settings(WarehouseSettings):
     breaker_failures: int = _setting(readers.whole(1, MANY), 25)
     breaker_percent: int = _setting(readers.whole(0, 99, "must be 1 to 99, or 0 for off"), 50)
     recheck_hours: float = _setting(
+        readers.number(0, HOURS_OF_A_YEAR, f"must be 0 to {HOURS_OF_A_YEAR}, a year"), 24.0
+    )
+    full_refresh_every: float = _setting(
         readers.number(0, HOURS_OF_A_YEAR, f"must be 0 to {HOURS_OF_A_YEAR}, a year"), 24.0
     )
     tolerate: list[str] | None = _setting(readers.chosen_names(get_args(Status)), None)

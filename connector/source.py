@@ -22,7 +22,7 @@ from connector.sync.reading import columns_for
 from connector.warehouse import schema
 from connector.warehouse.bases import has_bases
 from connector.warehouse.comparison import compared, mark_failed
-from connector.warehouse.desired import desired_of
+from connector.warehouse.desired import open_desired
 from connector.warehouse.encoding import encode
 from connector.warehouse.history import EVERYTHING, mirror
 from connector.warehouse.rows import new_id, patch_rows
@@ -63,7 +63,8 @@ def pipedrive_leads(
             folder = Path(stack.enter_context(TemporaryDirectory()))
             scratch = stack.enter_context(open_scratch(folder))
             columns, _ = columns_for(warehouse, client, settings)
-            table, kept = desired_of(warehouse), has_bases(warehouse)
+            table = stack.enter_context(open_desired(warehouse, settings))
+            kept = has_bases(warehouse)
             scratch.want(table.rows(None, with_time=True, names=set()))
             scratch.note_mirror(mirror(warehouse, EVERYTHING))
             mark_failed(warehouse, scratch)

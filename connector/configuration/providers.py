@@ -30,6 +30,7 @@ from connector.errors import ConfigError
 
 Section = tuple[str, ...]
 WAREHOUSE: Final = ("destination", "warehouse")
+DESIRED: Final = ("destination", "desired")
 OF_DLT = frozenset({"extract", "normalize", "load", "data_writer", "runtime"})
 """Sections in which a user may tune dlt's own steps for this job, too."""
 DEFAULTS = (

@@ -32,7 +32,7 @@ from connector.pipedrive.errors import (
     classify,
 )
 from connector.pipedrive.limits import Limiter
-from connector.pipedrive.paging import ahead, next_start, records_of, rows_of
+from connector.pipedrive.paging import Page, PagesAhead, next_start, records_of, rows_of, walk
 from connector.pipedrive.record_api import RecordApi
 from connector.pipedrive.retry import LONGEST_WAIT_SECONDS, asked_wait, retrying
 from connector.pipedrive.usage import Usage
@@ -58,6 +58,8 @@ MOST_PAGES = 10_000
 """Pages of a list whose length nobody knows better: no account has so many leads."""
 FEW_PAGES = 20
 """Pages of the definitions of fields: 10,000 of them."""
+PAGES_AHEAD = 8
+"""Pages on their way at once, where it is known that there are so many."""
 MostPages = Callable[[int], int]
 """Told the rows of a list's first page, says how many pages it may have."""
 
@@ -78,7 +80,7 @@ class Call:
     method: str
     path: str
     cost: int
-    params: Mapping[str, int] | None = None
+    params: Mapping[str, str | int] | None = None
     data: bytes | None = None
     missing: type[PipedriveError] | None = None
 
@@ -190,15 +192,35 @@ class Pipedrive:
         return self._call(call, usage, read)
 
     def pages(
-        self, record_type: RecordApi, most_pages: MostPages = lambda _rows: MOST_PAGES
+        self,
+        record_type: RecordApi,
+        most_pages: MostPages = lambda _rows: MOST_PAGES,
+        *,
+        updated_since: str | None = None,
+        expected: int = 0,
     ) -> Iterator[list[Json]]:
         """Yields the records that are not archived, by page, oldest first.
+
+        Args:
+            record_type: Which type of record.
+            most_pages: How many pages it may have.
+            updated_since: Only those updated at this time or later, as 2026-12-31T23:59:59Z
+                (documented).
+            expected: How many there are at least, as far as is known: so many pages may be on
+                their way at once.
 
         Raises:
             TooManyPages: The list goes on after so many pages.
         """
-        cost = record_type.tokens.page
-        return ahead(self._pages(record_type.path, cost, record_type.page_limit, most_pages))
+        cost, params = record_type.tokens.page, {"updated_since": updated_since}
+        return self._pages(
+            record_type.path,
+            cost,
+            record_type.page_limit,
+            most_pages,
+            {name: value for name, value in params.items() if value is not None},
+            expected,
+        )
 
     def archived_pages(self, record_type: RecordApi) -> Iterator[list[Json]]:
         """Yields the archived records, by page."""
@@ -231,25 +253,34 @@ class Pipedrive:
         return records_of(rows)
 
     def _pages(
-        self, path: str, cost: int, limit: int, most_pages: MostPages = lambda _rows: MOST_PAGES
+        self,
+        path: str,
+        cost: int,
+        limit: int,
+        most_pages: MostPages = lambda _rows: MOST_PAGES,
+        params: Mapping[str, str | int] | None = None,
+        expected: int | None = None,
     ) -> Iterator[list[Json]]:
         usage = Usage(self.usage)
-        seen: set[int] = set()
-        most = 0
-        start: int | None = 0
-        while start is not None:
+
+        def read_page(start: int) -> Page:
             if self.stop.is_set():
                 raise Interrupted("the run was asked to stop")
-            if seen and len(seen) >= most:
-                raise TooManyPages(f"GET {API}{path} goes on after {most} pages")
-            call = Call("GET", path, cost, {"start": start, "limit": limit})
+            call = Call("GET", path, cost, {"start": start, "limit": limit, **(params or {})})
             read = partial(_page, start=start, limit=limit)
-            rows, start = self._again(usage, partial(self._call, call, usage, read))
+            return self._again(usage, partial(self._call, call, usage, read))
+
+        seen: set[int] = set()
+        most = 0
+        ahead = None if expected is None else PagesAhead(read_page, expected, PAGES_AHEAD)
+        for rows, following in ahead.walk() if ahead else walk(read_page):
             if (mark := _mark(rows)) in seen:
                 raise AccountError(f"GET {API}{path} brings the same page again and again")
             most = most or most_pages(len(rows))
             seen.add(mark)
             yield records_of(rows)
+            if following is not None and len(seen) >= most:
+                raise TooManyPages(f"GET {API}{path} goes on after {most} pages")
 
     def _again(self, usage: Usage, call: Callable[[], Found]) -> Found:
         tries = retrying(self.stop, self.attempts, usage)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 from connector.pipedrive.documents import is_too_deep
 from connector.pipedrive.errors import AccountError
+
+Page = tuple[list[Any], int | None]
+"""The rows of a page, and where the next one starts; None after the last one."""
+ReadPage = Callable[[int], Page]
 
 
 def rows_of(document: dict[str, Any]) -> list[Any]:
@@ -75,10 +79,55 @@ def _is_behind(following: Any, start: int, limit: int) -> bool:
     return is_whole and start < following <= start + limit
 
 
-def ahead(pages: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
-    """Yields page after page; while the caller looks at one, the next is on its way."""
-    with ThreadPoolExecutor(1, thread_name_prefix="page") as reader:
-        coming = reader.submit(next, pages, None)
-        while (page := coming.result()) is not None:
-            coming = reader.submit(next, pages, None)
-            yield page
+def walk(read: ReadPage) -> Iterator[Page]:
+    """Yields page after page, each read when it is asked for."""
+    start: int | None = 0
+    while start is not None:
+        rows, start = read(start)
+        yield rows, start
+
+
+class PagesAhead:
+    """Pages of a list that are on their way while the caller looks at one.
+
+    Where it is known how long the list is, several are; else the next one. A page that does not
+    begin where the one before it says is dropped, so that none is passed by.
+
+    Args:
+        read: Reads the page at a start; returns its rows, and where the next one starts.
+        expected: How many rows the list has at least, as far as is known.
+        width: Pages on their way at once.
+    """
+
+    def __init__(self, read: ReadPage, expected: int, width: int) -> None:
+        self._read = read
+        self._expected = expected
+        self._width = width
+        self._coming: dict[int, Future[Page]] = {}
+
+    def walk(self) -> Iterator[Page]:
+        """Yields page after page."""
+        start: int | None = 0
+        with ThreadPoolExecutor(self._width, thread_name_prefix="page") as pool:
+            try:
+                while start is not None:
+                    coming = self._coming.pop(start, None) or pool.submit(self._read, start)
+                    rows, following = coming.result()
+                    if following is not None:
+                        self._send_for(pool, following, following - start)
+                    yield rows, following
+                    start = following
+            finally:
+                self._drop(self._coming)
+
+    def _send_for(self, pool: Executor, following: int, step: int) -> None:
+        """Sends for the next page, and for those that are certain to come after it."""
+        starts = [following, *range(following + step, self._expected, step)][: self._width]
+        self._drop([start for start in self._coming if start not in starts])
+        for start in starts:
+            if start not in self._coming:
+                self._coming[start] = pool.submit(self._read, start)
+
+    def _drop(self, starts: Iterable[int]) -> None:
+        for start in list(starts):
+            self._coming.pop(start).cancel()

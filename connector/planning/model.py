@@ -161,6 +161,7 @@ class Patch:
         sent_by: The earlier run that sent it, or may have; None where no earlier one did.
         conditions: What of the lead its body was made from, by field.
         planned_at: When it was planned, where that is known.
+        unread: Whether this run goes by what an earlier one has read of its lead.
     """
 
     patch_id: str
@@ -174,6 +175,7 @@ class Patch:
     sent_by: str | None = None
     conditions: Conditions = field(default_factory=dict)
     planned_at: datetime | None = None
+    unread: bool = False
 
     @property
     def body_left(self) -> dict[str, Any]:

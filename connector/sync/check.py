@@ -17,7 +17,7 @@ from connector.sync.company import Company, company_of, refuse_other
 from connector.sync.reading import columns_for
 from connector.sync.session import make_client
 from connector.warehouse.dataset import open_dataset
-from connector.warehouse.desired import desired_of
+from connector.warehouse.desired import open_desired
 from connector.warehouse.destination import make_pipeline, working_folder
 
 
@@ -61,8 +61,9 @@ def explain_columns(**settings: Any) -> tuple[Columns, list[str]]:
         refuse_other(warehouse, working_folder(resolved), company_of(client.me()))
         columns, _ = columns_for(warehouse, client, resolved)
         managed = {column.name for column in columns.managed}
-        head = desired_of(warehouse).head()
-        return columns, [name for name in head.columns if name not in managed]
+        with open_desired(warehouse, resolved) as table:
+            names = table.head().columns
+        return columns, [name for name in names if name not in managed]
 
 
 def _account(client: Pipedrive) -> tuple[Finding, Company | None]:
@@ -83,7 +84,8 @@ def _table(
             yield Finding("warehouse", f"opened, {where}")
             if company is not None:
                 refuse_other(warehouse, working_folder(settings), company)
-            names = desired_of(warehouse).head().columns
+            with open_desired(warehouse, settings) as table:
+                names = table.head().columns
             yield Finding("table", f"{settings.desired_table}: {len(names)} columns")
             if company is not None:
                 columns, _ = columns_for(warehouse, client, settings)

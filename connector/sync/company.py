@@ -80,17 +80,21 @@ def refuse_other(warehouse: Warehouse, folder: Path, company: Company) -> None:
                 )
 
 
-def confirm_company(session: Session) -> None:
+def confirm_company(session: Session) -> str:
     """Makes sure that the account is the one that the dataset and the working folder belong to.
 
     The first run makes them its own. So does the first on those of an older version.
+
+    Returns:
+        The user whom the token belongs to, by its id.
 
     Raises:
         AccountError: They are another company's.
         PipedriveError: The account does not answer.
     """
     warehouse, folder = session.warehouse, working_folder(session.settings)
-    company = company_of(session.client.me())
+    me = session.client.me()
+    company = company_of(me)
     refuse_other(warehouse, folder, company)
     mine = (company.company_id, company.domain)
     if history.owners(warehouse) != [mine]:
@@ -98,3 +102,4 @@ def confirm_company(session: Session) -> None:
         warehouse.put(SYNC_ACCOUNT, vars(AccountRow(*mine, spelling, pendulum.now("UTC"))))
         log.info("dataset %s belongs to %s", warehouse.pipeline.dataset_name, company)
     claim.note_owner(folder, *mine)
+    return str(me.get("id"))

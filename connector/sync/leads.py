@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -15,14 +15,19 @@ from connector.errors import AccountError
 from connector.pipedrive.client import MOST_PAGES, MostPages
 from connector.pipedrive.errors import TooManyPages
 from connector.pipedrive.lookup import Found, look_up, one_by_one
+from connector.planning.desired import moment_of
 from connector.planning.model import Outcome
 from connector.records.kinds import parse_uuid
 from connector.records.leads import LEADS
+from connector.sync.increment import Increment, increment_of, known_until
+from connector.sync.reading import Account
 from connector.sync.session import Session
 from connector.warehouse import history, schema
 from connector.warehouse.history import Trust
+from connector.warehouse.listing import least_listed
 from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.record import RunRecord
+from connector.warehouse.schema import LEADS as LEADS_TABLE
 
 log = logging.getLogger(__name__)
 
@@ -52,25 +57,75 @@ SPARE_PAGES = 10
 """Pages by which the list may be longer than twice what is known."""
 
 
-def listed_leads(session: Session, record: RunRecord) -> Iterator[Marked]:
-    """Yields the leads that are not archived, page by page, where the books have them otherwise.
+def read_list(session: Session, record: RunRecord, increment: Increment | None = None) -> None:
+    """Reads the leads that are not archived, page by page, into the mirror.
+
+    Those that the books have as they are stay as they are.
+
+    Args:
+        session: The run.
+        record: Counts them, and notes how much is known now.
+        increment: What is enough to read; None for all of them.
 
     Raises:
         AccountError: The list is far longer than it can be, as far as is known.
     """
-    session.scratch.note_mirror(history.mirror(session.warehouse, trust_of(session)))
-    listed = 0
+    session.scratch.note_mirror(history.mirror(session.warehouse, trust_of(session, increment)))
+    shown = Shown()
+    began = pendulum.now("UTC")
     try:
-        for page in session.client.pages(LEADS, _most_pages(session)):
-            leads = [lead for lead in page if lead.get("id")]  # one without an id is no lead
-            listed += len(leads)
-            record.leads_read += len(leads)
-            session.progress("refresh", record.leads_read, None)
-            yield from into("leads", mirror_rows(session.scratch.see(leads), session.run_id))
+        session.load_pages(LEADS_TABLE.name, _changed(session, record, increment, shown))
     except TooManyPages as error:
         hint = "if it is right, `lead-sync run --full-refresh` reads it to its end"
         raise AccountError(f"{error}, far more leads than were known; {hint}") from None
-    record.leads_listed = listed
+    before = increment.since if increment else None
+    record.updated_until = known_until(shown.updated, began, pendulum.now("UTC"), before)
+    record.whole_as_of = increment.whole_as_of if increment else began
+    record.leads_listed = None if increment else shown.leads
+
+
+@dataclass
+class Shown:
+    """What a list has shown so far.
+
+    Attributes:
+        leads: How many leads.
+        updated: The largest `update_time` of them.
+    """
+
+    leads: int = 0
+    updated: datetime | None = None
+
+    def add(self, leads: list[dict[str, Any]]) -> None:
+        """Adds a page."""
+        self.leads += len(leads)
+        times = [time for lead in leads if (time := moment_of(lead.get("update_time")))]
+        self.updated = max([*times, self.updated] if self.updated else times, default=None)
+
+
+def _changed(
+    session: Session, record: RunRecord, increment: Increment | None, shown: Shown
+) -> Iterator[list[schema.TableRow]]:
+    """Yields the rows of leads that the books have otherwise, page by page.
+
+    Args:
+        session: The run.
+        record: Counts all leads that were read.
+        increment: What is enough to read; None for all of them.
+        shown: Gets what the list has shown.
+    """
+    pages = session.client.pages(
+        LEADS,
+        _most_pages(session),
+        updated_since=increment.spelled if increment else None,
+        expected=0 if increment else least_listed(session.warehouse),
+    )
+    for page in pages:
+        leads = [lead for lead in page if lead.get("id")]  # one without an id is no lead
+        shown.add(leads)
+        record.leads_read += len(leads)
+        session.progress("refresh", record.leads_read, None)
+        yield mirror_rows(session.scratch.see(leads), session.run_id)
 
 
 def _most_pages(session: Session) -> MostPages:
@@ -108,7 +163,7 @@ def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -
     pages = -(-history.count_active(session.warehouse) // LEADS.page_limit) or 1
     if len(lead_ids) * LEADS.tokens.one <= pages * LEADS.tokens.page:
         return _look_up(session, record, one_by_one(client, LEADS, list(lead_ids), workers))
-    session.load(listed_leads(session, record))
+    read_list(session, record)
     unlisted = set(lead_ids).difference(session.scratch.seen(lead_ids))
     return _look_up(session, record, _unlisted(session, sorted(unlisted)))
 
@@ -142,24 +197,25 @@ def _is_lead_id(lead_id: str) -> bool:
         return False
 
 
-def refresh(session: Session, record: RunRecord) -> Reading:
+def refresh(session: Session, record: RunRecord, account: Account) -> Reading:
     """Reads the leads as they are into the mirror, but for those known to be out of the list."""
     lead, scratch = session.scope.lead, session.scratch
     if lead is None:
-        session.load(listed_leads(session, record))
+        record.read_under = account.read_under
+        read_list(session, record, increment_of(session, account.read_under))
     scratch.mark("left", history.pending_lead_ids(session.warehouse, lead))
     reading = _look_up(session, record, _unlisted(session, scratch.unknown()))
     log.info("read %d leads", record.leads_read)
     return reading
 
 
-def trust_of(session: Session) -> Trust:
+def trust_of(session: Session, increment: Increment | None) -> Trust:
     """Returns what a run need not ask for; one lead alone is always asked for.
 
     An archived lead that may be brought back is compared with what it is, never with what it was.
     """
     settings, scope = session.settings, session.scope
     if scope.full_refresh or scope.lead or not settings.recheck_hours:
-        return Trust()
+        return Trust(listed=increment is not None)
     period = (session.started_at - timedelta(hours=settings.recheck_hours), session.started_at)
-    return Trust(period, archived=not settings.unarchive)
+    return Trust(period, archived=not settings.unarchive, listed=increment is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -352,7 +352,16 @@ def patches_to_send(session: Session, plan: Plan) -> Iterator[list[Patch]]:
     scope = session.scope
     found = history.unfinished(session.warehouse, scope.lead, plan.plan_id)
     leads = patches_by_lead(plan.parts.get(patch.patch_id, patch) for patch in found)
-    return islice(leads, scope.limit)
+    return _with_unread(session, islice(leads, scope.limit))
+
+
+def _with_unread(session: Session, leads: Iterator[list[Patch]]) -> Iterator[list[Patch]]:
+    """Notes on the patches of each lead whether this run has read it."""
+    while some := list(islice(leads, BATCH)):
+        read = session.scratch.seen([patches[0].lead_id for patches in some])
+        for patches in some:
+            unread = patches[0].lead_id not in read
+            yield [replace(patch, unread=unread) for patch in patches] if unread else patches
 
 
 def only_keys(session: Session, fields: Mapping[str, Field]) -> set[str]:

@@ -22,9 +22,10 @@ from connector.records.leads import LEADS, STANDARD_FIELDS, standard_fields
 from connector.records.options import NO_OPTIONS, Options, options_of
 from connector.settings import Settings
 from connector.sync.company import confirm_company
+from connector.sync.increment import increment_of, read_under_of
 from connector.sync.session import Session
 from connector.warehouse import history
-from connector.warehouse.desired import Head, desired_of
+from connector.warehouse.desired import Head, open_desired
 from connector.warehouse.listing import least_listed
 from connector.warehouse.record import RunRecord
 from connector.warehouse.store import Warehouse
@@ -40,11 +41,13 @@ class Account:
         columns: What the desired table's columns manage.
         fields: Every field of a lead by its key.
         table: The desired table.
+        read_under: Changes when leads may show other values though nobody updated them.
     """
 
     columns: Columns
     fields: Mapping[str, Field]
     table: Named
+    read_under: str
 
 
 BY_LABEL = frozenset({"labels", "addlabels", "removelabels"})
@@ -65,9 +68,9 @@ def columns_for(
         DesiredTableError: The table is missing or a column maps to nothing.
         ConfigError: A rule in config names no field.
     """
-    table = desired_of(warehouse)
-    head = table.head()
-    changed = table.changed_names() if CHANGES in head.columns else set()
+    with open_desired(warehouse, settings) as table:
+        head = table.head()
+        changed = table.changed_names() if CHANGES in head.columns else set()
     return map_table(named_by(head, changed, settings), client, settings, thorough=True)
 
 
@@ -219,7 +222,9 @@ def check_budget(
     left = session.client.own_left
     if left is None or session.scope.full_refresh:
         return
-    pages = -(-least_listed(session.warehouse) // LEADS.page_limit) or 1
+    pages = 1
+    if lead_ids is not None or increment_of(session, None) is None:
+        pages = -(-least_listed(session.warehouse) // LEADS.page_limit) or 1
     leads = pages * LEADS.tokens.page
     if lead_ids is not None:
         leads = min(leads, len(lead_ids) * LEADS.tokens.one)
@@ -284,7 +289,7 @@ def read_account(session: Session, record: RunRecord) -> Account:
     warehouse, lead = session.warehouse, session.scope.lead
     table = _read_desired(session, record)
     check_budget(session, table.names, None if lead is None else [lead])
-    confirm_company(session)
+    user = confirm_company(session)
     columns, fields = map_table(
         table,
         session.client,
@@ -296,15 +301,16 @@ def read_account(session: Session, record: RunRecord) -> Account:
         raise DesiredTableError(f"{session.settings.desired_table} has no row for lead {lead}")
     history.note_fields(warehouse, fields.values())
     log.info("%d desired rows, %d managed columns", record.desired_rows, len(columns.managed))
-    return Account(columns, fields, table)
+    return Account(columns, fields, table, read_under_of(fields, user))
 
 
 def _read_desired(session: Session, record: RunRecord) -> Named:
     """Reads the desired table, once; returns what it calls fields."""
-    desired, settings = desired_of(session.warehouse), session.settings
-    head, changed = desired.head(), set[str]()
-    rows = desired.rows(session.scope.lead, with_time=minds_time(settings), names=changed)
-    record.desired_rows = session.scratch.want(rows)
+    settings, changed = session.settings, set[str]()
+    with open_desired(session.warehouse, settings) as table:
+        head = table.head()
+        rows = table.rows(session.scope.lead, with_time=minds_time(settings), names=changed)
+        record.desired_rows = session.scratch.want(rows)
     return named_by(head, changed, settings)
 
 

@@ -76,7 +76,7 @@ def run(
         record = session.record("run")
         with recorded(session, record):
             account = read_account(session, record)
-            reading = refresh(session, record)
+            reading = refresh(session, record, account)
             release(session, record)
             parts = settle_wanted(session, record, account, reading)
             made = plan_changes(session, record, account, reading, parts)
@@ -121,7 +121,7 @@ def plan(
         record = session.record("plan")
         with recorded(session, record):
             account = read_account(session, record)
-            reading = refresh(session, record)
+            reading = refresh(session, record, account)
             save_counts(session, record)
             settle_wanted(session, record, account, reading)
             made = plan_changes(session, record, account, reading, {})

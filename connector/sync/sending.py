@@ -126,7 +126,7 @@ class Sender:
             self._halt(TooManyFailures(too_many))
 
     def _outcome_of(self, patch: Patch) -> Outcome:
-        depends = bool(patch.conditions) or self._decide is decide_exactly
+        depends = bool(patch.conditions) or patch.unread or self._decide is decide_exactly
         looks = self._look == "always" or (self._look == "auto" and depends)
         decide = self._decide if looks else None
         attempt = Attempt(self._client, patch, self._fields, decide)

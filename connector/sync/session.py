@@ -27,9 +27,10 @@ from connector.sync.turn import Turn, take_turn, wait_for_turn
 from connector.warehouse.claim import claim_folder
 from connector.warehouse.dataset import open_dataset
 from connector.warehouse.destination import make_pipeline, sweep, working_folder
-from connector.warehouse.load import Marked, load
+from connector.warehouse.load import Marked, load, load_pages
 from connector.warehouse.record import RunRecord
 from connector.warehouse.rows import new_id
+from connector.warehouse.schema import TableRow
 from connector.warehouse.scratch import Scratch, open_scratch
 from connector.warehouse.store import Warehouse
 
@@ -161,6 +162,16 @@ class Session:
         self.warehouse.permit()
         load(self.warehouse.pipeline, self._permitted(marked))
 
+    def load_pages(self, table: str, pages: Iterator[list[TableRow]]) -> None:
+        """Loads rows of one table, page by page, in packages of some thousands.
+
+        Raises:
+            PipedriveError: The rows come from the API, and it failed.
+            TurnLost: It is not this run's turn any more.
+            WarehouseError: They cannot be loaded.
+        """
+        load_pages(self.warehouse.pipeline, table, pages, self.warehouse.permit)
+
     def _permitted(self, marked: Iterator[Marked]) -> Iterator[Marked]:
         """Lets nothing pass that took so long to read that another run has come meanwhile."""
         yield from marked
@@ -218,7 +229,7 @@ def _enter(
         stack.enter_context(hold(folder))
         sweep(folder)
         pipeline = make_pipeline(settings)
-        warehouse = stack.enter_context(open_dataset(pipeline, settings))
+        warehouse = stack.enter_context(open_dataset(pipeline, settings, may_make=True))
         claim_folder(pipeline)
         turn = stack.enter_context(take_turn(warehouse, run_id, settings.lease_seconds, stop))
         return stack.pop_all(), warehouse, turn

@@ -22,6 +22,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from connector.errors import ConfigError, WarehouseError
 from connector.settings import WarehouseSettings
+from connector.warehouse.destination import is_desired_apart
 from connector.warehouse.history import VIEW
 from connector.warehouse.lease import refuse_held
 from connector.warehouse.schema import SYNC_LEASE
@@ -45,8 +46,15 @@ ELSEWHERE = "set dataset_name to a name of its own"
 
 
 @contextmanager
-def open_dataset(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Iterator[Warehouse]:
+def open_dataset(
+    pipeline: dlt.Pipeline, settings: WarehouseSettings, *, may_make: bool = False
+) -> Iterator[Warehouse]:
     """Opens the warehouse where its dataset is ours or new.
+
+    Args:
+        pipeline: What loads into it.
+        settings: Where things are in it.
+        may_make: Whether a DuckDB file that need not hold the desired table may be made.
 
     Raises:
         ConfigError: The dataset's or the desired table's name cannot be used.
@@ -56,7 +64,7 @@ def open_dataset(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Iterato
     """
     with suppress(ConfigurationException):  # opening tells it
         check_names(pipeline.sql_client(), settings)
-    with open_warehouse(pipeline, settings) as warehouse:
+    with open_warehouse(pipeline, settings, may_make=may_make) as warehouse:
         try:
             check_tables(warehouse.client)
         except WarehouseError:
@@ -85,6 +93,8 @@ def check_names(client: Client, settings: WarehouseSettings) -> None:
             f"the DuckDB file {client.credentials.database} and the dataset {catalog} "
             f"have one name, which DuckDB cannot tell apart; rename the file, or {ELSEWHERE}"
         )
+    if is_desired_apart():
+        return
     *places, table = settings.desired_table.lower().split(".")
     is_ours = table in {*KNOWN_BY, VIEW} or table.startswith("_dlt_")
     elsewhere = len(places) == 2 and catalog is not None and places[0] != catalog

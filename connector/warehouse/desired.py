@@ -5,17 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from dlt.common.destination.client import DestinationClientDwhConfiguration
+from dlt.common.schema import Schema
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.destinations.sql_client import SqlClientBase
 
-from connector.errors import DesiredTableError, WarehouseError
+from connector.configuration.providers import DESIRED, own_configuration
+from connector.errors import ConfigError, DesiredTableError, WarehouseError
 from connector.planning.columns import CHANGES, LEAD_ID, UPDATED_AT
 from connector.planning.model import Row
+from connector.settings import WarehouseSettings
+from connector.warehouse.destination import destination_of, is_desired_apart
 from connector.warehouse.rows import Reader, document_of, read_row, readers_for
 from connector.warehouse.scratch import Cells
-from connector.warehouse.store import Warehouse, bound, fetched, first_line
+from connector.warehouse.store import (
+    Warehouse,
+    bound,
+    fetched,
+    first_line,
+    opening,
+    require_file,
+)
 
 KEY = f"lower(trim(CAST({LEAD_ID} AS VARCHAR)))"
 """SQL for the lead of a row, as the mirror spells it."""
@@ -114,9 +129,59 @@ class DesiredTable:
             raise WarehouseError(f"{self.name} cannot be read: {first_line(error)}") from None
 
 
-def desired_of(warehouse: Warehouse) -> DesiredTable:
-    """Returns the desired table of the warehouse that has the books as well."""
-    return DesiredTable(warehouse.client, warehouse.desired_table)
+@contextmanager
+def open_desired(warehouse: Warehouse, settings: WarehouseSettings) -> Iterator[DesiredTable]:
+    """Yields the desired table, where the books are or in a destination of its own.
+
+    Raises:
+        ConfigError: That destination's settings cannot be used.
+        LockedError: Another program has its file.
+        WarehouseError: It cannot be opened.
+    """
+    name = settings.desired_table
+    if not is_desired_apart():
+        yield DesiredTable(warehouse.client, name)
+        return
+    with own_configuration(), opening(DESIRED):
+        client = _client(settings)
+    if _is_same_file(client, warehouse.client):
+        yield DesiredTable(warehouse.client, name)
+        return
+    with opening(DESIRED):
+        client.open_connection()
+    try:
+        yield DesiredTable(client, name)
+    finally:
+        client.close_connection()
+
+
+def _client(settings: WarehouseSettings) -> SqlClientBase[Any]:
+    """Returns a client of the destination that has the desired rows, and only reads there."""
+    destination = destination_of(DESIRED)
+    configuration = destination.spec()
+    if isinstance(configuration, DestinationClientDwhConfiguration):
+        configuration._bind_dataset_name(settings.dataset_name)
+    client = destination.client(Schema("desired"), configuration)
+    if not isinstance(client, SqlJobClientBase):
+        raise ConfigError(
+            f"destination_type {destination.destination_type} under [destination.desired] speaks "
+            "no SQL; name one that does"
+        )
+    made: SqlClientBase[Any] = client.sql_client
+    if isinstance(made.credentials, DuckDbCredentials):
+        require_file(made.credentials, DESIRED, settings)
+        made.credentials.read_only = True
+    return made
+
+
+def _is_same_file(one: SqlClientBase[Any], other: SqlClientBase[Any]) -> bool:
+    """Tells whether both are one DuckDB file, which a process can open in one way only."""
+    files = [
+        Path(client.credentials.database).absolute()
+        for client in (one, other)
+        if isinstance(client.credentials, DuckDbCredentials)
+    ]
+    return len(files) == 2 and files[0] == files[1]
 
 
 def _head_of(description: Sequence[Sequence[Any]] | None) -> Head:

@@ -24,7 +24,13 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
 
-from connector.configuration.providers import WAREHOUSE, ask, own_configuration
+from connector.configuration.providers import (
+    DESIRED,
+    WAREHOUSE,
+    Section,
+    ask,
+    own_configuration,
+)
 from connector.configuration.spelling import Names, nearest, refuse_misspelt
 from connector.errors import ConfigError, WarehouseError
 from connector.settings import WarehouseSettings
@@ -39,7 +45,7 @@ def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
         ConfigError: There is no destination of the configured type, or a name is misspelt.
         WarehouseError: The working folder cannot be used.
     """
-    destination, folder = _destination(), working_folder(settings)
+    destination, folder = destination_of(WAREHOUSE), working_folder(settings)
     try:
         with own_configuration():
             pipeline = dlt.pipeline(
@@ -57,6 +63,16 @@ def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
     # A request to stop is ours to answer: dlt would drop the load of outcomes for it.
     pipeline.runtime_config.intercept_signals = False
     return pipeline
+
+
+def is_desired_apart() -> bool:
+    """Tells whether the desired rows are configured to be elsewhere than the tables written."""
+    named = (*DESIRED, "credentials")
+    return (
+        ask(DESIRED, "destination_type") is not None
+        or ask(DESIRED, "credentials", secret=True) is not None
+        or any(ask(named, name) is not None for name in ("database", "host"))
+    )
 
 
 def working_folder(settings: WarehouseSettings) -> Path:
@@ -111,9 +127,13 @@ def _store_schema(of_package: Path, schemas: Path) -> None:
         beside.replace(stored)
 
 
-def _destination() -> Destination[Any, Any]:
-    """Returns the destination of the configured type, which finds its settings by full names."""
-    kind = ask(WAREHOUSE, "destination_type")
+def destination_of(section: Section) -> Destination[Any, Any]:
+    """Returns the destination of the configured type, which finds its settings by full names.
+
+    Raises:
+        ConfigError: There is no destination of that type, or a name is misspelt.
+    """
+    kind = ask(section, "destination_type")
     named = DUCKDB if kind is None else kind
     if not isinstance(named, str) or not named.strip():
         raise ConfigError(f"destination_type {named!r} is no text; write it like {DUCKDB}")
@@ -125,8 +145,8 @@ def _destination() -> Destination[Any, Any]:
             f"{nearest(named, dlt.destinations.__all__)}"
         ) from None
     factory = TypedDuckDb if found is dlt_duckdb else _finding_full_names(found)
-    made: Destination[Any, Any] = factory(destination_name=WAREHOUSE[1])
-    refuse_misspelt(_names(made))
+    made: Destination[Any, Any] = factory(destination_name=section[1])
+    refuse_misspelt(_names(made, section))
     return made
 
 
@@ -134,12 +154,12 @@ def _finding_full_names(factory: type[Destination[Any, Any]]) -> type[Destinatio
     return type(factory.__name__, (FindsFullNames, factory), {"__module__": factory.__module__})
 
 
-def _names(destination: Destination[Any, Any]) -> Names:
+def _names(destination: Destination[Any, Any], section: Section) -> Names:
     """Returns the names that the destination's section may hold."""
     spec = destination.spec
     known = {*spec.get_resolvable_fields(), "destination_type", "destination_name"}
     inner: dict[str, Any] = getattr(spec.credentials_type(), "get_resolvable_fields", dict)()
-    return Names(WAREHOUSE, known, {"credentials": inner.keys() - known}, is_whole=False)
+    return Names(section, known, {"credentials": inner.keys() - known}, is_whole=False)
 
 
 class FindsFullNames(Destination[Any, Any]):

@@ -114,6 +114,17 @@ def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
     return next((int(row["desired_rows"]) for row in found), None)
 
 
+def last_refresh(warehouse: Warehouse, run_id: str) -> TableRow | None:
+    """Returns the last run but one that was to read the whole list; None where there is none."""
+    found = _runs(
+        warehouse,
+        "WHERE command IN ('run', 'plan') AND lead IS NULL AND reverts IS NULL "
+        "AND run_id <> %s ORDER BY started_at DESC LIMIT 1",
+        run_id,
+    )
+    return next(iter(found), None)
+
+
 def misses(warehouse: Warehouse, run_id: str) -> list[TableRow]:
     """Returns a run's outcomes that are neither applied nor confirmed."""
     sql = (

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from itertools import chain
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any, NoReturn
 
 import dlt
+import orjson
 from dlt.common.schema import Schema
+from dlt.common.schema.typing import TColumnSchema
+from dlt.common.utils import uniq_id
+from dlt.destinations.exceptions import DatabaseException
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from connector.errors import LeadSyncError, WarehouseError
 from connector.pipedrive.errors import PipedriveError
 from connector.warehouse import schema
+from connector.warehouse.destination import TypedDuckDb
 from connector.warehouse.encoding import encode
-from connector.warehouse.schema import TABLES, Table
+from connector.warehouse.schema import TABLES, Table, TableHints
 
 Marked = Any
 """A batch of rows with the table that they belong to."""
@@ -23,6 +30,20 @@ BATCH = 1000
 """Rows that go to dlt at once."""
 LOAD_ID, ROW_ID = "_dlt_load_id", "_dlt_id"
 """The columns that dlt adds to every table, and fills."""
+OWN_COLUMNS: dict[str, TColumnSchema] = {
+    LOAD_ID: {"name": LOAD_ID, "data_type": "text", "nullable": False},
+    ROW_ID: {
+        "name": ROW_ID,
+        "data_type": "text",
+        "nullable": False,
+        "unique": True,
+        "row_key": True,
+    },
+}
+BY_SQL = "lead_sync"
+"""Stands for the package in rows that dlt has not made."""
+PACKAGE = 10_000
+"""Rows of a package: DuckDB holds all of one in memory."""
 
 
 def into(table: str, rows: list[schema.TableRow]) -> Iterator[Marked]:
@@ -50,6 +71,78 @@ def load(pipeline: dlt.Pipeline, marked: Iterator[Marked]) -> None:
         _run(pipeline, batches(chain([first], marked)))
 
 
+def load_pages(
+    pipeline: dlt.Pipeline,
+    table: str,
+    pages: Iterator[list[schema.TableRow]],
+    permit: Callable[[], None],
+) -> None:
+    """Loads rows of one table, page by page, in packages of some thousands.
+
+    Into DuckDB they go as files: dlt takes 0.2 s for 1,000 rows that it is handed one by one.
+
+    Args:
+        pipeline: Where they go.
+        table: The table.
+        pages: Rows of it, some at a time.
+        permit: Called before each package; raises where it may not be written.
+
+    Raises:
+        WarehouseError: They cannot be loaded.
+    """
+    load_package = _import_package
+    if not isinstance(pipeline.destination, TypedDuckDb):
+        load_package = _load_package
+    while load_package(pipeline, table, pages, permit):
+        pass
+
+
+def _load_package(
+    pipeline: dlt.Pipeline,
+    table: str,
+    pages: Iterator[list[schema.TableRow]],
+    permit: Callable[[], None],
+) -> bool:
+    """Loads a package of the next rows; tells whether there were any."""
+    rows = list(chain.from_iterable(islice(pages, PACKAGE // BATCH)))
+    permit()
+    load(pipeline, into(table, rows))
+    return bool(rows)
+
+
+def _import_package(
+    pipeline: dlt.Pipeline,
+    table: str,
+    pages: Iterator[list[schema.TableRow]],
+    permit: Callable[[], None],
+) -> bool:
+    """Loads the next rows as a file that dlt passes on as it is; tells whether there were any."""
+    place, count = Path(pipeline.working_dir, f"{table}.jsonl"), 0
+    with place.open("wb") as file:
+        for rows in pages:
+            file.writelines(map(_line, rows))
+            count += len(rows)
+            if count >= PACKAGE:
+                break
+    if count:
+        permit()
+        hints: TableHints = {**TABLES[table].hints}
+        hints["columns"] = hints["columns"] | OWN_COLUMNS
+        made = dlt.mark.make_hints(table_name=table, **hints)
+        marked = dlt.mark.with_file_import(str(place), "jsonl", count, hints=made)
+        _run(pipeline, batches(iter([marked])))
+    if count >= PACKAGE:  # else DuckDB holds the log of all packages in memory
+        with pipeline.sql_client() as client, suppress(DatabaseException):
+            client.execute_sql("CHECKPOINT")
+    place.unlink()
+    return count > 0
+
+
+def _line(row: schema.TableRow) -> bytes:
+    own = {LOAD_ID: BY_SQL, ROW_ID: uniq_id(10)}
+    return orjson.dumps(encode(row) | own, option=orjson.OPT_APPEND_NEWLINE)
+
+
 def load_pending(pipeline: dlt.Pipeline) -> None:
     """Loads what an earlier run left in dlt's folder.
 
@@ -70,16 +163,7 @@ def create_tables(pipeline: dlt.Pipeline, tables: Collection[Table]) -> None:
     for table in tables:
         resource = dlt.resource([], name=table.name, max_table_nesting=0, **table.hints)
         declared = resource.compute_table_schema()
-        declared["columns"] |= {
-            LOAD_ID: {"name": LOAD_ID, "data_type": "text", "nullable": False},
-            ROW_ID: {
-                "name": ROW_ID,
-                "data_type": "text",
-                "nullable": False,
-                "unique": True,
-                "row_key": True,
-            },
-        }
+        declared["columns"] |= OWN_COLUMNS
         made.update_table(declared)
     client.schema = Schema.from_dict(made.to_dict())  # type: ignore[arg-type]
     with client:

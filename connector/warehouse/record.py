@@ -96,9 +96,24 @@ class RunRecord:
     leads_listed: Annotated[
         int | None,
         Noted(
-            "Those of them that the list of leads showed; empty where it was not read to its end.",
+            "Those of them that the list of leads showed; empty where all of it was not read.",
             told=False,
         ),
+    ] = None
+    whole_as_of: Annotated[
+        datetime | None,
+        Noted(
+            "When the last reading of all leads began that this run goes by; empty where it read "
+            "certain leads alone, or came to no end with it."
+        ),
+    ] = None
+    updated_until: Annotated[
+        datetime | None,
+        Noted("Up to when it knows what was updated, by Pipedrive's clock.", told=False),
+    ] = None
+    read_under: Annotated[
+        str | None,
+        Noted("Tells the fields, the user and the version it read under from others.", told=False),
     ] = None
     planned: Annotated[
         int, Noted("Leads that differ and would be changed, or were to be.", stored=False)

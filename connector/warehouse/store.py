@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,7 +25,14 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase
 
 from connector.configuration.origin import redact
-from connector.configuration.providers import WAREHOUSE, ask, looked_in, own_configuration, variable
+from connector.configuration.providers import (
+    WAREHOUSE,
+    Section,
+    ask,
+    looked_in,
+    own_configuration,
+    variable,
+)
 from connector.errors import (
     ConfigError,
     LeadSyncError,
@@ -33,9 +41,14 @@ from connector.errors import (
 )
 from connector.pipedrive.escapes import escape
 from connector.settings import WarehouseSettings
-from connector.warehouse.destination import DUCKDB, FindsFullNames, TypedDuckDb
+from connector.warehouse.destination import (
+    DUCKDB,
+    FindsFullNames,
+    TypedDuckDb,
+    is_desired_apart,
+)
 from connector.warehouse.holder import run_of, under_way
-from connector.warehouse.load import LOAD_ID, ROW_ID, create_tables
+from connector.warehouse.load import BY_SQL, LOAD_ID, ROW_ID, create_tables
 from connector.warehouse.schema import (
     LEAD_OUTCOMES,
     LEAD_PATCHES,
@@ -45,16 +58,22 @@ from connector.warehouse.schema import (
     TableRow,
 )
 
+log = logging.getLogger(__name__)
 FETCH = 1000
 INSERTED = 100
 """Rows of one statement: some warehouses allow 1,000 of them, some 2,000 values."""
-BY_SQL = "lead_sync"
-"""Stands for the package in rows that came by none."""
 
 
 @contextmanager
-def open_warehouse(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Iterator[Warehouse]:
+def open_warehouse(
+    pipeline: dlt.Pipeline, settings: WarehouseSettings, *, may_make: bool = False
+) -> Iterator[Warehouse]:
     """Opens the connection that a run holds from its first step to its last.
+
+    Args:
+        pipeline: What loads into it.
+        settings: Where things are in it.
+        may_make: Whether a DuckDB file that need not hold the desired table may be made.
 
     Raises:
         ConfigError: The destination's settings cannot be used.
@@ -65,18 +84,29 @@ def open_warehouse(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> Itera
     with ExitStack() as stack:
         if isinstance(pipeline.destination, FindsFullNames):
             stack.enter_context(own_configuration())
-        client = _opened(pipeline, settings)
+        client = _opened(pipeline, settings, may_make=may_make)
         warehouse = Warehouse(pipeline, client, settings.desired_table)
         stack.callback(warehouse.close)
         yield warehouse
 
 
-def _opened(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> SqlClientBase[Any]:
-    try:
+def _opened(
+    pipeline: dlt.Pipeline, settings: WarehouseSettings, *, may_make: bool
+) -> SqlClientBase[Any]:
+    with opening(WAREHOUSE):
         client = pipeline.sql_client()
         if isinstance(pipeline.destination, TypedDuckDb):
-            _require_file(client.credentials, settings)
+            may_make = may_make and is_desired_apart()
+            require_file(client.credentials, WAREHOUSE, settings, may_make=may_make)
         client.open_connection()
+    return client
+
+
+@contextmanager
+def opening(section: Section) -> Iterator[None]:
+    """Says on one line why a destination cannot be opened."""
+    try:
+        yield
     except LeadSyncError:
         raise
     except MissingDependencyException as error:
@@ -84,38 +114,53 @@ def _opened(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> SqlClientBas
         raise ConfigError(f"the destination needs more: pip install {extras}") from None
     except ConfigFieldMissingException as error:
         missing = next(iter(error.fields))
-        raise ConfigError(f"the warehouse lacks {missing}; {_where_to_put(missing)}") from None
+        place = _where_to_put(section, missing)
+        raise ConfigError(f"the {section[1]} lacks {missing}; {place}") from None
     except ConfigurationException as error:
         raise ConfigError(f"the destination cannot be used: {first_line(error)}") from None
     except Exception as error:  # each driver has errors of its own
         raise _opening_error(error) from None
-    return client
 
 
-def _require_file(credentials: DuckDbCredentials, settings: WarehouseSettings) -> None:
+def require_file(
+    credentials: DuckDbCredentials,
+    section: Section,
+    settings: WarehouseSettings,
+    *,
+    may_make: bool = False,
+) -> None:
     """Refuses a DuckDB file that is not there: DuckDB would make an empty one.
+
+    Args:
+        credentials: What is configured.
+        section: Where.
+        settings: Which table it should hold.
+        may_make: Whether it may be made, in a folder that is there.
 
     Raises:
         ConfigError: None is configured, or the credentials are another destination's.
         WarehouseError: It is not there.
     """
-    path, configured = credentials.database, ask(WAREHOUSE, "credentials", secret=True)
+    path, configured = credentials.database, ask(section, "credentials", secret=True)
+    name = ".".join(section)
     scheme = re.match(r"([a-z][a-z0-9+]*)://", configured) if isinstance(configured, str) else None
     if scheme and scheme[1] != DUCKDB:
         raise ConfigError(
-            f"the warehouse is DuckDB, but its credentials begin with {scheme[0]}; set "
-            "destination_type under [destination.warehouse]"
+            f"the {section[1]} is DuckDB, but its credentials begin with {scheme[0]}; set "
+            f"destination_type under [{name}]"
         )
     if path in NON_ATTACHABLE_LOCATIONS or _is_file(Path(path)):
         return
     shown = redact(str(Path(path).absolute()))
-    if configured is None and ask((*WAREHOUSE, "credentials"), "database") is None:
-        raise ConfigError(
-            f"no warehouse is configured, and {shown} is not there; {_where_to_put('credentials')}"
-        )
+    if configured is None and ask((*section, "credentials"), "database") is None:
+        place = _where_to_put(section, "credentials")
+        raise ConfigError(f"no warehouse is configured, and {shown} is not there; {place}")
+    if may_make and Path(path).absolute().parent.is_dir():
+        log.warning("the DuckDB file %s is made for the tables written", shown)
+        return
+    missing = "its folder" if may_make else f"the file with {settings.desired_table} in it"
     raise WarehouseError(
-        f"there is no DuckDB file {shown}; mend credentials under [destination.warehouse], or make "
-        f"the file with {settings.desired_table} in it"
+        f"there is no DuckDB file {shown}; mend credentials under [{name}], or make {missing}"
     )
 
 
@@ -126,10 +171,10 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _where_to_put(name: str) -> str:
+def _where_to_put(section: Section, name: str) -> str:
     return (
-        f"put {name} under [destination.warehouse] in .dlt/secrets.toml, or set "
-        f"{variable(WAREHOUSE, name)}; looked in {looked_in()}"
+        f"put {name} under [{'.'.join(section)}] in .dlt/secrets.toml, or set "
+        f"{variable(section, name)}; looked in {looked_in()}"
     )
 
 

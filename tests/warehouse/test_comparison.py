@@ -15,7 +15,7 @@ import pytest
 from connector.errors import DesiredTableError
 from connector.planning.model import Comparison
 from connector.warehouse import comparison, history
-from connector.warehouse.desired import Head, desired_of
+from connector.warehouse.desired import Head, open_desired
 from connector.warehouse.history import Trust
 from connector.warehouse.rows import document_of
 from connector.warehouse.schema import gone_row, lead_row
@@ -60,8 +60,8 @@ def looked(
         site.opened() as warehouse,
         TemporaryDirectory() as folder,
         open_scratch(Path(folder)) as scratch,
+        open_desired(warehouse, site.settings) as table,
     ):
-        table = desired_of(warehouse)
         scratch.want(table.rows(lead, with_time=False, names=set()))
         scratch.note_mirror(history.mirror(warehouse, trust))
         rows: list[Any] = list(
@@ -207,13 +207,12 @@ def test_what_was_interrupted_comes_with_its_rows_and_its_lead(site: Site) -> No
 
 def test_the_desired_tables_columns(site: Site) -> None:
     desire(site, columns='lead_id UUID, "Lead Score" DECIMAL(9, 2), "4a" INTEGER')
-    with site.opened() as warehouse:
-        assert list(desired_of(warehouse).head().columns) == ["lead_id", "lead score", "4a"]
+    with site.opened() as warehouse, open_desired(warehouse, site.settings) as table:
+        assert list(table.head().columns) == ["lead_id", "lead score", "4a"]
 
 
 def test_a_desired_table_that_is_not_there(site: Site) -> None:
-    with site.opened() as warehouse:
-        table = desired_of(warehouse)
+    with site.opened() as warehouse, open_desired(warehouse, site.settings) as table:
         with pytest.raises(DesiredTableError, match=r"crm\.lead_changes"):
             table.head()
         with pytest.raises(DesiredTableError, match=r"crm\.lead_changes"):

@@ -1,0 +1,101 @@
+"""How much of the list of leads a run reads: all of it, or what was updated since the last one.
+
+Which changes touch a lead's `update_time` is not documented. So all of it is read again after a
+while, and at once where something else says that leads may show other values than before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from connector.planning.desired import moment_of
+from connector.records.fields import Field
+from connector.records.leads import LEADS
+from connector.sync.session import Session
+from connector.warehouse import history
+from connector.warehouse.listing import least_listed
+from connector.warehouse.record import package_version
+
+FEW_LEADS = 10 * LEADS.page_limit
+"""So many are read within a second, for 200 tokens: nothing is worth not knowing them."""
+OVERLAP = timedelta(minutes=1)
+"""What Pipedrive may take to show an update in its list."""
+
+
+@dataclass(frozen=True)
+class Increment:
+    """What was updated since an earlier run read the list.
+
+    Attributes:
+        since: From when on, by Pipedrive's clock.
+        whole_as_of: When the last reading of all leads began, by this machine's clock.
+    """
+
+    since: datetime
+    whole_as_of: datetime
+
+    @property
+    def spelled(self) -> str:
+        """When it begins, as the list takes it."""
+        return f"{self.since:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def increment_of(session: Session, read_under: str | None) -> Increment | None:
+    """Returns what is enough to read; None where all leads are to be read.
+
+    Args:
+        session: The run.
+        read_under: What `read_under_of` has made of the account; None to leave it out.
+    """
+    settings, scope = session.settings, session.scope
+    if scope.full_refresh or scope.lead or not settings.full_refresh_every:
+        return None
+    last = history.last_refresh(session.warehouse, session.run_id)
+    if last is None or least_listed(session.warehouse) <= FEW_LEADS:
+        return None
+    whole, until = moment_of(last["whole_as_of"]), moment_of(last["updated_until"])
+    if whole is None or until is None or read_under not in (None, last["read_under"]):
+        return None
+    age = session.started_at - whole
+    is_young = timedelta() <= age < timedelta(hours=settings.full_refresh_every)
+    return Increment(until, whole) if is_young else None
+
+
+def read_under_of(fields: Mapping[str, Field], user: object) -> str:
+    """Returns what changes when leads may show other values though nobody updated them.
+
+    Args:
+        fields: The account's fields, with their options.
+        user: The token's user, who may not see all leads.
+    """
+    told = [
+        [one.key, one.name, one.type, one.options.noun, dict(one.options.names)]
+        for one in dict.fromkeys(fields.values())
+    ]
+    document = [package_version(), str(user), sorted(told, key=lambda one: str(one[0]))]
+    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def known_until(
+    shown: datetime | None, began: datetime, ended: datetime, before: datetime | None
+) -> datetime | None:
+    """Returns up to when all updates are known, by Pipedrive's clock.
+
+    A lead that was updated behind a reading's back was so while it went on. A time to come is
+    no time that all updates before it are known.
+
+    Args:
+        shown: The largest `update_time` that the list showed.
+        began: When the reading began, by this machine's clock, as the next.
+        ended: When it ended.
+        before: Up to when they were known before it.
+    """
+    if shown is None:
+        return before
+    until = min(shown, began) - (ended - began) - OVERLAP
+    return until if before is None else max(until, before)
