@@ -184,7 +184,7 @@ class FullNames(ConfigProvider):
         self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str
     ) -> tuple[Any | None, str]:
         """Returns what a full name stands for; None for any shorter one."""
-        is_full = sections[:2] == WAREHOUSE or (sections[:1] and sections[0] in OF_DLT)
+        is_full = sections[:2] in (WAREHOUSE, DESIRED) or (sections[:1] and sections[0] in OF_DLT)
         if pipeline_name or not is_full:
             return None, key
         return self._provider.get_value(key, hint, None, *sections)

@@ -1,0 +1,82 @@
+"""Desired rows in one file and the books in another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.support.harness import Ended, Site, bodies
+from tests.support.scene import desire, new_leads
+
+
+@pytest.fixture
+def apart(site: Site) -> dict[str, str]:
+    """Settings by which the desired rows are elsewhere than the books; one lead differs."""
+    [lead] = new_leads(site, 1)
+    desire(site, [lead])
+    marts = site.folder / "marts.duckdb"
+    site.database.rename(marts)
+    return {"DESTINATION__DESIRED__CREDENTIALS": f"duckdb:///{marts}"}
+
+
+def tables(file: Path) -> list[str]:
+    with duckdb.connect(str(file), read_only=True) as connection:
+        rows = connection.execute(
+            "SELECT table_schema || '.' || table_name FROM information_schema.tables"
+        ).fetchall()
+        return sorted(name for [name] in rows)
+
+
+def test_a_run_makes_the_books_and_leaves_the_marts_as_they_are(
+    site: Site, apart: dict[str, str]
+) -> None:
+    before = (site.folder / "marts.duckdb").read_bytes()
+    ended = site.command("run", env=apart)
+    assert ended.code == 0, ended
+    assert f"the DuckDB file {site.database} is made for the tables written" in ended.told
+    assert len(bodies(site.pipedrive)) == 1
+    assert (site.folder / "marts.duckdb").read_bytes() == before
+    assert "pipedrive_leads.lead_outcomes" in tables(site.database)
+    assert "crm.lead_changes" not in tables(site.database)
+    again = site.command("run", env=apart)
+    assert again.code == 0, again
+    assert len(bodies(site.pipedrive)) == 1
+
+
+def test_the_marts_may_be_open_in_a_program_that_reads(site: Site, apart: dict[str, str]) -> None:
+    with duckdb.connect(str(site.folder / "marts.duckdb"), read_only=True):
+        assert site.command("run", env=apart).code == 0
+
+
+def test_both_may_be_named_as_one_file(site: Site, apart: dict[str, str]) -> None:
+    (site.folder / "marts.duckdb").rename(site.database)
+    env = {"DESTINATION__DESIRED__CREDENTIALS": f"duckdb:///{site.database}"}
+    assert apart
+    assert site.command("run", env=env).code == 0
+
+
+def test_check_makes_no_file(site: Site, apart: dict[str, str]) -> None:
+    ended: Ended = site.command("check", env=apart)
+    assert not site.database.exists()
+    assert ended.code in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("DESTINATION__DESIRED__CREDENTIALS", "duckdb:////no/such/marts.duckdb", "marts.duckdb"),
+        ("DESTINATION__DESIRED__DESTINATION_TYPE", "duckdbb", "nearest"),
+        ("DESTINATION__DESIRED__DESTINATION_TYPE", "filesystem", "[destination.desired]"),
+        ("SOURCES__PIPEDRIVE_LEADS__DESIRED_TABLE", "crm.missing", "no table crm.missing"),
+    ],
+)
+def test_what_is_wrong_with_it_is_one_line(
+    site: Site, apart: dict[str, str], name: str, value: str, told: str
+) -> None:
+    ended = site.command("run", env={**apart, name: value})
+    assert ended.code == 1
+    assert told in ended.told
+    assert "Traceback" not in ended.told
+    assert not site.pipedrive.requests("PATCH")
