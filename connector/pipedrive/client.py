@@ -342,8 +342,8 @@ class Pipedrive:
                 data=call.data,
                 auth=self._auth,
             )
-            sending = {"timeout": self._timeout, "allow_redirects": False, **self._environment}
-            with self._session().send(request.prepare(), **sending) as response:
+            sending = {"timeout": self._timeout, **self._environment}
+            with self._adapter().send(request.prepare(), **sending) as response:
                 body = _bounded_body(response)
         except (ValueError, OSError) as error:
             # Only the kind of error is passed on: its request carries the token.
@@ -351,15 +351,13 @@ class Pipedrive:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, read_document(body))
 
-    def _session(self) -> requests.Session:
-        # requests does not promise that a session may be shared by threads
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
+    def _adapter(self) -> BoundedAdapter:
+        """Returns this thread's own connections; a session would add cookies and redirects."""
+        adapter: BoundedAdapter | None = getattr(self._local, "adapter", None)
+        if adapter is None:
             adapter = BoundedAdapter(LONGEST_ANSWER * self._timeout[1], self.stop)
-            session.mount("https://", adapter)
-            session.mount("http://", adapter)
-        return session
+            self._local.adapter = adapter
+        return adapter
 
 
 def _environment(url: str) -> dict[str, Any]:
