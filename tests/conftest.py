@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,8 @@ settings.register_profile(
 )
 settings.load_profile("core")
 
+# What a shell starts in the background ignores Ctrl-C, and so would the commands of tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")  # of pipelines that tests make
 
 TOKEN = "7d41c06fb2e84a5c9f3e0d1b6a88425f0c9d7e13"
