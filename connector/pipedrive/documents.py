@@ -28,14 +28,18 @@ def read_document(body: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def is_too_deep(value: Any, room: int = DEEPEST) -> bool:
+def is_too_deep(value: Any) -> bool:
     """Tells whether a value is nested deeper than a record may be."""
-    parts = value.values() if isinstance(value, dict) else value
-    if not isinstance(value, dict | list):
-        return False
-    return room == 0 or any(
-        is_too_deep(one, room - 1) for one in parts if isinstance(one, dict | list)
-    )
+    level, depth = [value] if isinstance(value, dict | list) else [], 0
+    while level and depth < DEEPEST:
+        level = [
+            part
+            for one in level
+            for part in (one.values() if isinstance(one, dict) else one)
+            if isinstance(part, dict | list)
+        ]
+        depth += 1
+    return bool(level)
 
 
 def _mended(body: bytes) -> Any:

@@ -106,12 +106,13 @@ class DesiredTable:
                 return  # told when the columns are mapped
             key = columns.index(LEAD_ID)
             changes = columns.index(CHANGES) if CHANGES in columns else None
-            passed_over = {LEAD_ID} if with_time else {LEAD_ID, UPDATED_AT}
-            wish = [place for place, name in enumerate(columns) if name not in passed_over]
-            for cells in fetched(cursor):
-                if changes is not None and cells[changes] is not None:
-                    names |= _keys_of(cells[changes])
-                yield _lead_of(cells[key]), tuple(cells), tuple(cells[place] for place in wish)
+            time = None if with_time or UPDATED_AT not in columns else columns.index(UPDATED_AT)
+            for row in fetched(cursor):
+                if changes is not None and row[changes] is not None:
+                    names |= _keys_of(row[changes])
+                cells = tuple(row)
+                wish = cells if time is None else cells[:time] + cells[time + 1 :]
+                yield _lead_of(cells[key]), cells, wish
 
     def _select(self, condition: str | None) -> str:
         where = f" WHERE {condition}" if condition else ""

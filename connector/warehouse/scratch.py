@@ -135,7 +135,9 @@ class Scratch:
 
         def packed() -> Iterator[tuple[str | None, bytes, bytes]]:
             for lead_id, cells, wish in rows:
-                yield lead_id, _digest(pickle.dumps(wish)), pickle.dumps(cells)
+                packed = pickle.dumps(cells)
+                said = packed if wish is cells else pickle.dumps(wish)
+                yield lead_id, _digest(said), packed
 
         with self._writing():
             self._connection.executemany(
@@ -174,23 +176,33 @@ class Scratch:
 
         Where rows shift while pages are walked, a lead comes twice: the newer copy counts.
         """
-        changed = []
+        page: dict[str, tuple[str, Lead]] = {}
+        for lead in leads:
+            lead_id, updated = str(lead["id"]).lower(), str(lead.get("update_time") or "")
+            if lead_id not in page or updated >= page[lead_id][0]:
+                page[lead_id] = (updated, lead)
+        before = self._by_id("seen", "updated", page)
+        known = self._by_id("mirror", "digest", page)
+        changed, rows = [], []
+        for lead_id, (updated, lead) in page.items():
+            if updated < before.get(lead_id, ""):
+                continue
+            record = _encoded(lead)
+            digest = _digest(record).hex()
+            is_new = lead_id in before or known.get(lead_id) != digest
+            rows.append((lead_id, updated, digest, record if is_new else None))
+            changed += [lead] if is_new else []
         with self._writing():
-            for lead in leads:
-                lead_id, updated = str(lead["id"]).lower(), str(lead.get("update_time") or "")
-                seen = self._query("SELECT updated FROM seen WHERE lead_id = ?", lead_id).fetchone()
-                if seen and updated < seen[0]:
-                    continue
-                record = _encoded(lead)
-                digest = _digest(record).hex()
-                sql = "SELECT digest FROM mirror WHERE lead_id = ?"
-                known = self._query(sql, lead_id).fetchone()
-                is_new = bool(seen) or known is None or known[0] != digest
-                row = (lead_id, updated, digest, record if is_new else None)
-                self._query("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, 0)", *row)
-                if is_new:
-                    changed.append(lead)
+            self._connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, 0)", rows)
         return changed
+
+    def _by_id(self, table: str, column: str, lead_ids: Collection[str]) -> dict[str, Any]:
+        """Returns a column of some leads' rows."""
+        found: dict[str, Any] = {}
+        for some, marks in _some(lead_ids):
+            sql = f"SELECT lead_id, {column} FROM {table} WHERE lead_id IN ({marks})"
+            found.update(self._query(sql, *some))
+        return found
 
     def see_gone(self, lead_ids: Iterable[str]) -> None:
         """Keeps which leads this run has found gone."""
