@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -273,8 +273,10 @@ def read_names(client: Pipedrive, fields: Iterable[Field], shown: Collection[str
 
 
 def user_options(client: Pipedrive) -> Options:
-    """Returns the account's users by e-mail address."""
-    return options_of("user", client.users(), "email")
+    """Returns the account's users by e-mail address, with the names that people know them by."""
+    users = client.users()
+    people = options_of("user", users, "name").names
+    return replace(options_of("user", users, "email"), people=people)
 
 
 def label_options(client: Pipedrive) -> Options:
