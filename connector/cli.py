@@ -23,6 +23,7 @@ from connector.report.screen import console
 from connector.report.start import importing
 
 if TYPE_CHECKING:
+    from connector.report.fields import Form
     from connector.report.output import Output
     from connector.sync.summary import Summary
 
@@ -284,6 +285,22 @@ def runs(*, run_id: str | None, output: Output) -> Ended:
     else:
         show_runs(found, output)
     return Ended()
+
+
+@lead_sync.command()
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json", "markdown", "csv"]),
+    default="text",
+    help="Print for people, for machines, for a page or for a spreadsheet.",
+)
+def fields(*, output: Form) -> int:
+    """List every field of the account: column name, type, options, what clears it."""
+    with importing():
+        from connector.report.fields import show_fields
+        from connector.sync.fields import account_fields
+    show_fields(account_fields(), output)
+    return EXIT_DONE
 
 
 @lead_sync.command()

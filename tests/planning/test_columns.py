@@ -93,7 +93,7 @@ def test_a_table_needs_the_leads_ids() -> None:
         ("titel", "title?"),
         ("chanel", "channel or channel_id?"),
         ("my_doubel", "my_double?"),
-        ("value_amonut", "value_amount or "),
+        ("value_amonut", "value_amount?"),
         ("value_curency", "value_currency?"),
         (SCORE[:-1], "my_double?"),
         ("label", "labels or label_ids?"),
