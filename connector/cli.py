@@ -310,9 +310,10 @@ def columns(*, output: Output) -> Ended:
     """Show how each column of the desired table maps to a field; sends nothing."""
     with importing():
         from connector.report.output import show_columns
-        from connector.sync.check import explain_columns
-    show_columns(*explain_columns(), output)
-    return Ended()
+        from connector.sync.explanation import explain_columns
+    found = explain_columns()
+    show_columns(found, output)
+    return Ended(EXIT_ERROR if found.problems else EXIT_DONE)
 
 
 @lead_sync.command()

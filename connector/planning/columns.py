@@ -22,6 +22,7 @@ OnConflict = Literal["warehouse", "crm", "newest", "fail"]
 Read = TypeVar("Read")
 AS_NEAR = 0.18
 """So much less like a name than the nearest is another that may be meant as well."""
+NO_HINT = "rename it, or map it under `columns` in config; `lead-sync fields` lists the names"
 PASSED_OVER = frozenset({LEAD_ID, UPDATED_AT, CHANGES})
 """Columns that are of no field."""
 
@@ -57,6 +58,7 @@ class Problem:
         wrong: What is wrong.
         way_out: What to do.
         is_of_config: Whether a setting is wrong, and not the table.
+        is_unknown: Whether it is that the column is of no field.
         nearest: The column name that was probably meant; empty where none is near.
     """
 
@@ -64,6 +66,7 @@ class Problem:
     wrong: str
     way_out: str
     is_of_config: bool = False
+    is_unknown: bool = False
     nearest: str = ""
 
     def __str__(self) -> str:
@@ -394,10 +397,10 @@ def _column(name: str, fields: Sequence[Field], words: Words) -> Column | Proble
         keys = ", ".join(f"{one.field.key} ({one.field.name})" for one in alike)
         wrong = f"{shown} could be any of {keys}"
         return Problem(name, wrong, "map it to a key under `columns`")
-    way_out = words.hint(target) or "rename it, or map it under `columns` in config"
+    way_out = words.hint(target) or NO_HINT
     nearest = next(iter(words.near(target)), "")
     wrong = f"{shown} maps to no field that can be written"
-    return Problem(name, wrong, way_out, nearest=nearest)
+    return Problem(name, wrong, way_out, is_unknown=True, nearest=nearest)
 
 
 def _parts_twice(columns: Iterable[Column]) -> Iterator[Problem]:

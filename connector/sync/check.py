@@ -11,10 +11,9 @@ import dlt
 from connector.errors import AccountError, ConfigError, DesiredTableError, LeadSyncError
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
-from connector.planning.columns import Columns
 from connector.settings import Settings, load_settings
 from connector.sync.company import Company, company_of, refuse_other
-from connector.sync.reading import columns_for
+from connector.sync.explanation import Explanation, explain
 from connector.sync.session import make_client
 from connector.warehouse.dataset import open_dataset
 from connector.warehouse.destination import make_pipeline, working_folder
@@ -47,22 +46,6 @@ def check(**settings: Any) -> Iterator[Finding]:
     yield from _table(pipeline, resolved, client, company)
 
 
-def explain_columns(**settings: Any) -> tuple[Columns, list[str]]:
-    """Returns what the desired table's columns manage, and the names of those passed over.
-
-    Raises:
-        LeadSyncError: The settings, the warehouse or the table cannot be used.
-        PipedriveError: The account's fields cannot be read.
-    """
-    resolved = load_settings(**settings)
-    with open_dataset(make_pipeline(resolved), resolved) as warehouse:
-        client = make_client(resolved)
-        refuse_other(warehouse, working_folder(resolved), company_of(client.me()))
-        columns, _ = columns_for(warehouse, client, resolved)
-        managed = {column.name for column in columns.managed}
-        return columns, [name for name in warehouse.columns() if name not in managed]
-
-
 def _account(client: Pipedrive) -> tuple[Finding, Company | None]:
     try:
         me = client.me()
@@ -70,6 +53,16 @@ def _account(client: Pipedrive) -> tuple[Finding, Company | None]:
     except (AccountError, PipedriveError) as error:
         return Finding("pipedrive", str(error), good=False), None
     return Finding("pipedrive", f"the token is {me.get('name')}'s at {company}"), company
+
+
+def _columns(found: Explanation) -> Iterator[Finding]:
+    for problem in found.problems:
+        subject = "config" if problem.is_of_config else "columns"
+        text = problem.wrong if problem.is_of_config else str(problem)
+        yield Finding(subject, text, good=False)
+    if not found.problems:
+        managed = [column.name for column in found.columns.managed]
+        yield Finding("columns", f"manages {', '.join(managed) or 'what `changes` names'}")
 
 
 def _table(
@@ -84,9 +77,7 @@ def _table(
             names = warehouse.columns()
             yield Finding("table", f"{settings.desired_table}: {len(names)} columns")
             if company is not None:
-                columns, _ = columns_for(warehouse, client, settings)
-                managed = ", ".join(column.name for column in columns.managed)
-                yield Finding("columns", f"manages {managed or 'nothing'}")
+                yield from _columns(explain(warehouse, client, settings))
     except DesiredTableError as error:
         yield Finding("table", str(error), good=False)
     except ConfigError as error:

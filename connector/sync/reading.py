@@ -71,6 +71,10 @@ BY_EMAIL = frozenset({"owneremail"})
 DOUBTFUL = BY_LABEL | BY_EMAIL | {"channel", "channelid"}
 """Names of a lead's own fields that custom fields may well have: an address of an owner that is
 kept as text must make nobody the owner. Any other name is looked at where all fields are read."""
+STRUCT_OF_CHANGES = (
+    "the column changes is a STRUCT, in which every row has every key, so that each would be "
+    "cleared; make it JSON"
+)
 
 
 def columns_for(
@@ -99,6 +103,21 @@ class Named:
     columns: Mapping[str, str]
     names: Mapping[str, str]
 
+    @classmethod
+    def of(cls, warehouse: Warehouse, columns: Mapping[str, str], settings: Settings) -> Named:
+        """Returns what these columns call fields, and what the table's `changes` do."""
+        renamed = settings.columns
+        names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
+        if CHANGES in columns and not cls.has_struct(columns):
+            changed = {renamed.get(name, name) for name in warehouse.changed_names()}
+            names |= dict.fromkeys(changed - names.keys(), "JSON")
+        return cls(columns, names)
+
+    @staticmethod
+    def has_struct(columns: Mapping[str, str]) -> bool:
+        """Tells whether `changes` has the same keys in every row, which would clear fields."""
+        return columns.get(CHANGES, "").startswith("STRUCT")
+
     def is_doubtful(self, settings: Settings) -> bool:
         """Tells whether a name is one that people give their own fields as well."""
         return bool(DOUBTFUL & (set(map(fold, self.names)) - set(map(fold, settings.columns))))
@@ -111,13 +130,9 @@ def named_columns(warehouse: Warehouse, settings: Settings) -> Named:
         DesiredTableError: The table is missing, or `changes` is a STRUCT.
     """
     columns = warehouse.columns()
-    _refuse_struct(columns)
-    renamed = settings.columns
-    names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
-    if CHANGES in columns:
-        changed = {renamed.get(name, name) for name in warehouse.changed_names()}
-        names |= dict.fromkeys(changed - names.keys(), "JSON")
-    return Named(columns, names)
+    if Named.has_struct(columns):
+        raise DesiredTableError(STRUCT_OF_CHANGES)
+    return Named.of(warehouse, columns, settings)
 
 
 def map_table(
@@ -156,14 +171,6 @@ def map_table(
         only=only,
     )
     return mapped, by_key(fields)
-
-
-def _refuse_struct(columns: Mapping[str, str]) -> None:
-    if columns.get(CHANGES, "").startswith("STRUCT"):
-        raise DesiredTableError(
-            "the column changes is a STRUCT, in which every row has every key, so that each would "
-            "be cleared; make it JSON"
-        )
 
 
 def read_fields(

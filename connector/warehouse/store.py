@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -233,6 +233,13 @@ class Warehouse:
             ) from None
         except DatabaseException as error:
             raise WarehouseError(f"{self.desired_table} cannot be read: {error}") from None
+
+    def sample(self, most: int) -> list[dict[str, Any]]:
+        """Returns some rows of the desired table, as they are; none where that cannot be asked."""
+        with suppress(WarehouseError):
+            sql = f"SELECT * FROM {self.desired_table} LIMIT {most}"
+            return list(self.stream(sql, typed=True))
+        return []
 
     def changed_names(self) -> set[str]:
         """Returns every key that the `changes` of some row holds."""
