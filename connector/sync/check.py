@@ -8,6 +8,7 @@ from typing import Any
 
 import dlt
 
+from connector.configuration.providers import looked_in
 from connector.errors import AccountError, ConfigError, DesiredTableError, LeadSyncError
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
@@ -17,6 +18,7 @@ from connector.sync.explanation import Explanation, explain
 from connector.sync.session import make_client
 from connector.warehouse.dataset import open_dataset
 from connector.warehouse.destination import make_pipeline, working_folder
+from connector.warehouse.store import place_of
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,27 @@ def check(**settings: Any) -> Iterator[Finding]:
         resolved = load_settings(**settings)
         pipeline = make_pipeline(resolved)
     except LeadSyncError as error:
-        yield Finding("config", str(error), good=False)
+        yield Finding("config", _with(str(error), f"looked in {_looked_in()}"), good=False)
         return
-    yield Finding("config", f"{resolved.base_url}, table {resolved.desired_table}")
+    table = f"{resolved.base_url}, table {resolved.desired_table}"
+    yield Finding("config", f"{table}; looked in {_looked_in()}")
     client = make_client(resolved)
     account, company = _account(client)
     yield account
     yield from _table(pipeline, resolved, client, company)
+
+
+def _looked_in() -> str:
+    try:
+        return looked_in()
+    except ConfigError:  # a file that cannot be read is told as the settings' own trouble
+        return ""
+
+
+def _with(text: str, more: str) -> str:
+    """Adds to a message what it does not say already."""
+    said = not more or more.rpartition(" ")[2] in text or more in text
+    return text if said else f"{text}; {more}"
 
 
 def _account(client: Pipedrive) -> tuple[Finding, Company | None]:
@@ -68,12 +84,13 @@ def _columns(found: Explanation) -> Iterator[Finding]:
 def _table(
     pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, company: Company | None
 ) -> Iterator[Finding]:
+    folder = working_folder(settings)
     try:
         with open_dataset(pipeline, settings) as warehouse:
             where = f"dataset {settings.dataset_name}, {warehouse.place}"
-            yield Finding("warehouse", f"opened, {where}")
+            yield Finding("warehouse", f"opened, {where}; working folder {folder}")
             if company is not None:
-                refuse_other(warehouse, working_folder(settings), company)
+                refuse_other(warehouse, folder, company)
             names = warehouse.columns()
             yield Finding("table", f"{settings.desired_table}: {len(names)} columns")
             if company is not None:
@@ -85,6 +102,7 @@ def _table(
     except AccountError as error:
         yield Finding("pipedrive", str(error), good=False)
     except LeadSyncError as error:
-        yield Finding("warehouse", str(error), good=False)
+        text = _with(str(error), f"it is {place}" if (place := place_of(pipeline)) else "")
+        yield Finding("warehouse", _with(text, f"working folder {folder}"), good=False)
     except PipedriveError as error:
         yield Finding("columns", str(error), good=False)

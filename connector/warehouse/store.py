@@ -38,6 +38,7 @@ from connector.settings import WarehouseSettings
 from connector.warehouse.destination import DUCKDB, FindsFullNames, TypedDuckDb
 from connector.warehouse.holder import run_of, under_way
 from connector.warehouse.load import LOAD_ID, ROW_ID, create_tables
+from connector.warehouse.nearby import missing_table
 from connector.warehouse.rows import document_of, read_row, readers_for
 from connector.warehouse.schema import (
     LEAD_OUTCOMES,
@@ -160,6 +161,13 @@ def _place(client: SqlClientBase[Any]) -> str:
     return f"at {redact(str(credentials))}"
 
 
+def place_of(pipeline: dlt.Pipeline) -> str:
+    """Returns where the warehouse is by its settings; empty where they do not tell."""
+    with own_configuration(), suppress(Exception):  # what is wrong with them, opening tells
+        return _place(pipeline.sql_client())
+    return ""
+
+
 def first_line(error: Exception) -> str:
     """Returns the first line of an error that says something."""
     return next((line for line in str(error).splitlines() if line.strip()), repr(error))
@@ -228,11 +236,21 @@ class Warehouse:
                 found = cursor.description or ()
                 return {column[0].lower(): str(column[1]) for column in found}
         except DatabaseUndefinedRelation:
+            own = str(self.pipeline.dataset_name)
             raise DesiredTableError(
-                f"the warehouse has no table {self.desired_table}; create it, or set desired_table"
+                missing_table(self.desired_table, self._tables(), own)
             ) from None
         except DatabaseException as error:
             raise WarehouseError(f"{self.desired_table} cannot be read: {error}") from None
+
+    def _tables(self) -> list[tuple[str, str]]:
+        """Returns every table and view by schema and name; none where that cannot be asked."""
+        sql = "SELECT table_schema, table_name FROM information_schema.tables"
+        if self.is_duckdb:
+            sql += " WHERE table_catalog = current_database()"
+        with suppress(Exception):  # it is a hint, and some warehouses have no such view
+            return [(str(row["table_schema"]), str(row["table_name"])) for row in self.query(sql)]
+        return []
 
     def sample(self, most: int) -> list[dict[str, Any]]:
         """Returns some rows of the desired table, as they are; none where that cannot be asked."""

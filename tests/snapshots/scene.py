@@ -21,6 +21,7 @@ RUN_ID = re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b")
 DURATION = re.compile(r"\b(in|took) \d+\.\d s\b")
 LEFT = re.compile(r"\b\d+(?= left today)")  # answers that cross tell it in any order
 LOG_TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}", re.MULTILINE)
+LOOKED_IN = re.compile(r"(?<=looked in )the environment, [^;\n]*")
 MOMENT = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(\.\d+Z)?")
 
 
@@ -59,7 +60,7 @@ class Story:
         text = text.replace(self.site.pipedrive.base_url, "<base_url>")
         text = text.replace(str(self.site.folder), "<folder>")
         text = text.replace(f"{getpass.getuser()} on {socket.gethostname()}", "<user> on <host>")
-        text = LEFT.sub("<n>", LOG_TIME.sub("<time>", text))
+        text = LOOKED_IN.sub("<places>", LEFT.sub("<n>", LOG_TIME.sub("<time>", text)))
         return MOMENT.sub("<time>", DURATION.sub(r"\1 <n> s", text)) + "\n"
 
 

@@ -142,3 +142,38 @@ def test_only_some_rows_are_read(site: Site) -> None:
     [row, *_] = wishes(site)
     site.desire({"lead_id": "VARCHAR", "tier": "VARCHAR"}, [row | {"tier": "Bad"}] * 300)
     assert "tier: 200 of 200 rows looked at" in site.command("columns").told
+
+
+@pytest.mark.parametrize("command", ["columns", "check", "run"])
+def test_a_table_that_dbt_built_elsewhere_is_named(site: Site, command: str) -> None:
+    site.desire({"lead_id": "VARCHAR"}, [], table="main_crm.lead_changes")
+    told = site.command(command)
+    assert told.code == 1
+    wanted = (
+        "the warehouse has no table crm.lead_changes, but it has main_crm.lead_changes: dbt puts "
+        "the target's schema in front of a model's own; set desired_table to main_crm.lead_changes"
+    )
+    assert wanted in told.told
+
+
+def test_check_names_the_places(site: Site) -> None:
+    site.desire(TYPES, wishes(site))
+    told = site.command("check").told
+    assert f"file {site.database}; working folder {site.data_dir}" in told
+    assert re.search(r"table crm\.lead_changes; looked in the environment, .*secrets\.toml", told)
+
+
+def test_check_names_the_places_where_the_warehouse_does_not_open(site: Site) -> None:
+    site.database.write_text("no database")
+    told = site.command("check")
+    assert told.code == 1
+    [line] = [line for line in told.stdout.splitlines() if line.startswith("problem")]
+    assert str(site.database) in line
+    assert f"working folder {site.data_dir}" in line
+
+
+def test_check_says_where_it_has_looked(site: Site) -> None:
+    told = site.command("check", workers="many")
+    assert told.code == 1
+    assert "problem config: workers 'many'" in told.told
+    assert "looked in the environment, " in told.told
