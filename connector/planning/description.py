@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from connector.planning.columns import Column, Columns, OnNull, Words
 from connector.records.fields import Field, LabelField, PairField, is_custom_key
@@ -27,29 +27,21 @@ from connector.records.kinds import (
 from connector.records.leads import LEADS
 from connector.records.options import NO_OPTIONS, Options, options_of
 
-
-class Form(NamedTuple):
-    """What a column of a kind holds, in words, and its type in SQL."""
-
-    takes: str
-    sql_type: str
-
-
-FORMS: Mapping[type[Kind], Form] = {
-    Text: Form("text", "VARCHAR"),
-    Title: Form("text", "VARCHAR"),
-    Number: Form("a number", "DECIMAL(18, 4)"),
-    Currency: Form("a currency, such as EUR", "VARCHAR"),
-    Boolean: Form("true or false", "BOOLEAN"),
-    Date: Form("a date, such as 2026-12-31", "DATE"),
-    Time: Form("a time, such as 14:30", "TIME"),
-    Visibility: Form("1, 3, 5 or 7", "VARCHAR"),
-    Reference: Form("an id", "BIGINT"),
-    Option: Form("an option, by name or id", "VARCHAR"),
-    OptionSet: Form("options by name or id, as a list, JSON or text with commas", "VARCHAR"),
-    Labels: Form("labels by name or id, as a list or JSON", "VARCHAR"),
+TAKES: Mapping[type[Kind], str] = {
+    Text: "text",
+    Title: "text",
+    Number: "a number",
+    Currency: "a currency, such as EUR",
+    Boolean: "true or false",
+    Date: "a date, such as 2026-12-31",
+    Time: "a time, such as 14:30",
+    Visibility: "1, 3, 5 or 7",
+    Reference: "an id",
+    Option: "an option, by name or id",
+    OptionSet: "options by name or id, as a list, JSON or text with commas",
+    Labels: "labels by name or id, as a list or JSON",
 }
-USER = Form("a user's e-mail address or id", "VARCHAR")
+"""What a column of a kind holds, in words."""
 NOTES: Mapping[str, str] = {
     "owner_id": "a column owner_id takes the user's id alone",
     "label_ids": "replaces all labels; add_labels and remove_labels edit those that are there, and "
@@ -75,7 +67,6 @@ class Description:
         part: Of what part of the field it is; empty for the whole.
         type: What Pipedrive calls its type.
         takes: What the column holds, in words.
-        sql_type: A type for the column in SQL.
         options: The ids that it may hold, with their names; of users, of labels or of options.
         cleared_by: What clears it; nothing where Pipedrive does not let it be cleared.
         on_null: What NULL does, by the settings.
@@ -89,7 +80,6 @@ class Description:
     part: str = ""
     type: str = ""
     takes: str = ""
-    sql_type: str = ""
     options: Options = NO_OPTIONS
     cleared_by: tuple[str, ...] = ()
     on_null: OnNull = "keep"
@@ -127,7 +117,8 @@ def _describe(
     field, part = of.field, of.part
     kind = next((one.kind for one in field.parts if one.name == part), field.kind)
     key = next((one.key for one in field.parts if one.name == part), field.key)
-    form = USER if field.type == "user" and field.options.names else FORMS[type(kind)]
+    is_user = field.type == "user" and field.options.names
+    takes = "a user's e-mail address or id" if is_user else TAKES[type(kind)]
     longest = kind.longest if isinstance(kind, Text) else None
     options = field.options
     if not options.names and not is_custom_key(field.key):
@@ -139,8 +130,7 @@ def _describe(
         field.name,
         part,
         field.type,
-        f"{form.takes}, up to {longest} characters" if longest else form.takes,
-        form.sql_type,
+        f"{takes}, up to {longest} characters" if longest else takes,
         options,
         tuple(_cleared_by(field, kind, part)),
         columns.null_rule(field),

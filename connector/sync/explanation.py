@@ -96,6 +96,7 @@ def _problems_of_table(
         return [Problem(CHANGES, wrong, way_out)]
     if columns.managed or CHANGES in types or any(one.column for one in problems):
         return []
-    wrong = f"the table manages nothing: it has no column but {', '.join(types)}"
+    names = ", ".join(name for name in types if not name.startswith("_dlt"))
+    wrong = f"the table manages nothing: it has no column but {names or 'those of dlt'}"
     hint = "add a column for each field that it is to manage; `lead-sync fields` lists them"
     return [Problem("", wrong, hint)]
