@@ -20,6 +20,8 @@ PREFERRED = {"owner_id": "owner_email", "label_ids": "labels"}
 OnNull = Literal["clear", "keep", "reject"]
 OnConflict = Literal["warehouse", "crm", "newest", "fail"]
 Read = TypeVar("Read")
+MOST_TOLD = 6
+"""Problems of a table that one line of a run's error tells."""
 AS_NEAR = 0.18
 """So much less like a name than the nearest is another that may be meant as well."""
 NO_HINT = "rename it, or map it under `columns` in config; `lead-sync fields` lists the names"
@@ -159,9 +161,12 @@ def map_columns(
         on_conflict=on_conflict,
         only=only,
     )
-    for of_config, error in ((False, DesiredTableError), (True, ConfigError)):
-        if found := [one for one in problems if one.is_of_config == of_config]:
-            raise error("; ".join(one.wrong if of_config else str(one) for one in found))
+    if found := [str(one) for one in problems if not one.is_of_config]:
+        more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+        hint = f"{more}; `lead-sync columns` shows them all" if more else ""
+        raise DesiredTableError("; ".join(found[:MOST_TOLD]) + hint)
+    if problems:
+        raise ConfigError("; ".join(one.wrong for one in problems))
     return columns
 
 
@@ -179,19 +184,12 @@ def examine_columns(
     """Maps what can be mapped, and returns all that is wrong; takes what `map_columns` takes."""
     fields, names = list(fields), list(names)
     words = Words.of(fields, renamed or {})
-    problems: list[Problem] = []
-    managed: list[Column] = []
+    found = [_column(name, fields, words) for name in managed_names(names)]
+    managed = tuple(one for one in found if isinstance(one, Column))
+    problems = [one for one in found if isinstance(one, Problem)] + list(_parts_twice(managed))
     if LEAD_ID not in names:
-        problems.append(
-            Problem("", "the desired table has no column lead_id", "add the leads' ids")
-        )
-    for name in managed_names(names):
-        found = _column(name, fields, words)
-        if isinstance(found, Problem):
-            problems.append(found)
-        else:
-            managed.append(found)
-    problems += _parts_twice(managed)
+        lacks = Problem("", "the desired table has no column lead_id", "add the leads' ids")
+        problems.insert(0, lacks)
 
     def told(read: Callable[[], Read], otherwise: Read) -> Read:
         try:
@@ -206,7 +204,7 @@ def examine_columns(
     nulls = partial(_rules, "on_null", on_null, get_args(OnNull), words)
     conflicts = partial(_rules, "on_conflict", on_conflict, get_args(OnConflict), words)
     columns = Columns(
-        tuple(managed),
+        managed,
         {**words.by_name, **words.renamed},
         timezone,
         told(nulls, {}),

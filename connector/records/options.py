@@ -53,7 +53,11 @@ class Options:
 
     def address_for(self, text: str) -> str:
         """Says which e-mail address may be meant where somebody's name is given."""
+        said = set(fold_name(text).split())
         found = [key for key, name in self.people.items() if fold_name(name) == fold_name(text)]
+        found = found or [
+            key for key, name in self.people.items() if said and said <= {*fold_name(name).split()}
+        ]
         if not found:
             known = {name.casefold(): key for key, name in self.people.items()}
             near = difflib.get_close_matches(text.strip().casefold(), known, n=1)

@@ -127,6 +127,13 @@ def test_all_problems_are_told_at_once() -> None:
         map_columns(["lead_id", "title"], FIELDS, on_null="never")
 
 
+def test_one_line_tells_some_of_many_problems() -> None:
+    names = ["lead_id", *(f"zzz_{number}" for number in range(9))]
+    with pytest.raises(DesiredTableError, match=r"zzz_5.*; and 3 more; `lead-sync columns` shows"):
+        map_columns(names, FIELDS)
+    assert len(examine_columns(names, FIELDS)[1]) == 9
+
+
 def spelled(fields: list[Field], **renamed: str) -> dict[tuple[str, str], str]:
     """Returns the column name to use for each field and each of its parts."""
     words = Words.of(fields, renamed)

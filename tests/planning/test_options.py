@@ -50,7 +50,7 @@ USERS = Options(
 )
 
 
-@pytest.mark.parametrize("name", ["Ada Lind", " ada lind ", "Ada Lindt"])
+@pytest.mark.parametrize("name", ["Ada Lind", " ada lind ", "Ada Lindt", "Lind", "Lind Ada"])
 def test_a_users_name_is_told_with_the_address(name: str) -> None:
     with pytest.raises(ValueError, match="is no e-mail address") as raised:
         Reference(USERS).parse(name)
