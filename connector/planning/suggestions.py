@@ -148,7 +148,7 @@ def doubts(columns: Columns, sample: Sequence[Row], words: Words | None = None) 
             was probably meant where no value of one can be sent.
     """
     found: dict[str, list[str]] = {}
-    for row in sample:
+    for row in (row for row in sample if LEAD_ID in row):
         try:
             lead_id_of(row)
         except RowRejected as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connector.errors import WarehouseError
 from connector.pipedrive.client import Pipedrive
 from connector.planning.columns import CHANGES, Columns, Problem, Words, examine_columns
 from connector.planning.suggestions import advise, doubts
@@ -79,7 +80,11 @@ def explain(warehouse: Warehouse, client: Pipedrive, settings: Settings) -> Expl
         on_conflict=settings.on_conflict,
     )
     problems += _problems_of_table(types, columns, problems)
-    sample = warehouse.sample(SAMPLE)
+    try:
+        sample = warehouse.sample(SAMPLE)
+    except WarehouseError as error:
+        sample = []
+        problems.append(Problem("", f"{settings.desired_table}: {error}", "mend the table"))
     told = doubts(columns, sample)
     if told or any(problem.column for problem in problems):
         words = Words.of(read_catalog(client).fields, settings.columns)

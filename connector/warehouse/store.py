@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -253,11 +254,15 @@ class Warehouse:
         return []
 
     def sample(self, most: int) -> list[dict[str, Any]]:
-        """Returns some rows of the desired table, as they are; none where that cannot be asked."""
-        with suppress(WarehouseError):
-            sql = f"SELECT * FROM {self.desired_table} LIMIT {most}"
-            return list(self.stream(sql, typed=True))
-        return []
+        """Returns some rows of the desired table, as they are.
+
+        Raises:
+            WarehouseError: It cannot be read.
+        """
+        sql = f"SELECT * FROM {self.desired_table}"
+        with suppress(WarehouseError):  # some warehouses say it in another way
+            return list(self.stream(f"{sql} LIMIT {most}", typed=True))
+        return list(islice(self.stream(sql, typed=True), most))
 
     def changed_names(self) -> set[str]:
         """Returns every key that the `changes` of some row holds."""

@@ -177,3 +177,27 @@ def test_check_says_where_it_has_looked(site: Site) -> None:
     assert told.code == 1
     assert "problem config: workers 'many'" in told.told
     assert "looked in the environment, " in told.told
+
+
+def test_the_leads_ids_under_another_name_are_found(site: Site) -> None:
+    lead = next(iter(site.pipedrive.leads()))
+    site.desire({"id": "VARCHAR", "title": "VARCHAR"}, [{"id": lead, "title": "x"}])
+    told = site.command("columns")
+    assert (told.code, told.stderr) == (1, "")
+    assert "the desired table has no column lead_id; rename id to lead_id" in told.told
+
+
+@pytest.mark.parametrize("command", ["columns", "check"])
+def test_a_view_that_cannot_be_read_is_a_problem(site: Site, command: str) -> None:
+    site.query("CREATE SCHEMA crm")
+    site.query("CREATE VIEW crm.lead_changes AS SELECT 'x' AS lead_id, error('boom') AS title")
+    told = site.command(command)
+    assert told.code == 1
+    assert re.search("crm.lead_changes: the warehouse cannot be read: .*boom; mend", told.told)
+
+
+def test_a_strangers_column_name_acts_on_no_screen(site: Site) -> None:
+    site.desire({"lead_id": "VARCHAR", "a\x1b[2Jb": "VARCHAR"}, [])
+    told = site.command("columns")
+    assert told.code == 1
+    assert "\x1b" not in told.stdout
