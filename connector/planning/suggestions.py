@@ -28,7 +28,7 @@ from connector.records.leads import STANDARD_FIELDS
 from connector.records.options import NO_OPTIONS, Options, fold_name
 
 A_LEAD = "00000000-0000-4000-8000-000000000000"
-ALIKE = 0.6
+ALIKE = 0.66
 """How alike the names are of a column and of one that it may stand for, from 0 to 1."""
 SAME_WORDS = 0.8
 """The same where the words of one name are among those of the other, as `owner` and `owner_id`."""

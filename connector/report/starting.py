@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from connector.configuration.providers import WAREHOUSE, ask, variable
 from connector.errors import ConfigError
 from connector.records.text import visible
 from connector.report.screen import console, say
-from connector.scaffold.manifest import Relation, relation_of
+from connector.scaffold.manifest import relation_of
 from connector.scaffold.project import (
     Kind,
     Step,
@@ -137,15 +138,15 @@ def ask_what_is_wanted(
     return Wanted(url, token, table, kind, place, _model(dbt, relation), is_kept, folder)
 
 
-def _table(given: str | None, relation: Relation | None) -> str | None:
-    if given and relation and given != relation.table:
+def _table(given: str | None, relation: str | None) -> str | None:
+    if given and relation and given != relation:
         raise ConfigError(
-            f"--desired-table {given} is not what dbt builds, {relation.table}; give one of the two"
+            f"--desired-table {given} is not what dbt builds, {relation}; give one of the two"
         )
-    return relation.table if relation else given or _configured("desired_table")
+    return relation or given or _configured("desired_table")
 
 
-def _model(dbt: bool, relation: Relation | None) -> Kind:
+def _model(dbt: bool, relation: str | None) -> Kind:
     """Returns which model to write; a model that the project has is there already."""
     if dbt:
         return "dbt"
@@ -197,7 +198,8 @@ def show_steps(steps: Iterable[Step], wanted: Wanted) -> None:
 def _next(wanted: Wanted, models: list[Path]) -> list[str]:
     steps = []
     if wanted.is_duckdb and wanted.model == "sql":
-        steps = [f"duckdb {wanted.credentials} < {path}" for path in models]
+        file = shlex.quote(wanted.credentials)
+        steps = [f"duckdb {file} < {shlex.quote(str(path))}" for path in models]
     elif wanted.model == "sql":
         steps = [f"run {path} in your warehouse" for path in models]
     elif wanted.model == "dbt":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,8 @@ from connector.errors import ConfigError
 BUILT = frozenset({"model", "seed", "snapshot"})
 
 
-@dataclass(frozen=True)
-class Relation:
-    """A table or view that dbt builds.
-
-    Attributes:
-        table: Its name with those of its database and schema.
-        file: The file that it is built from, below the project's folder.
-    """
-
-    table: str
-    file: str
-
-
-def relation_of(manifest: Path, model: str) -> Relation:
-    """Returns what dbt builds for a model.
+def relation_of(manifest: Path, model: str) -> str:
+    """Returns the table that dbt builds for a model, with its database and schema.
 
     Args:
         manifest: The `target/manifest.json` that dbt has written.
@@ -55,7 +41,7 @@ def relation_of(manifest: Path, model: str) -> Relation:
     parts = (node.get("database"), node.get("schema"), node.get("alias") or node.get("name"))
     name = ".".join(str(part) for part in parts if part)
     try:
-        return Relation(table_name(name), str(node.get("original_file_path") or ""))
+        return table_name(name)
     except ValueError:
         raise ConfigError(
             f"{manifest} builds the model {model} as {name!r}, which only quotes can name; give it "

@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connector.errors import ConfigError, DesiredTableError
 from connector.planning.columns import Column, Words, examine_columns, map_columns
@@ -314,3 +316,25 @@ def test_only_what_can_be_written_becomes_a_field() -> None:
         {"name": "No key"},
     ]
     assert [field.key for field in custom_fields(definitions)] == [HEX_A]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(max_size=12) | st.sampled_from(OWN), st.sampled_from(["double", "monetary"])
+        ),
+        max_size=6,
+    )
+)
+def test_the_names_to_use_make_one_table_whatever_people_call_their_fields(
+    named: list[tuple[str, str]],
+) -> None:
+    definitions = [
+        definition(f"{number:040x}", name, kind) for number, (name, kind) in enumerate(named)
+    ]
+    fields = custom_fields(definitions)
+    found = spelled([*STANDARD_FIELDS, *fields])
+    wanted = {place: name.lower() for place, name in found.items() if len(place[0]) == 40}
+    columns = map_columns(["lead_id", *wanted.values()], [*STANDARD_FIELDS, *fields])
+    mapped = {(one.field.key, one.place): one.name for one in columns.managed}
+    assert mapped == wanted

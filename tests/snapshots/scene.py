@@ -13,6 +13,15 @@ from connector.sandbox import LocalPipedrive
 from tests.support.harness import Ended, Row, Site
 
 TYPES = {**COLUMNS, "is_archived": "BOOLEAN"}
+MISNAMED = {
+    "lead_id": "VARCHAR",
+    "titel": "VARCHAR",
+    "label": "VARCHAR[]",
+    "owner": "VARCHAR",
+    "value_curency": "VARCHAR",
+    "account_manager": "VARCHAR",
+    "lead_score": "DOUBLE",
+}
 LONG = "Renewal of the framework agreement for all sites in Hamburg, Lübeck and Kiel, " * 2
 CONFIG = {"on_conflict": "crm", "unarchive": True}
 GUARDS = {"max_patches": "4", "max_clears": "1"}
@@ -81,7 +90,11 @@ def play(site: Site) -> Story:
     rows = as_they_are(pipedrive, active)
     site.desire(TYPES, first_wishes(rows))
     story.command("check", "check")
+    story.command("fields", "fields")
     story.command("columns", "columns")
+    site.desire(MISNAMED, [misnamed(row) for row in rows[:3]])
+    story.command("columns_misnamed", "columns")
+    site.desire(TYPES, first_wishes(rows))
     story.command("run", "run")
     pipedrive.set_lead(active[0], title="Renamed by a colleague")
     pipedrive.set_lead(active[1], title="Renamed as well")
@@ -121,6 +134,18 @@ def as_they_are(pipedrive: LocalPipedrive, lead_ids: list[str]) -> list[Row]:
     fields = fields_by_name(pipedrive)
     leads = map(pipedrive.lead, lead_ids)
     return [{**as_row(lead, fields), "is_archived": lead["is_archived"]} for lead in leads]
+
+
+def misnamed(row: Row) -> Row:
+    """Return a row as somebody may write it for the first time."""
+    return {
+        **row,
+        "titel": row["title"],
+        "label": ["Hot"],
+        "owner": "ada.lind@example.com",
+        "value_curency": "EUR",
+        "account_manager": "Ada Lind",
+    }
 
 
 def first_wishes(rows: list[Row]) -> list[Row]:
