@@ -324,9 +324,9 @@ class Words:
         return f"did you mean {' or '.join(near)}?" if near else ""
 
     def tell(self, name: str) -> str:
-        """Tells a column name, with the field's own name where it is a key."""
-        of = self.by_name.get(fold(name))
-        return f"{name} ({of.field.name})" if of and is_custom_key(name) else name
+        """Tells a column name with what people call the field."""
+        of = self.find(name)
+        return f"{name} ({of.field.name})" if of else name
 
 
 def _doubt(own: str, custom: Sequence[Column]) -> str:

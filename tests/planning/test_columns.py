@@ -92,14 +92,14 @@ def test_a_table_needs_the_leads_ids() -> None:
 @pytest.mark.parametrize(
     ("name", "nearest"),
     [
-        ("titel", "title?"),
-        ("chanel", "channel or channel_id?"),
-        ("my_doubel", "my_double?"),
-        ("value_amonut", "value_amount?"),
-        ("value_curency", "value_currency?"),
-        (SCORE[:-1], "my_double?"),
-        ("label", "labels or label_ids?"),
-        ("owner", "owner_id or owner_email?"),
+        ("titel", "title (Title)?"),
+        ("chanel", "channel (Channel) or channel_id (Channel ID)?"),
+        ("my_doubel", "my_double (My double)?"),
+        ("value_amonut", "value_amount (Value)?"),
+        ("value_curency", "value_currency (Value)?"),
+        (SCORE[:-1], "my_double (My double)?"),
+        ("label", "labels (Labels) or label_ids (Labels)?"),
+        ("owner", "owner_id (Owner) or owner_email (Owner)?"),
     ],
 )
 def test_an_unknown_column_is_told_with_the_nearest(name: str, nearest: str) -> None:

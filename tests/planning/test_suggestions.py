@@ -75,10 +75,10 @@ def test_an_empty_table_is_judged_by_its_types(type_: str, nearest: str) -> None
 
 def test_values_that_do_not_fit_are_told() -> None:
     assert meant("value_curency", "a lot").way_out == (
-        "did you mean value_currency? Its values, such as 'a lot', do not fit"
+        "did you mean value_currency (Value)? Its values, such as 'a lot', do not fit"
     )
     assert meant("owner", "Ada").way_out == (
-        "did you mean owner_email? Its values, such as 'Ada', are names of people"
+        "did you mean owner_email (Owner)? Its values, such as 'Ada', are names of people"
     )
 
 
@@ -142,4 +142,4 @@ def test_a_column_that_config_maps_is_judged_by_what_it_maps_to() -> None:
     types = {"lead_id": "VARCHAR", "title": "VARCHAR"}
     [problem] = problems_of(types, {"lead_id": LEAD_ID, "title": "x"}, title="My dobule")
     assert "(mapped to 'My dobule')" in problem.wrong
-    assert problem.way_out == "did you mean my_double?"
+    assert problem.way_out == "did you mean my_double (My double)?"

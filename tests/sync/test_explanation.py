@@ -45,10 +45,10 @@ def test_columns_shows_all_problems_at_once(site: Site) -> None:
     told = site.command("columns")
     assert (told.code, told.stderr) == (1, "")
     for column, nearest in (
-        ("value_curency", "value_currency"),
-        ("label", "labels"),
-        ("owner", "owner_email"),
-        ("led_score", "lead_score"),
+        ("value_curency", "value_currency (Value)"),
+        ("label", "labels (Labels)"),
+        ("owner", "owner_email (Owner)"),
+        ("led_score", "lead_score (Lead score)"),
     ):
         wanted = f"column '{column}' maps to no field that can be written; did you mean {nearest}?"
         assert wanted in told.told
@@ -85,7 +85,7 @@ def test_check_tells_them_as_well(site: Site) -> None:
     assert told.code == 1
     problems = [line for line in told.stdout.splitlines() if line.startswith("problem")]
     assert len(problems) == 5
-    assert any("did you mean owner_email?" in line for line in problems)
+    assert any("did you mean owner_email (Owner)?" in line for line in problems)
 
 
 def test_a_run_tells_all_in_its_error_and_sends_nothing(site: Site) -> None:
@@ -133,7 +133,7 @@ def test_a_struct_of_changes_and_a_bad_rule_are_told_beside_the_rest(site: Site)
     )
     told = site.command("columns", on_null={"nothing": "keep"})
     assert told.code == 1
-    assert "did you mean title?" in told.told
+    assert "did you mean title (Title)?" in told.told
     assert "the column changes is a STRUCT" in told.told
     assert "on_null names 'nothing', which is no field" in told.told
 
