@@ -23,6 +23,7 @@ from connector.report.screen import console
 from connector.report.start import importing
 
 if TYPE_CHECKING:
+    from connector.report.fields import Form
     from connector.report.output import Output
     from connector.sync.summary import Summary
 
@@ -160,6 +161,31 @@ def lead_sync(context: click.Context, *, show_version: bool) -> None:
 
 
 @lead_sync.command()
+@click.option("--base-url", metavar="URL", help="The company's address, or its name there.")
+@click.option("--warehouse", metavar="FILE|TYPE", help="A DuckDB file, or a type as postgres.")
+@click.option("--desired-table", metavar="NAME", help="The table of desired leads.")
+@click.option("--token-stdin", is_flag=True, help="Read the API token from standard input.")
+@click.option("--token-env", metavar="NAME", help="Take the API token from this variable.")
+@click.option("--dbt", is_flag=True, help="Write a dbt model with its schema.yml.")
+@click.option(
+    "--dbt-manifest",
+    nargs=2,
+    type=(click.Path(path_type=Path), str),
+    metavar="FILE MODEL",
+    help="Take the table that dbt builds for a model from target/manifest.json.",
+)
+@click.option("--yes", is_flag=True, help="Ask nothing: take what is not given as it is.")
+def init(**given: Any) -> int:
+    """Begin a project: its settings, and a model of the table for the account's own fields."""
+    with importing():
+        from connector.report.starting import ask_what_is_wanted, show_steps
+        from connector.scaffold.project import start_project
+    wanted = ask_what_is_wanted(**given)
+    show_steps(start_project(wanted), wanted)
+    return EXIT_DONE
+
+
+@lead_sync.command()
 @options(lead_option, limit_option, fields_option, seconds_option, refresh_option, retry_option)
 @options(output_option, log_option, guard_options)
 @reported
@@ -287,15 +313,32 @@ def runs(*, run_id: str | None, output: Output) -> Ended:
 
 
 @lead_sync.command()
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json", "markdown", "csv"]),
+    default="text",
+    help="Print for people, for machines, for a page or for a spreadsheet.",
+)
+def fields(*, output: Form) -> int:
+    """List every field of the account: column name, type, options, what clears it."""
+    with importing():
+        from connector.report.fields import show_fields
+        from connector.sync.fields import account_fields
+    show_fields(account_fields(), output)
+    return EXIT_DONE
+
+
+@lead_sync.command()
 @output_option
 @reported
 def columns(*, output: Output) -> Ended:
     """Show how each column of the desired table maps to a field; sends nothing."""
     with importing():
         from connector.report.output import show_columns
-        from connector.sync.check import explain_columns
-    show_columns(*explain_columns(), output)
-    return Ended()
+        from connector.sync.explanation import explain_columns
+    found = explain_columns()
+    show_columns(found, output)
+    return Ended(EXIT_ERROR if found.problems else EXIT_DONE)
 
 
 @lead_sync.command()

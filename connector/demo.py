@@ -27,7 +27,7 @@ from connector.report.screen import say
 from connector.report.terminal import PlanReport, print_columns, print_summary, progress_bar
 from connector.sandbox import LocalPipedrive
 from connector.settings import DESTINATION
-from connector.sync.check import explain_columns
+from connector.sync.explanation import explain_columns
 from connector.sync.reading import label_options, user_options
 from connector.sync.runs import apply_revert, plan, plan_revert, run
 
@@ -107,7 +107,7 @@ def local_pipedrive() -> Iterator[LocalPipedrive]:
 def show_columns(out: Console, account: Mapping[str, Any]) -> None:
     """Prints what each column of the desired table manages."""
     headline(out, "lead-sync columns: what the desired table manages")
-    print_columns(out, *explain_columns(**account))
+    print_columns(out, explain_columns(**account))
 
 
 def show_plan(out: Console, account: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ FLOORS = (
     ("cli",),
     ("demo",),
     ("report", "source"),
+    ("scaffold",),
     ("sync",),
     ("warehouse",),
     ("settings",),

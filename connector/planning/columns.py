@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal, TypeVar, get_args
 
 from connector.errors import ConfigError, DesiredTableError
 from connector.records.cells import from_json
@@ -14,8 +15,18 @@ from connector.records.fields import Field, is_custom_key
 from connector.records.leads import LEADS, STANDARD_FIELDS
 
 LEAD_ID, CHANGES, UPDATED_AT = "lead_id", "changes", "updated_at"
+PREFERRED = {"owner_id": "owner_email", "label_ids": "labels"}
+"""Keys of fields that people rather give by name, each with the column for that."""
 OnNull = Literal["clear", "keep", "reject"]
 OnConflict = Literal["warehouse", "crm", "newest", "fail"]
+Read = TypeVar("Read")
+MOST_TOLD = 6
+"""Problems of a table that one line of a run's error tells."""
+AS_NEAR = 0.18
+"""So much less like a name than the nearest is another that may be meant as well."""
+NO_HINT = "rename it, or map it under `columns` in config; `lead-sync fields` lists the names"
+PASSED_OVER = frozenset({LEAD_ID, UPDATED_AT, CHANGES})
+"""Columns that are of no field."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,30 @@ class Column:
         """The part that a plain value is of: the first key of a field of two keys is its first."""
         is_of_two_keys = not self.part and len(self.field.keys) > 1
         return self.field.parts[0].name if is_of_two_keys else self.part
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with the desired table, and the way out.
+
+    Attributes:
+        column: The column; empty where it is the table's, or a setting's.
+        wrong: What is wrong.
+        way_out: What to do.
+        is_of_config: Whether a setting is wrong, and not the table.
+        is_unknown: Whether it is that the column is of no field.
+        nearest: The column name that was probably meant; empty where none is near.
+    """
+
+    column: str
+    wrong: str
+    way_out: str
+    is_of_config: bool = False
+    is_unknown: bool = False
+    nearest: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.wrong}; {self.way_out}"
 
 
 @dataclass(frozen=True)
@@ -83,6 +118,11 @@ def fold(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
+def likeness(one: str, other: str) -> float:
+    """Returns how alike two names are, from 0 to 1."""
+    return difflib.SequenceMatcher(None, fold(other), fold(one)).ratio()
+
+
 def map_columns(
     names: Iterable[str],
     fields: Iterable[Field],
@@ -108,37 +148,80 @@ def map_columns(
         only: Names of the only fields to look at; none for all.
 
     Raises:
-        DesiredTableError: No `lead_id`, or a column that maps to no field or to several.
+        DesiredTableError: No `lead_id`, or columns that map to no field or to several.
         ConfigError: A rule names no field, or is none.
     """
-    fields = list(fields)
-    if LEAD_ID not in (names := list(names)):
-        raise DesiredTableError("the desired table has no column lead_id; add the leads' ids")
-    renamed = renamed or {}
-    words = Words.of(fields, renamed)
-    targets = {name: renamed.get(name, name) for name in managed_names(names)}
-    managed = tuple(_column(name, target, fields, words) for name, target in targets.items())
-    _refuse_parts_twice(managed)
-    blank = frozenset(words.key_of(name, "only_if_blank") for name in only_if_blank)
+    columns, problems = examine_columns(
+        names,
+        fields,
+        renamed,
+        timezone,
+        on_null=on_null,
+        only_if_blank=only_if_blank,
+        on_conflict=on_conflict,
+        only=only,
+    )
+    if found := [str(one) for one in problems if not one.is_of_config]:
+        more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+        hint = f"{more}; `lead-sync columns` shows them all" if more else ""
+        raise DesiredTableError("; ".join(found[:MOST_TOLD]) + hint)
+    if problems:
+        raise ConfigError("; ".join(one.wrong for one in problems))
+    return columns
+
+
+def examine_columns(
+    names: Iterable[str],
+    fields: Iterable[Field],
+    renamed: Mapping[str, str] | None = None,
+    timezone: str = "UTC",
+    *,
+    on_null: Any = "clear",
+    only_if_blank: Sequence[str] = (),
+    on_conflict: Any = "warehouse",
+    only: Sequence[str] = (),
+) -> tuple[Columns, list[Problem]]:
+    """Maps what can be mapped, and returns all that is wrong; takes what `map_columns` takes."""
+    fields, names = list(fields), list(names)
+    words = Words.of(fields, renamed or {})
+    found = [_column(name, fields, words) for name in managed_names(names)]
+    managed = tuple(one for one in found if isinstance(one, Column))
+    problems = [one for one in found if isinstance(one, Problem)] + list(_parts_twice(managed))
+    if LEAD_ID not in names:
+        lacks = Problem("", "the desired table has no column lead_id", "add the leads' ids")
+        problems.insert(0, lacks)
+
+    def told(read: Callable[[], Read], otherwise: Read) -> Read:
+        try:
+            return read()
+        except ConfigError as error:
+            problems.append(Problem("", str(error), "mend that setting", is_of_config=True))
+            return otherwise
+
+    def keys(setting: str, given: Sequence[str]) -> frozenset[str]:
+        return frozenset(words.key_of(name, setting) for name in given)
+
+    nulls = partial(_rules, "on_null", on_null, get_args(OnNull), words)
+    conflicts = partial(_rules, "on_conflict", on_conflict, get_args(OnConflict), words)
     columns = Columns(
         managed,
         {**words.by_name, **words.renamed},
         timezone,
-        _rules("on_null", on_null, get_args(OnNull), words),
-        blank,
-        _rules("on_conflict", on_conflict, get_args(OnConflict), words),
-        frozenset(words.key_of(name, "fields") for name in only),
+        told(nulls, {}),
+        told(partial(keys, "only_if_blank", only_if_blank), frozenset()),
+        told(conflicts, {}),
+        told(partial(keys, "fields", only), frozenset()),
         {name: doubt for name, doubt in words.clashes.items() if name not in words.renamed},
     )
     if "newest" in columns.on_conflict.values() and UPDATED_AT not in names:
-        raise ConfigError("on_conflict newest needs a column updated_at in the desired table")
-    return columns
+        wrong = "on_conflict newest needs a column updated_at in the desired table"
+        problems.append(Problem("", wrong, "add it", is_of_config=True))
+    return columns, problems
 
 
 def managed_names(names: Iterable[str]) -> Iterator[str]:
     """Leaves out the key, the row's own time, `changes` and dlt's columns."""
-    passed_over = (LEAD_ID, UPDATED_AT, CHANGES)
-    return (name for name in names if not name.startswith("_dlt") and name not in passed_over)
+    return (name for name in names if not name.startswith("_dlt") and name not in PASSED_OVER)
 
 
 @dataclass(frozen=True)
@@ -150,11 +233,13 @@ class Words:
         renamed: The folded names that config maps, and to what.
         clashes: Folded names of a lead's own fields that custom fields have as well, each with
             what it could be and the way out.
+        given: The names that config maps, as it spells them, and to what.
     """
 
     by_name: Mapping[str, Column]
     renamed: Mapping[str, Column]
     clashes: Mapping[str, str]
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, fields: Sequence[Field], renamed: Mapping[str, str]) -> Words:
@@ -166,7 +251,7 @@ class Words:
             for name, custom in _named_alike(fields).items()
             if name in OWN_NAMES
         }
-        return cls(by_name, {name: one for name, one in mapped.items() if one}, clashes)
+        return cls(by_name, {name: one for name, one in mapped.items() if one}, clashes, renamed)
 
     def doubt(self, name: str, *, mapped: bool) -> str:
         """Returns what a name could be, where that is not clear.
@@ -180,6 +265,34 @@ class Words:
         is_own = mapped and name == OWN_NAMES.get(folded)
         return "" if is_own else self.clashes.get(folded, "")
 
+    def find(self, name: str) -> Column | None:
+        """Returns what a column of that name would manage; None where it would be no column."""
+        if name in PASSED_OVER or name.startswith("_dlt"):
+            return None
+        target = self.given.get(name, name)
+        if self.doubt(target, mapped=fold(name) in self.renamed):
+            return None
+        return self.by_name.get(fold(target))
+
+    def spell(self, of: Column) -> str:
+        """Returns the column name to use for a field or a part of it.
+
+        It is the name that config gives it, else what people call it, written like
+        `lead_score`, else its key: where nothing else would be taken for it, or it alone.
+        """
+        key = next((part.key for part in of.field.parts if part.name == of.place), of.field.key)
+        if is_custom_key(of.field.key):
+            called = [re.sub(r"[\W_]+", "_", of.field.name_of(key).lower()).strip("_"), key]
+        else:
+            whole = f"{of.field.key}_{of.part}" if of.part and of.field.parts else of.field.key
+            own = [f"{of.part}_labels"] if of.part and not of.field.parts else []
+            called = [*own, PREFERRED.get(whole, whole), whole]
+        for name in (*self.given, *called):
+            found = self.find(name)
+            if found is not None and (found.field, found.place) == (of.field, of.place):
+                return name
+        return called[-1]
+
     def key_of(self, name: str, setting: str) -> str:
         """Returns the key of the field that a setting names.
 
@@ -191,7 +304,29 @@ class Words:
             if folded in self.renamed:
                 return self.renamed[folded].field.key
             raise ConfigError(f"{setting} names {name!r}, which {self.clashes[folded]}")
-        return field_key(name, setting, self.by_name)
+        found = self.by_name.get(folded)
+        if found is None:
+            way_out = self.hint(name) or "`lead-sync fields` shows the fields"
+            raise ConfigError(f"{setting} names {name!r}, which is no field; {way_out}")
+        return found.field.key
+
+    def near(self, name: str) -> list[str]:
+        """Returns the column names that are most like another, as one would write them."""
+        matches = difflib.get_close_matches(fold(name), self.by_name)
+        alike = {match: likeness(name, match) for match in matches}
+        nearest = [match for match in matches if alike[match] > alike[matches[0]] - AS_NEAR]
+        found = (OWN_NAMES.get(match) or self.spell(self.by_name[match]) for match in nearest)
+        return list(dict.fromkeys(found))
+
+    def hint(self, name: str) -> str:
+        """Asks whether one of those was meant; empty where none is near."""
+        near = list(map(self.tell, self.near(name)))
+        return f"did you mean {' or '.join(near)}?" if near else ""
+
+    def tell(self, name: str) -> str:
+        """Tells a column name with what people call the field."""
+        of = self.find(name)
+        return f"{name} ({of.field.name})" if of else name
 
 
 def _doubt(own: str, custom: Sequence[Column]) -> str:
@@ -244,31 +379,29 @@ def _named_alike(fields: Iterable[Field]) -> dict[str, list[Column]]:
     return alike
 
 
-def _column(name: str, target: str, fields: Sequence[Field], words: Words) -> Column:
-    by_name, mapped = words.by_name, fold(name) in words.renamed
-    found = by_name.get(fold(target))
+def _column(name: str, fields: Sequence[Field], words: Words) -> Column | Problem:
+    target, mapped = words.given.get(name, name), fold(name) in words.renamed
+    found = words.by_name.get(fold(target))
     shown = f"column {name!r}" if name == target else f"column {name!r} (mapped to {target!r})"
     if doubt := words.doubt(target, mapped=mapped):
-        raise DesiredTableError(f"{shown} {doubt}")
+        wrong, _, way_out = doubt.rpartition("; ")
+        return Problem(name, f"{shown} {wrong}", way_out)
     if found is not None:
         return Column(name, found.field, found.part)
     if target in LEADS.read_only:
-        raise DesiredTableError(f"{shown} is read-only in Pipedrive; leave it out of the table")
+        return Problem(name, f"{shown} is read-only in Pipedrive", "leave it out of the table")
     alike = _named_alike(fields).get(fold(target), [])
     if alike:
         keys = ", ".join(f"{one.field.key} ({one.field.name})" for one in alike)
-        raise DesiredTableError(f"{shown} could be any of {keys}; map it to a key under `columns`")
-    way_out = _near(target, by_name) or "rename it, or map it under `columns` in config"
-    raise DesiredTableError(f"{shown} maps to no field that can be written; {way_out}")
+        wrong = f"{shown} could be any of {keys}"
+        return Problem(name, wrong, "map it to a key under `columns`")
+    way_out = words.hint(target) or NO_HINT
+    nearest = next(iter(words.near(target)), "")
+    wrong = f"{shown} maps to no field that can be written"
+    return Problem(name, wrong, way_out, is_unknown=True, nearest=nearest)
 
 
-def _near(target: str, by_name: Mapping[str, Column]) -> str:
-    near = [by_name[match].field for match in difflib.get_close_matches(fold(target), by_name)]
-    hint = ", ".join(dict.fromkeys(f"{one.key} ({one.name})" for one in near))
-    return f"did you mean {hint}?" if hint else ""
-
-
-def _refuse_parts_twice(columns: Iterable[Column]) -> None:
+def _parts_twice(columns: Iterable[Column]) -> Iterator[Problem]:
     taken: dict[Field, dict[str, str]] = {}
     for column in columns:
         places = taken.setdefault(column.field, {})
@@ -276,10 +409,10 @@ def _refuse_parts_twice(columns: Iterable[Column]) -> None:
             places.get("") if column.place else next(iter(places.values()), None)
         )
         if clash:
-            raise DesiredTableError(
-                f"columns {clash!r} and {column.name!r} both manage {column.field.key}; "
-                "keep one of them"
-            )
+            key = column.field.key
+            shown = column.field.name if is_custom_key(key) else key
+            wrong = f"columns {clash!r} and {column.name!r} both manage {shown}"
+            yield Problem(column.name, wrong, "keep one of them")
         places[column.place] = column.name
 
 
@@ -293,16 +426,3 @@ def _rules(setting: str, given: Any, allowed: Sequence[str], words: Words) -> di
             known = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
             raise ConfigError(f"{setting}{of} {rule!r} is no rule; give {known}")
     return {name and words.key_of(name, setting): rule for name, rule in rules.items()}
-
-
-def field_key(name: str, setting: str, by_name: Mapping[str, Column]) -> str:
-    """Returns the key of a field that a setting names.
-
-    Raises:
-        ConfigError: There is none; the message has the nearest names.
-    """
-    found = by_name.get(fold(name))
-    if found is None:
-        way_out = _near(name, by_name) or "`lead-sync columns` shows the fields"
-        raise ConfigError(f"{setting} names {name!r}, which is no field; {way_out}")
-    return found.field.key

@@ -257,8 +257,15 @@ class Reference(Kind):
 
     def parse(self, value: Any) -> int:
         """Takes an id, or an e-mail address."""
-        by_name = bool(self.options.names) and isinstance(value, str) and "@" in value
-        return parse_whole(self.options.id_of(value) if by_name else value)
+        if not self.options.names or not isinstance(value, str):
+            return parse_whole(value)
+        if "@" in value:
+            return parse_whole(self.options.id_of(value))
+        try:
+            return parse_whole(value)
+        except ValueError:
+            hint = self.options.address_for(value)
+            raise ValueError(f"is no e-mail address; {hint}") from None
 
     def read(self, value: Json) -> int | str | None:
         """Reads an id."""

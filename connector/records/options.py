@@ -14,11 +14,13 @@ class Options:
 
     Attributes:
         noun: What one of them is called in messages.
-        names: Id as text → name, as the CRM shows it.
+        names: Id as text → name, as the CRM shows it; of users their e-mail addresses.
+        people: Id as text → what people call a user, who is given by e-mail address.
     """
 
     noun: str = "option"
     names: Mapping[str, str] = field(default_factory=dict)
+    people: Mapping[str, str] = field(default_factory=dict)
 
     def id_of(self, value: Any, *, ids_first: bool = False) -> str:
         """Returns the id of an option that is given by id or by name, whatever its case.
@@ -43,6 +45,26 @@ class Options:
     def name_of(self, key: Any) -> str:
         """Returns the name of an id, or the id itself where it is not known."""
         return self.names.get(str(key), str(key))
+
+    def describe(self, key: str) -> str:
+        """Returns the name of an id, with the person's own name where it has one."""
+        person = self.people.get(key)
+        return f"{self.name_of(key)} ({person})" if person else self.name_of(key)
+
+    def address_for(self, text: str) -> str:
+        """Says which e-mail address may be meant where somebody's name is given."""
+        said = set(fold_name(text).split())
+        found = [key for key, name in self.people.items() if fold_name(name) == fold_name(text)]
+        found = found or [
+            key for key, name in self.people.items() if said and said <= {*fold_name(name).split()}
+        ]
+        if not found:
+            known = {name.casefold(): key for key, name in self.people.items()}
+            near = difflib.get_close_matches(text.strip().casefold(), known, n=1)
+            found = [known[name] for name in near]
+        if found:
+            return f"did you mean {' or '.join(map(self.describe, found))}?"
+        return "give a user's e-mail address or id"
 
     def _way_out(self, text: str) -> str:
         names = list(self.names.values())

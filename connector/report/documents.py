@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from connector.planning.columns import Columns
 from connector.planning.model import Patch
 from connector.records.fields import Field
 from connector.report.words import kind_of
+from connector.sync.explanation import Explanation
 from connector.sync.summary import Entry, Summary, settled_of
 
 
@@ -46,8 +46,9 @@ def _named(field: Field, values: Mapping[str, Any]) -> str | None:
     return None if field.is_blank(values) else field.show(values)
 
 
-def columns_document(columns: Columns, passed_over: Iterable[str]) -> list[dict[str, Any]]:
-    """Returns what each column manages as JSON types."""
+def columns_document(found: Explanation) -> list[dict[str, Any]]:
+    """Returns what each column manages, and what is wrong with it, as JSON types."""
+    columns = found.columns
     managed = [
         {
             "column": column.name,
@@ -58,7 +59,20 @@ def columns_document(columns: Columns, passed_over: Iterable[str]) -> list[dict[
             "options": dict(column.field.options.names),
             "on_null": columns.null_rule(column.field),
             "only_if_blank": column.field.key in columns.only_if_blank,
+            "doubt": found.doubts.get(column.name),
         }
         for column in columns.managed
     ]
-    return managed + [{"column": name, "passed_over": True} for name in passed_over]
+    passed_over = [
+        {"column": name, "passed_over": True, "doubt": found.doubts.get(name)}
+        for name in found.passed_over
+    ]
+    problems = [
+        {
+            "column": one.column or None,
+            "problem": one.wrong if one.is_of_config else str(one),
+            "nearest": one.nearest or None,
+        }
+        for one in found.problems
+    ]
+    return managed + passed_over + problems

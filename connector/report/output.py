@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from connector.errors import PlanError
-from connector.planning.columns import Columns
 from connector.planning.model import NotSent
 from connector.report.documents import columns_document, plan_document
 from connector.report.screen import console, print_json, say
@@ -30,6 +29,7 @@ from connector.warehouse.schema import TableRow
 
 if TYPE_CHECKING:
     from connector.sync.check import Finding
+    from connector.sync.explanation import Explanation
 
 Output = Literal["text", "json"]
 
@@ -109,12 +109,12 @@ def show_run(run: TableRow, misses: Sequence[TableRow], output: Output) -> None:
         print_run(console(), run, misses)
 
 
-def show_columns(columns: Columns, passed_over: Iterable[str], output: Output) -> None:
-    """Shows what each column of the desired table manages."""
+def show_columns(found: Explanation, output: Output) -> None:
+    """Shows what each column of the desired table manages, and what is wrong with it."""
     if output == "json":
-        print_json(columns_document(columns, passed_over))
+        print_json(columns_document(found))
     else:
-        print_columns(console(), columns, passed_over)
+        print_columns(console(), found)
 
 
 def show_findings(findings: Iterable[Finding], output: Output) -> None:

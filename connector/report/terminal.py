@@ -21,7 +21,6 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from connector.planning.columns import Columns
 from connector.planning.model import STATUSES, NotSent, Patch
 from connector.records.fields import NOTHING, Field
 from connector.records.text import message, visible
@@ -36,6 +35,7 @@ from connector.warehouse.schema import TableRow
 
 if TYPE_CHECKING:
     from connector.sync.check import Finding
+    from connector.sync.explanation import Explanation
 
 PASSED_OVER = {
     "lead_id": "the lead",
@@ -198,8 +198,12 @@ def exit_code_of(job: Callable[..., Summary]) -> int:
     return exit_code(command)
 
 
-def print_columns(console: Console, columns: Columns, passed_over: Iterable[str]) -> None:
-    """Prints what each column of the desired table manages, and what NULL does to it."""
+def print_columns(console: Console, found: Explanation) -> None:
+    """Prints what each column of the desired table manages, and what NULL does to it.
+
+    All that is wrong follows below, a line each.
+    """
+    columns = found.columns
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("column", no_wrap=True)  # a name that is cut short cannot be copied
     for title in ("field", "type", "NULL", "values"):
@@ -214,10 +218,18 @@ def print_columns(console: Console, columns: Columns, passed_over: Iterable[str]
         kind = visible(field.type)
         cells = [visible(column.name), visible(field.name) + part, kind, null + blank, values]
         table.add_row(*map(Text, cells))
-    for name in passed_over:
+    for name in found.passed_over:
         about = PASSED_OVER.get(name, "dlt's own")
         table.add_row(*map(Text, [visible(name), NOTHING, "", "", about]))
+    for name in dict.fromkeys(one.column for one in found.problems):
+        if name and name not in {column.name for column in columns.managed}:
+            table.add_row(Text(visible(name)), NOTHING, "", "", Text("problem", "red"))
     console.print(table, soft_wrap=False)
+    for problem in found.problems:
+        text = problem.wrong if problem.is_of_config else str(problem)
+        say(console, ("problem", "red"), f"  {message(text)}")
+    for name, doubt in found.doubts.items():
+        say(console, ("look", "yellow"), f"     {message(f'{name}: {doubt}')}")
 
 
 def print_findings(console: Console, findings: Iterable[Finding]) -> None:

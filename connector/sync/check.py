@@ -8,17 +8,18 @@ from typing import Any
 
 import dlt
 
+from connector.configuration.providers import looked_in
 from connector.errors import AccountError, ConfigError, DesiredTableError, LeadSyncError
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
-from connector.planning.columns import Columns
 from connector.settings import Settings, load_settings
 from connector.sync.company import Company, company_of, refuse_other
-from connector.sync.reading import columns_for
+from connector.sync.explanation import Explanation, explain
 from connector.sync.session import make_client
 from connector.warehouse.dataset import open_dataset
 from connector.warehouse.desired import open_desired
 from connector.warehouse.destination import make_pipeline, working_folder
+from connector.warehouse.store import place_of
 
 
 @dataclass(frozen=True)
@@ -39,31 +40,27 @@ def check(**settings: Any) -> Iterator[Finding]:
         resolved = load_settings(**settings)
         pipeline = make_pipeline(resolved)
     except LeadSyncError as error:
-        yield Finding("config", str(error), good=False)
+        yield Finding("config", _with(str(error), f"looked in {_looked_in()}"), good=False)
         return
-    yield Finding("config", f"{resolved.base_url}, table {resolved.desired_table}")
+    table = f"{resolved.base_url}, table {resolved.desired_table}"
+    yield Finding("config", f"{table}; looked in {_looked_in()}")
     client = make_client(resolved)
     account, company = _account(client)
     yield account
     yield from _table(pipeline, resolved, client, company)
 
 
-def explain_columns(**settings: Any) -> tuple[Columns, list[str]]:
-    """Returns what the desired table's columns manage, and the names of those passed over.
+def _looked_in() -> str:
+    try:
+        return looked_in()
+    except ConfigError:  # a file that cannot be read is told as the settings' own trouble
+        return ""
 
-    Raises:
-        LeadSyncError: The settings, the warehouse or the table cannot be used.
-        PipedriveError: The account's fields cannot be read.
-    """
-    resolved = load_settings(**settings)
-    with open_dataset(make_pipeline(resolved), resolved) as warehouse:
-        client = make_client(resolved)
-        refuse_other(warehouse, working_folder(resolved), company_of(client.me()))
-        columns, _ = columns_for(warehouse, client, resolved)
-        managed = {column.name for column in columns.managed}
-        with open_desired(warehouse, resolved) as table:
-            names = table.head().columns
-        return columns, [name for name in names if name not in managed]
+
+def _with(text: str, more: str) -> str:
+    """Adds to a message what it does not say already."""
+    said = not more or more.rpartition(" ")[2] in text or more in text
+    return text if said else f"{text}; {more}"
 
 
 def _account(client: Pipedrive) -> tuple[Finding, Company | None]:
@@ -75,22 +72,31 @@ def _account(client: Pipedrive) -> tuple[Finding, Company | None]:
     return Finding("pipedrive", f"the token is {me.get('name')}'s at {company}"), company
 
 
+def _columns(found: Explanation) -> Iterator[Finding]:
+    for problem in found.problems:
+        subject = "config" if problem.is_of_config else "columns"
+        text = problem.wrong if problem.is_of_config else str(problem)
+        yield Finding(subject, text, good=False)
+    if not found.problems:
+        managed = [column.name for column in found.columns.managed]
+        yield Finding("columns", f"manages {', '.join(managed) or 'what `changes` names'}")
+
+
 def _table(
     pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, company: Company | None
 ) -> Iterator[Finding]:
+    folder = working_folder(settings)
     try:
         with open_dataset(pipeline, settings) as warehouse:
             where = f"dataset {settings.dataset_name}, {warehouse.place}"
-            yield Finding("warehouse", f"opened, {where}")
+            yield Finding("warehouse", f"opened, {where}; working folder {folder}")
             if company is not None:
-                refuse_other(warehouse, working_folder(settings), company)
+                refuse_other(warehouse, folder, company)
             with open_desired(warehouse, settings) as table:
                 names = table.head().columns
             yield Finding("table", f"{settings.desired_table}: {len(names)} columns")
             if company is not None:
-                columns, _ = columns_for(warehouse, client, settings)
-                managed = ", ".join(column.name for column in columns.managed)
-                yield Finding("columns", f"manages {managed or 'nothing'}")
+                yield from _columns(explain(warehouse, client, settings))
     except DesiredTableError as error:
         yield Finding("table", str(error), good=False)
     except ConfigError as error:
@@ -98,6 +104,7 @@ def _table(
     except AccountError as error:
         yield Finding("pipedrive", str(error), good=False)
     except LeadSyncError as error:
-        yield Finding("warehouse", str(error), good=False)
+        text = _with(str(error), f"it is {place}" if (place := place_of(pipeline)) else "")
+        yield Finding("warehouse", _with(text, f"working folder {folder}"), good=False)
     except PipedriveError as error:
         yield Finding("columns", str(error), good=False)

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from connector.planning import model
-from connector.planning.columns import field_key, names_of
+from connector.planning.columns import Words, names_of
 from connector.planning.context import context_of
 from connector.planning.diff import conflicting, decide
 from connector.planning.guards import PlanSize, measure
@@ -370,5 +370,5 @@ def only_keys(session: Session, fields: Mapping[str, Field]) -> set[str]:
     Raises:
         ConfigError: A name is of no field.
     """
-    by_name = names_of(fields.values())
-    return {field_key(name, "fields", by_name) for name in session.scope.fields}
+    words = Words(names_of(fields.values()), {}, {})
+    return {words.key_of(name, "fields") for name in session.scope.fields}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.errors import DesiredTableError
@@ -15,7 +15,7 @@ from connector.pipedrive.client import (
     Pipedrive,
 )
 from connector.pipedrive.errors import BudgetSpent, PipedriveError
-from connector.planning.columns import CHANGES, Columns, fold, managed_names, map_columns, names_of
+from connector.planning.columns import Columns, fold, managed_names, map_columns, names_of
 from connector.records.definitions import custom_fields
 from connector.records.fields import Field, by_key
 from connector.records.leads import LEADS, STANDARD_FIELDS, standard_fields
@@ -55,6 +55,10 @@ BY_EMAIL = frozenset({"owneremail"})
 DOUBTFUL = BY_LABEL | BY_EMAIL | {"channel", "channelid"}
 """Names of a lead's own fields that custom fields may well have: an address of an owner that is
 kept as text must make nobody the owner. Any other name is looked at where all fields are read."""
+STRUCT_OF_CHANGES = (
+    "the column changes is a STRUCT, in which every row has every key, so that each would be "
+    "cleared; make it JSON"
+)
 
 
 def columns_for(
@@ -70,7 +74,7 @@ def columns_for(
     """
     with open_desired(warehouse, settings) as table:
         head = table.head()
-        changed = table.changed_names() if CHANGES in head.columns else set()
+        changed = table.changed_names(head)
     return map_table(named_by(head, changed, settings), client, settings, thorough=True)
 
 
@@ -86,22 +90,28 @@ class Named:
     head: Head
     names: Mapping[str, str]
 
+    @classmethod
+    def of(cls, head: Head, changed: Iterable[str], settings: Settings) -> Named:
+        """Returns what the columns of a table, and the keys of its `changes`, stand for."""
+        columns, renamed = head.columns, settings.columns
+        names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
+        also = {renamed.get(name, name) for name in changed}
+        return cls(head, {**dict.fromkeys(also, "JSON"), **names})
+
     def is_doubtful(self, settings: Settings) -> bool:
         """Tells whether a name is one that people give their own fields as well."""
         return bool(DOUBTFUL & (set(map(fold, self.names)) - set(map(fold, settings.columns))))
 
 
 def named_by(head: Head, changed: Iterable[str], settings: Settings) -> Named:
-    """Returns what the columns of the desired table, and the keys of its `changes`, stand for.
+    """Returns the same of a table that can be used.
 
     Raises:
         DesiredTableError: `changes` is a STRUCT.
     """
-    _refuse_struct(head.columns)
-    renamed = settings.columns
-    names = {renamed.get(name, name): head.columns[name] for name in managed_names(head.columns)}
-    also = {renamed.get(name, name) for name in changed}
-    return Named(head, {**dict.fromkeys(also, "JSON"), **names})
+    if head.has_struct:
+        raise DesiredTableError(STRUCT_OF_CHANGES)
+    return Named.of(head, changed, settings)
 
 
 def map_table(
@@ -140,14 +150,6 @@ def map_table(
         only=only,
     )
     return mapped, by_key(fields)
-
-
-def _refuse_struct(columns: Mapping[str, str]) -> None:
-    if columns.get(CHANGES, "").startswith("STRUCT"):
-        raise DesiredTableError(
-            "the column changes is a STRUCT, in which every row has every key, so that each would "
-            "be cleared; make it JSON"
-        )
 
 
 def read_fields(
@@ -259,8 +261,10 @@ def read_names(client: Pipedrive, fields: Iterable[Field], shown: Collection[str
 
 
 def user_options(client: Pipedrive) -> Options:
-    """Returns the account's users by e-mail address."""
-    return options_of("user", client.users(), "email")
+    """Returns the account's users by e-mail address, with the names that people know them by."""
+    users = client.users()
+    people = options_of("user", users, "name").names
+    return replace(options_of("user", users, "email"), people=people)
 
 
 def label_options(client: Pipedrive) -> Options:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from dlt.common.destination.client import DestinationClientDwhConfiguration
 from dlt.common.schema import Schema
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.destinations.sql_client import SqlClientBase
 
@@ -21,6 +23,7 @@ from connector.planning.columns import CHANGES, LEAD_ID, UPDATED_AT
 from connector.planning.model import Row
 from connector.settings import WarehouseSettings
 from connector.warehouse.destination import destination_of, is_desired_apart
+from connector.warehouse.nearby import missing_table
 from connector.warehouse.rows import Reader, document_of, read_row, readers_for
 from connector.warehouse.scratch import Cells
 from connector.warehouse.store import (
@@ -48,6 +51,11 @@ class Head:
     columns: Mapping[str, str]
     readers: Sequence[tuple[str, Reader]]
 
+    @property
+    def has_struct(self) -> bool:
+        """Whether `changes` has the same keys in every row, which would clear fields."""
+        return self.columns.get(CHANGES, "").startswith("STRUCT")
+
     def read(self, cells: Cells) -> Row:
         """Returns a row by the names of its columns."""
         return read_row(cells, self.readers)
@@ -59,11 +67,13 @@ class DesiredTable:
     Args:
         client: A connection to where it is.
         name: The table, with its schema.
+        own: The schema of the tables that runs write, where it is in the same place.
     """
 
-    def __init__(self, client: SqlClientBase[Any], name: str) -> None:
+    def __init__(self, client: SqlClientBase[Any], name: str, own: str = "") -> None:
         self._client = client
         self.name = name
+        self._own = own
 
     def head(self) -> Head:
         """Returns what its columns are.
@@ -75,9 +85,21 @@ class DesiredTable:
         with self._told(), self._client.execute_query(self._select("1 = 0")) as cursor:
             return _head_of(cursor.description)
 
-    def changed_names(self) -> set[str]:
+    def sample(self, most: int) -> list[Row]:
+        """Returns some rows, as they are.
+
+        Raises:
+            WarehouseError: It cannot be read.
+        """
+        with self._told(), self._client.execute_query(self._select(None)) as cursor:
+            head = _head_of(cursor.description)
+            return [head.read(tuple(row)) for row in islice(fetched(cursor), most)]
+
+    def changed_names(self, head: Head) -> set[str]:
         """Returns every key that the `changes` of some row holds."""
         names: set[str] = set()
+        if CHANGES not in head.columns or head.has_struct:
+            return names
         sql = f"SELECT {CHANGES} FROM {self.name} WHERE {CHANGES} IS NOT NULL"
         with self._told(), self._client.execute_query(sql) as cursor:
             for [value] in fetched(cursor):
@@ -123,9 +145,8 @@ class DesiredTable:
         try:
             yield
         except DatabaseUndefinedRelation:
-            raise DesiredTableError(
-                f"the warehouse has no table {self.name}; create it, or set desired_table"
-            ) from None
+            wrong = missing_table(self.name, _tables_of(self._client), self._own)
+            raise DesiredTableError(wrong) from None
         except DatabaseException as error:
             raise WarehouseError(f"{self.name} cannot be read: {first_line(error)}") from None
 
@@ -139,14 +160,14 @@ def open_desired(warehouse: Warehouse, settings: WarehouseSettings) -> Iterator[
         LockedError: Another program has its file.
         WarehouseError: It cannot be opened.
     """
-    name = settings.desired_table
+    name, own = settings.desired_table, settings.dataset_name
     if not is_desired_apart():
-        yield DesiredTable(warehouse.client, name)
+        yield DesiredTable(warehouse.client, name, own)
         return
     with own_configuration(), opening(DESIRED):
         client = _client(settings)
     if _is_same_file(client, warehouse.client):
-        yield DesiredTable(warehouse.client, name)
+        yield DesiredTable(warehouse.client, name, own)
         return
     with opening(DESIRED):
         client.open_connection()
@@ -183,6 +204,16 @@ def _is_same_file(one: SqlClientBase[Any], other: SqlClientBase[Any]) -> bool:
         if isinstance(client.credentials, DuckDbCredentials)
     ]
     return len(files) == 2 and files[0] == files[1]
+
+
+def _tables_of(client: SqlClientBase[Any]) -> list[tuple[str, str]]:
+    """Returns every table and view by schema and name; none where that cannot be asked."""
+    sql = "SELECT table_schema, table_name FROM information_schema.tables"
+    if isinstance(client, DuckDbSqlClient):
+        sql += " WHERE table_catalog = current_database()"
+    with suppress(Exception):  # it is a hint, and some warehouses have no such view
+        return [(str(schema), str(name)) for schema, name in client.execute_sql(sql) or ()]
+    return []
 
 
 def _head_of(description: Sequence[Sequence[Any]] | None) -> Head:

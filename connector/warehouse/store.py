@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,13 @@ def _place(client: SqlClientBase[Any]) -> str:
     if isinstance(credentials, DuckDbCredentials):
         return f"file {redact(str(Path(credentials.database).absolute()))}"
     return f"at {redact(str(credentials))}"
+
+
+def place_of(pipeline: dlt.Pipeline) -> str:
+    """Returns where the warehouse is by its settings; empty where they do not tell."""
+    with own_configuration(), suppress(Exception):  # what is wrong with them, opening tells
+        return _place(pipeline.sql_client())
+    return ""
 
 
 def first_line(error: Exception) -> str:

@@ -100,7 +100,7 @@ def test_help_lists_the_commands_in_the_order_of_a_users_way() -> None:
     told = command("--help").stdout.partition("Commands:\n")[2]
     names = [line.split()[0] for line in told.splitlines() if line[:3].strip()]
     assert names == list(cli.lead_sync.commands)
-    assert names[:3] == ["run", "plan", "apply"]
+    assert names[:4] == ["init", "run", "plan", "apply"]
     assert "..." not in told
 
 

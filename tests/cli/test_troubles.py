@@ -182,7 +182,12 @@ def test_a_pipe_that_another_program_made_not_wait(wanting: Site) -> None:
     os.set_blocking(writing, False)
     names = {str(number): "VARCHAR" for number in range(3000)}
     wanting.desire(
-        {"lead_id": "VARCHAR", **{f"_dlt_{name}": kind for name, kind in names.items()}}, []
+        {
+            "lead_id": "VARCHAR",
+            "title": "VARCHAR",
+            **{f"_dlt_{name}": kind for name, kind in names.items()},
+        },
+        [],
     )
     command = subprocess.Popen(
         [str(COMMAND), "columns"], env=wanting.environment(), cwd=ROOT, stdout=writing

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connector.errors import ConfigError, DesiredTableError
-from connector.planning.columns import map_columns
+from connector.planning.columns import Column, Words, examine_columns, map_columns
 from connector.records.definitions import custom_fields
 from connector.records.fields import Field
 from connector.records.leads import LEADS, STANDARD_FIELDS
@@ -88,11 +91,92 @@ def test_a_table_needs_the_leads_ids() -> None:
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("titel", "title"), ("chanel", "channel"), ("my_doubel", SCORE), ("value_amonut", "value")],
+    [
+        ("titel", "title (Title)?"),
+        ("chanel", "channel (Channel) or channel_id (Channel ID)?"),
+        ("my_doubel", "my_double (My double)?"),
+        ("value_amonut", "value_amount (Value)?"),
+        ("value_curency", "value_currency (Value)?"),
+        (SCORE[:-1], "my_double (My double)?"),
+        ("label", "labels (Labels) or label_ids (Labels)?"),
+        ("owner", "owner_id (Owner) or owner_email (Owner)?"),
+    ],
 )
 def test_an_unknown_column_is_told_with_the_nearest(name: str, nearest: str) -> None:
-    with pytest.raises(DesiredTableError, match=f"{name!r}.*did you mean.*{nearest}"):
+    with pytest.raises(DesiredTableError) as raised:
         mapped(name)
+    told = str(raised.value)
+    assert f"{name!r}" in told
+    assert f"did you mean {nearest}" in told
+    assert not re.search("[0-9a-f]{40}", told)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    names = ["titel", "title", "heading", "creator_id", "value_curency"]
+    columns, problems = examine_columns(names, FIELDS, {"heading": "title"}, on_null="never")
+    assert [one.name for one in columns.managed] == ["title", "heading"]
+    assert [(one.column, one.nearest) for one in problems] == [
+        ("", ""),
+        ("titel", "title"),
+        ("creator_id", ""),
+        ("value_curency", "value_currency"),
+        ("heading", ""),
+        ("", ""),
+    ]
+    with pytest.raises(DesiredTableError, match=r"lead_id.*titel.*creator_id.*curency.*heading"):
+        map_columns(names, FIELDS, {"heading": "title"}, on_null="never")
+    with pytest.raises(ConfigError, match=r"^on_null 'never' is no rule; give clear, keep or rej"):
+        map_columns(["lead_id", "title"], FIELDS, on_null="never")
+
+
+def test_one_line_tells_some_of_many_problems() -> None:
+    names = ["lead_id", *(f"zzz_{number}" for number in range(9))]
+    with pytest.raises(DesiredTableError, match=r"zzz_5.*; and 3 more; `lead-sync columns` shows"):
+        map_columns(names, FIELDS)
+    assert len(examine_columns(names, FIELDS)[1]) == 9
+
+
+def spelled(fields: list[Field], **renamed: str) -> dict[tuple[str, str], str]:
+    """Returns the column name to use for each field and each of its parts."""
+    words = Words.of(fields, renamed)
+    columns = [
+        Column("", one, part) for one in fields for part in [p.name for p in one.parts] or [""]
+    ]
+    return {(one.field.key, one.place): words.spell(one) for one in columns}
+
+
+def test_the_name_to_use_is_taken_for_that_field_and_part() -> None:
+    fields = [*FIELDS, *custom_fields([definition(HEX_A, "Größe (m²)")])]
+    found = spelled(fields)
+    assert found["owner_id", ""] == "owner_email"
+    assert found["label_ids", ""] == "labels"
+    assert found["value", "currency"] == "value_currency"
+    assert found[SCORE, ""] == "my_double"
+    assert found[HEX_A, ""] == "größe_m²"
+    for (key, place), name in found.items():
+        [column] = map_columns(["lead_id", name], fields).managed
+        assert (column.field.key, column.place) == (key, place)
+
+
+@pytest.mark.parametrize("name", ["Lead ID", "Updated at", "Changes", "🔥", "İ", "Title", "Labels"])
+def test_a_name_that_cannot_be_used_gives_way_to_the_key(name: str) -> None:
+    fields = [*STANDARD_FIELDS, *custom_fields([definition(HEX_A, name)])]
+    assert spelled(fields)[HEX_A, ""] == HEX_A
+
+
+def test_two_fields_of_one_name_go_by_their_keys() -> None:
+    alike = custom_fields([definition(HEX_A, "Lead score"), definition(HEX_B, "lead_score")])
+    assert spelled(alike) == {(HEX_A, ""): HEX_A, (HEX_B, ""): HEX_B}
+
+
+def test_a_leads_own_name_that_a_custom_field_has_too_gives_way_to_another() -> None:
+    assert spelled(beside("Labels"))["label_ids", ""] == "label_ids"
+
+
+def test_the_name_that_config_gives_comes_first() -> None:
+    found = spelled(list(FIELDS), closes="expected_close_date", title="channel_id")
+    assert found["expected_close_date", ""] == "closes"
+    assert found["channel_id", ""] == "title"
 
 
 def test_an_unknown_column_that_is_near_to_nothing() -> None:
@@ -232,3 +316,25 @@ def test_only_what_can_be_written_becomes_a_field() -> None:
         {"name": "No key"},
     ]
     assert [field.key for field in custom_fields(definitions)] == [HEX_A]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(max_size=12) | st.sampled_from(OWN), st.sampled_from(["double", "monetary"])
+        ),
+        max_size=6,
+    )
+)
+def test_the_names_to_use_make_one_table_whatever_people_call_their_fields(
+    named: list[tuple[str, str]],
+) -> None:
+    definitions = [
+        definition(f"{number:040x}", name, kind) for number, (name, kind) in enumerate(named)
+    ]
+    fields = custom_fields(definitions)
+    found = spelled([*STANDARD_FIELDS, *fields])
+    wanted = {place: name.lower() for place, name in found.items() if len(place[0]) == 40}
+    columns = map_columns(["lead_id", *wanted.values()], [*STANDARD_FIELDS, *fields])
+    mapped = {(one.field.key, one.place): one.name for one in columns.managed}
+    assert mapped == wanted

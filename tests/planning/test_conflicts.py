@@ -193,7 +193,7 @@ def test_newest_needs_the_column() -> None:
         ("mine", r"on_conflict 'mine' is no rule; give warehouse, crm, newest or fail"),
         ({"title": "mine"}, r"on_conflict of title 'mine' is no rule; give warehouse, crm"),
         ({"titel": "crm"}, r"on_conflict names 'titel', which is no field; did you mean title"),
-        ({"qqqq": "crm"}, r"'qqqq', which is no field; `lead-sync columns` shows the fields"),
+        ({"qqqq": "crm"}, r"'qqqq', which is no field; `lead-sync fields` shows the fields"),
         ('{"titel": "crm"}', r"did you mean title \(Title\)"),
         (None, r"on_conflict None is no rule"),
     ],

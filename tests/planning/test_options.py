@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connector.records.kinds import Option, OptionSet
+from connector.records.kinds import Option, OptionSet, Reference
 from connector.records.options import Options
 
 OPTIONS = Options(names={"1": "3", "2": "Gold", "3": "Silver", "4": "2026", "5": "2026 "})
@@ -41,3 +41,32 @@ def test_a_number_that_is_no_id_is_a_label() -> None:
 def test_a_number_that_two_labels_are_and_no_id_is_refused() -> None:
     with pytest.raises(ValueError, match="is the name of 2 options; give the id"):
         Option(OPTIONS).parse(2026)
+
+
+USERS = Options(
+    "user",
+    {"1": "ada.lind@example.com", "2": "bo@example.com", "3": "ada2@example.com"},
+    {"1": "Ada Lind", "2": "Bo Ek"},
+)
+
+
+@pytest.mark.parametrize("name", ["Ada Lind", " ada lind ", "Ada Lindt", "Lind", "Lind Ada"])
+def test_a_users_name_is_told_with_the_address(name: str) -> None:
+    with pytest.raises(ValueError, match="is no e-mail address") as raised:
+        Reference(USERS).parse(name)
+    told = "is no e-mail address; did you mean ada.lind@example.com (Ada Lind)?"
+    assert str(raised.value) == told
+
+
+def test_users_of_one_name_are_all_told() -> None:
+    twins = Options("user", USERS.names, {**USERS.people, "3": "Ada Lind"})
+    with pytest.raises(ValueError, match=r"ada\.lind@.* or ada2@example\.com \(Ada Lind\)\?"):
+        Reference(twins).parse("Ada Lind")
+
+
+def test_a_name_that_no_user_has_is_told_with_what_to_give() -> None:
+    with pytest.raises(ValueError, match="is no e-mail address; give a user's e-mail address or"):
+        Reference(USERS).parse("zzz")
+    assert Reference(USERS).parse("2") == 2
+    with pytest.raises(ValueError, match="is not an id"):
+        Reference().parse("Ada Lind")

@@ -13,6 +13,15 @@ from connector.sandbox import LocalPipedrive
 from tests.support.harness import Ended, Row, Site
 
 TYPES = {**COLUMNS, "is_archived": "BOOLEAN"}
+MISNAMED = {
+    "lead_id": "VARCHAR",
+    "titel": "VARCHAR",
+    "label": "VARCHAR[]",
+    "owner": "VARCHAR",
+    "value_curency": "VARCHAR",
+    "account_manager": "VARCHAR",
+    "lead_score": "DOUBLE",
+}
 LONG = "Renewal of the framework agreement for all sites in Hamburg, Lübeck and Kiel, " * 2
 CONFIG = {"on_conflict": "crm", "unarchive": True}
 GUARDS = {"max_patches": "4", "max_clears": "1"}
@@ -21,6 +30,7 @@ RUN_ID = re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b")
 DURATION = re.compile(r"\b(in|took) \d+\.\d s\b")
 LEFT = re.compile(r"\b\d+(?= left today)")  # answers that cross tell it in any order
 LOG_TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}", re.MULTILINE)
+LOOKED_IN = re.compile(r"(?<=looked in )the environment, [^;\n]*")
 MOMENT = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(\.\d+Z)?")
 
 
@@ -59,7 +69,7 @@ class Story:
         text = text.replace(self.site.pipedrive.base_url, "<base_url>")
         text = text.replace(str(self.site.folder), "<folder>")
         text = text.replace(f"{getpass.getuser()} on {socket.gethostname()}", "<user> on <host>")
-        text = LEFT.sub("<n>", LOG_TIME.sub("<time>", text))
+        text = LOOKED_IN.sub("<places>", LEFT.sub("<n>", LOG_TIME.sub("<time>", text)))
         return MOMENT.sub("<time>", DURATION.sub(r"\1 <n> s", text)) + "\n"
 
 
@@ -80,7 +90,11 @@ def play(site: Site) -> Story:
     rows = as_they_are(pipedrive, active)
     site.desire(TYPES, first_wishes(rows))
     story.command("check", "check")
+    story.command("fields", "fields")
     story.command("columns", "columns")
+    site.desire(MISNAMED, [misnamed(row) for row in rows[:3]])
+    story.command("columns_misnamed", "columns")
+    site.desire(TYPES, first_wishes(rows))
     story.command("run", "run")
     pipedrive.set_lead(active[0], title="Renamed by a colleague")
     pipedrive.set_lead(active[1], title="Renamed as well")
@@ -120,6 +134,18 @@ def as_they_are(pipedrive: LocalPipedrive, lead_ids: list[str]) -> list[Row]:
     fields = fields_by_name(pipedrive)
     leads = map(pipedrive.lead, lead_ids)
     return [{**as_row(lead, fields), "is_archived": lead["is_archived"]} for lead in leads]
+
+
+def misnamed(row: Row) -> Row:
+    """Return a row as somebody may write it for the first time."""
+    return {
+        **row,
+        "titel": row["title"],
+        "label": ["Hot"],
+        "owner": "ada.lind@example.com",
+        "value_curency": "EUR",
+        "account_manager": "Ada Lind",
+    }
 
 
 def first_wishes(rows: list[Row]) -> list[Row]:

@@ -1,0 +1,212 @@
+"""The questions of a new project, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from connector.configuration import readers
+from connector.configuration.providers import WAREHOUSE, ask, variable
+from connector.errors import ConfigError
+from connector.records.text import visible
+from connector.report.screen import console, say
+from connector.scaffold.manifest import relation_of
+from connector.scaffold.project import (
+    Kind,
+    Step,
+    Wanted,
+    complete_address,
+    place_of_rows,
+)
+from connector.settings import SECTION
+from connector.warehouse.destination import DUCKDB
+
+TABLE = "crm.lead_changes"
+FILE = "warehouse.duckdb"
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Asks a person for what was not given, where there is one.
+
+    Attributes:
+        person: Whether there is somebody to ask.
+    """
+
+    person: bool
+
+    def get(
+        self,
+        flag: str,
+        given: str | None,
+        read: Callable[[str], readers.Read],
+        question: str,
+        default: str | None = None,
+    ) -> readers.Read:
+        """Returns what is wanted, as it is read.
+
+        Args:
+            flag: The option that gives it.
+            given: What it gives, or what is configured.
+            read: How it is read; a ValueError says what is wrong.
+            question: What to ask.
+            default: What to take where nothing is said; without one it must be.
+
+        Raises:
+            ConfigError: It is wrong, or missing and there is nobody to ask.
+        """
+        text = given
+        if text is None and self.person:
+            return self._asked(question, read, default)
+        text = default if text is None else text
+        if text is None:
+            raise ConfigError(f"{flag} is missing, and nobody is there to ask; give it")
+        try:
+            return read(text)
+        except ValueError as error:
+            raise ConfigError(f"{flag} {error}") from None
+
+    def _asked(
+        self, question: str, read: Callable[[str], readers.Read], default: str | None
+    ) -> readers.Read:
+        while True:
+            text: str = click.prompt(question, default=default)
+            try:
+                return read(text)
+            except ValueError as error:
+                say(console(), f"That {error}.")
+
+    def secret(self, question: str, *, needed: bool) -> str:
+        """Returns what a person types unseen; empty where there is nobody, or nothing is typed."""
+        if not self.person:
+            return ""
+        default = None if needed else ""
+        typed: str = click.prompt(question, default=default, hide_input=True, show_default=False)
+        return typed.strip()
+
+
+def ask_what_is_wanted(
+    *,
+    base_url: str | None,
+    warehouse: str | None,
+    desired_table: str | None,
+    token_stdin: bool,
+    token_env: str | None,
+    dbt: bool,
+    dbt_manifest: tuple[Path, str] | None,
+    yes: bool,
+) -> Wanted:
+    """Returns what a new project is to be, by the options and by what a person answers.
+
+    Raises:
+        ConfigError: Something is wrong, or missing and there is nobody to ask.
+    """
+    person = not yes and not token_stdin and sys.stdin.isatty() and sys.stdout.isatty()
+    questions = Questions(person)
+    relation = relation_of(*dbt_manifest) if dbt_manifest else None
+    url = questions.get(
+        "--base-url",
+        base_url or _configured("base_url"),
+        complete_address,
+        "Your company's address at Pipedrive, such as https://acme.pipedrive.com",
+    )
+    token, is_kept = _token(questions, token_env, from_stdin=token_stdin)
+    kind, place = questions.get(
+        "--warehouse",
+        warehouse,
+        place_of_rows,
+        "Where the desired rows are: a DuckDB file, or the type of another warehouse",
+        FILE,
+    )
+    table = questions.get(
+        "--desired-table",
+        _table(desired_table, relation),
+        readers.table_name,
+        "The table of desired leads",
+        TABLE,
+    )
+    if kind != DUCKDB:
+        place = os.environ.get(variable(WAREHOUSE, "credentials"), "")
+        place = place or questions.secret(f"The URL of {kind}, or nothing for later", needed=False)
+    folder = Path(os.environ.get("DLT_PROJECT_DIR", ""))  # where dlt looks for .dlt
+    return Wanted(url, token, table, kind, place, _model(dbt, relation), is_kept, folder)
+
+
+def _table(given: str | None, relation: str | None) -> str | None:
+    if given and relation and given != relation:
+        raise ConfigError(
+            f"--desired-table {given} is not what dbt builds, {relation}; give one of the two"
+        )
+    return relation or given or _configured("desired_table")
+
+
+def _model(dbt: bool, relation: str | None) -> Kind:
+    """Returns which model to write; a model that the project has is there already."""
+    if dbt:
+        return "dbt"
+    return "none" if relation else "sql"
+
+
+def _token(questions: Questions, name: str | None, *, from_stdin: bool) -> tuple[str, bool]:
+    """Returns the token, and whether it stays where it is: what a vault keeps is not written."""
+    own = variable(SECTION, "api_token")
+    kept = False
+    if from_stdin:
+        text = sys.stdin.readline()
+    elif name is not None:
+        text = os.environ.get(name, "")
+        if not text:
+            raise ConfigError(f"--token-env names {name}, which is not set; set it")
+    elif own in os.environ:
+        text = os.environ[own]
+    elif found := ask(SECTION, "api_token", secret=True):
+        text, kept = str(found), True
+    else:
+        question = "Your API token (Pipedrive: Personal preferences > API), which is not shown"
+        text = questions.secret(question, needed=True)
+    if not text.strip():
+        raise ConfigError(f"there is no API token; set {own}, or give it to --token-stdin")
+    try:
+        return readers.token(text), kept
+    except ValueError as error:
+        raise ConfigError(f"api_token {error}") from None
+
+
+def _configured(name: str) -> str | None:
+    found = ask(SECTION, name)
+    return found if isinstance(found, str) else None
+
+
+def show_steps(steps: Iterable[Step], wanted: Wanted) -> None:
+    """Shows each file as it is dealt with, and what to do next."""
+    screen = console()
+    models = []
+    for step in steps:
+        style = "yellow" if step.done == "left" else "green"
+        say(screen, (f"{step.done:<8}", style), f"  {step.path}: {visible_lines(step.text)}")
+        if step.path.suffix == ".sql":
+            models.append(step.path)
+    say(screen, f"next      {'; '.join(_next(wanted, models))}")
+
+
+def _next(wanted: Wanted, models: list[Path]) -> list[str]:
+    steps = []
+    if wanted.is_duckdb and wanted.model == "sql":
+        file = shlex.quote(wanted.credentials)
+        steps = [f"duckdb {file} < {shlex.quote(str(path))}" for path in models]
+    elif wanted.model == "sql":
+        steps = [f"run {path} in your warehouse" for path in models]
+    elif wanted.model == "dbt":
+        steps = [f"dbt run --select {path.stem}" for path in models]
+    return [*steps, "lead-sync check", "lead-sync columns", "lead-sync plan"]
+
+
+def visible_lines(text: str) -> str:
+    """Returns a text of several lines as it may be shown."""
+    return "\n".join(visible(line) for line in text.splitlines())

@@ -1,0 +1,1 @@
+"""What a new project begins with: its settings, and a model of the desired table."""

@@ -1,0 +1,59 @@
+"""What an account's fields are, found out before any table exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from connector.pipedrive.client import Pipedrive
+from connector.planning.columns import LEAD_ID, map_columns
+from connector.planning.description import Description, describe_fields
+from connector.records.definitions import custom_fields
+from connector.records.fields import Field
+from connector.records.leads import LEADS, standard_fields
+from connector.settings import Settings, load_settings
+from connector.sync.reading import label_options, user_options
+from connector.sync.session import make_client
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All fields of an account, with all names that they know, and their definitions."""
+
+    fields: list[Field]
+    definitions: list[dict[str, Any]]
+
+
+def read_catalog(client: Pipedrive) -> Catalog:
+    """Asks for the definitions, the labels and the users.
+
+    Raises:
+        PipedriveError: The account does not tell them.
+    """
+    definitions = client.definitions(LEADS)
+    labels, users = label_options(client), user_options(client)
+    fields = [*standard_fields(labels, users), *custom_fields(definitions, users)]
+    return Catalog(fields, definitions)
+
+
+def describe_catalog(catalog: Catalog, settings: Settings) -> list[Description]:
+    """Describes each field, by the rules that the settings give.
+
+    Raises:
+        ConfigError: A rule names no field.
+    """
+    renamed, on_null = settings.columns, settings.on_null
+    columns = map_columns([LEAD_ID], catalog.fields, renamed, on_null=on_null)
+    return describe_fields(catalog.fields, catalog.definitions, columns, renamed)
+
+
+def account_fields(**settings: Any) -> list[Description]:
+    """Returns every field of the account; neither a warehouse nor a table is needed.
+
+    Raises:
+        ConfigError: A setting is missing, or cannot be used.
+        PipedriveError: The account's fields cannot be read.
+    """
+    resolved = load_settings(**settings)
+    catalog = read_catalog(make_client(resolved))
+    return describe_catalog(catalog, resolved)
