@@ -296,7 +296,7 @@ class Scratch:
             "LEFT JOIN marked f ON f.kind = 'failed' AND f.lead_id = w.lead_id "
             "LEFT JOIN marked v ON v.kind = 'several' AND v.lead_id = w.lead_id "
             "WHERE p.lead_id IS NULL AND (f.lead_id IS NOT NULL) = ? "
-            "ORDER BY w.lead_id, w.position"
+            "ORDER BY w.lead_id IS NULL, w.lead_id, w.position"
         )
 
     # What agreed before
