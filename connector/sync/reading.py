@@ -319,7 +319,7 @@ def listed_leads(session: Session, record: RunRecord) -> Iterator[Marked]:
     try:
         for rows in mirror_pages(session.client.pages(LEADS, most), session.run_id):
             record.leads_read += len(rows)
-            session.progress("refresh", record.leads_read, None)
+            session.tell(record, "refresh", record.leads_read, None)
             yield from into("leads", rows)
     except TooManyPages as error:
         hint = "if it is right, `lead-sync run --full-refresh` reads it to its end"
