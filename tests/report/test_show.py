@@ -131,3 +131,37 @@ def test_what_is_not_there_is_told(seen: Seen) -> None:
     ended = seen.site.command("show", "20990101")
     assert (ended.code, ended.stdout) == (1, "")
     assert ended.stderr == "error: no run 20990101; `lead-sync runs` lists them\n"
+
+
+def test_tables_of_an_older_version_are_shown_as_far_as_they_go(site: Site) -> None:
+    lead = min(site.pipedrive.leads())
+    site.pipedrive.set_lead(lead, title="Old", label_ids=[])
+    site.desire(TYPES, [{"lead_id": lead, "title": "New", "labels": ["Hot"], "owner_email": ADA}])
+    site.run()
+    site.query("DROP VIEW pipedrive_leads.lead_field_changes")
+    site.query("ALTER TABLE pipedrive_leads.lead_fields DROP COLUMN options")
+    site.query("ALTER TABLE pipedrive_leads.sync_runs DROP COLUMN exit_code")
+    listed = site.command("runs")
+    assert (listed.code, listed.stderr) == (0, "")
+    assert listed.stdout.splitlines()[1].split()[5] == "—"
+    assert "Title   Old → New" in site.command("runs", "latest").stdout
+    assert site.command("show", "latest").code == 0
+    assert site.command("runs", "--failed").stdout == "no runs\n"
+    assert site.run().exit_code == 0
+    assert site.last_run()["exit_code"] == 0
+
+
+def test_names_of_options_stay_known_when_a_run_does_not_ask_for_them(site: Site) -> None:
+    lead = min(site.pipedrive.leads())
+    site.pipedrive.set_lead(lead, label_ids=[])
+    site.desire(
+        {"lead_id": "VARCHAR", "labels": "VARCHAR[]"}, [{"lead_id": lead, "labels": ["Hot"]}]
+    )
+    run_id = site.run().run_id
+    [label] = site.pipedrive.lead(lead)["label_ids"]
+    site.desire(
+        {"lead_id": "VARCHAR", "label_ids": "VARCHAR[]"}, [{"lead_id": lead, "label_ids": []}]
+    )
+    site.run()
+    assert label not in site.command("runs", run_id).stdout
+    assert "Labels  — → Hot" in site.command("runs", run_id).stdout
