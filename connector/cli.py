@@ -6,6 +6,7 @@ once. What it prints is in `report/`.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import shell_complete
 
 from connector.errors import LeadSyncError
 from connector.report.exits import EXIT_DONE, EXIT_ERROR, code_of, reason, tell_usage
@@ -39,6 +41,17 @@ class Ended:
     summary: Summary | None = None
 
 
+PROGRAM = "lead-sync"
+COMPLETE = "_LEAD_SYNC_COMPLETE"
+"""Asks for a shell's completion instead of a command: click's own."""
+COMPLETION = f"""\b
+Commands and options complete themselves in your shell with this line in its profile:
+  bash  eval "$({COMPLETE}=bash_source {PROGRAM})"
+  zsh   eval "$({COMPLETE}=zsh_source {PROGRAM})"
+  fish  {COMPLETE}=fish_source {PROGRAM} | source
+"""
+
+
 class WholeLine(click.Command):
     """A command whose line in the list of commands is not cut."""
 
@@ -47,14 +60,22 @@ class WholeLine(click.Command):
         return super().get_short_help_str(max(limit, len(self.help or "")))
 
 
+ORDER = (
+    *("init", "check", "fields", "columns", "plan", "show", "rehearse", "apply", "run"),
+    *("runs", "revert", "report", "demo", "sandbox"),
+)
+"""The commands as a person comes to need them."""
+
+
 class InOrder(click.Group):
-    """Lists its commands in the order in which they are defined."""
+    """Lists its commands in the order in which a person needs them."""
 
     command_class = WholeLine
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Returns their names."""
-        return list(self.commands)
+        """Returns their names; one that has no place in that order comes last."""
+        known = [name for name in ORDER if name in self.commands]
+        return known + [name for name in self.commands if name not in known]
 
 
 def options(*given: Decorator) -> Decorator:
@@ -68,21 +89,23 @@ def options(*given: Decorator) -> Decorator:
     return give
 
 
-def _guard(name: str, help_text: str, metavar: str = "N|off") -> Decorator:
-    return click.option(f"--{name}", metavar=metavar, help=f"Guard: {help_text}")
+def _guard(name: str, default: str, help_text: str, metavar: str = "N|off") -> Decorator:
+    return click.option(
+        f"--{name}", metavar=metavar, show_default=default, help=f"Guard: {help_text}"
+    )
 
 
 guard_options = options(
-    _guard("max-patches", "leads changed at most."),
-    _guard("max-changed-percent", "the same, of the leads compared."),
-    _guard("max-clears", "leads that lose a value at most."),
-    _guard("max-clears-percent", "the same, of the leads compared."),
-    _guard("max-overwrites", "leads on which a value is replaced by another at most."),
-    _guard("max-overwrites-percent", "the same, of the leads compared."),
-    _guard("max-archived", "leads archived at most."),
-    _guard("empty-desired", "whether an empty desired table stops.", "stop|allow"),
-    _guard("min-desired-percent-of-last", "least rows, of those of the last run."),
-    _guard("max-not-found-percent", "desired leads that the account does not have, at most."),
+    _guard("max-patches", "off", "leads changed at most."),
+    _guard("max-changed-percent", "off", "the same, of the leads compared."),
+    _guard("max-clears", "20", "leads that lose a value at most."),
+    _guard("max-clears-percent", "10", "the same, of the leads compared."),
+    _guard("max-overwrites", "200", "leads on which a value is replaced by another at most."),
+    _guard("max-overwrites-percent", "50", "the same, of the leads compared."),
+    _guard("max-archived", "20", "leads archived at most."),
+    _guard("empty-desired", "stop", "whether an empty desired table stops.", "stop|allow"),
+    _guard("min-desired-percent-of-last", "50", "least rows, of those of the last run."),
+    _guard("max-not-found-percent", "50", "desired leads that the account does not have, at most."),
 )
 
 
@@ -105,13 +128,20 @@ fields_option = click.option(
     "--fields", metavar="NAMES", help="Only these fields, with commas between them."
 )
 seconds_option = click.option(
-    "--max-seconds", type=float, metavar="N", help="Stop cleanly after so long."
+    "--max-seconds",
+    type=float,
+    metavar="N",
+    show_default="no limit",
+    help="Stop cleanly after so long.",
 )
 refresh_option = click.option(
     "--full-refresh", is_flag=True, help="Ask again for leads known as gone or archived."
 )
 retry_option = click.option(
     "--retry-failed", is_flag=True, help="Send again what was refused or not taken before."
+)
+whole_option = click.option(
+    "--all", "whole", is_flag=True, help="All leads on a terminal, not the first 20."
 )
 results_option = click.option(
     "--run-results",
@@ -133,7 +163,8 @@ def reported(command: Callable[..., Ended]) -> Callable[..., int]:
             try:
                 ended = command(**given)
             except BaseException as error:
-                run = getattr(error, "run", None) or {}
+                end = getattr(error, "end", None)
+                run = end.as_dict() if end else {}
                 with suppress(LeadSyncError):  # the first error is the one to tell
                     write(run | {"message": reason(error)}, code_of(error))
                 raise
@@ -148,6 +179,7 @@ def reported(command: Callable[..., Ended]) -> Callable[..., int]:
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"show_default": True},
+    epilog=COMPLETION,
 )
 @click.option("--version", "show_version", is_flag=True, help="Print the version and exit.")
 @click.pass_context
@@ -204,9 +236,12 @@ def run(*, output: Output, log_format: Output, **given: Any) -> Ended:
 @lead_sync.command()
 @options(lead_option, limit_option, fields_option, refresh_option, retry_option)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@whole_option
 @options(output_option, log_option, guard_options)
 @reported
-def plan(*, detailed_exitcode: bool, output: Output, log_format: Output, **given: Any) -> Ended:
+def plan(
+    *, detailed_exitcode: bool, whole: bool, output: Output, log_format: Output, **given: Any
+) -> Ended:
     """Show what a run would change, old → new, and send nothing."""
     with importing():
         from connector.report import log
@@ -215,7 +250,7 @@ def plan(*, detailed_exitcode: bool, output: Output, log_format: Output, **given
         from connector.sync.runs import plan as make_plan
         from connector.sync.summary import EXIT_CHANGES
     log.configure(log_format)
-    summary, document, _ = show_plan(partial(make_plan, **given), output)
+    summary, document, _ = show_plan(partial(make_plan, **given), output, whole=whole)
     if output == "json":
         print_json(document)
     changes = detailed_exitcode and summary.planned > 0
@@ -224,13 +259,13 @@ def plan(*, detailed_exitcode: bool, output: Output, log_format: Output, **given
 
 @lead_sync.command()
 @click.argument("plan_id")
-@click.option("--max-age", metavar="24h", help="Refuse a plan that is older.")
+@click.option("--max-age", metavar="TIME", show_default="24h", help="Refuse an older plan.")
 @options(seconds_option, output_option, log_option, guard_options)
 @reported
 def apply(*, plan_id: str, output: Output, log_format: Output, **given: Any) -> Ended:
     """Apply a stored plan, once, where the leads are still as it found them.
 
-    PLAN_ID is the plan, as `plan` has told it.
+    PLAN_ID is the plan, as `plan` has told it, the beginning of its id, or latest.
     """
     with importing():
         from connector.report import log
@@ -246,12 +281,14 @@ def apply(*, plan_id: str, output: Output, log_format: Output, **given: Any) -> 
 @click.argument("run_id")
 @options(lead_option, fields_option)
 @click.option("--yes", is_flag=True, help="Apply it without asking.")
+@whole_option
 @options(seconds_option, output_option, log_option)
 @reported
 def revert(
     *,
     run_id: str,
     yes: bool,
+    whole: bool,
     max_seconds: float | None,
     output: Output,
     log_format: Output,
@@ -259,7 +296,8 @@ def revert(
 ) -> Ended:
     """Give back what a run has changed, but for what was changed in Pipedrive since.
 
-    RUN_ID is the run to take back.
+    RUN_ID is the run to take back, the beginning of its id, or latest: the last one that has sent
+    something.
     """
     with importing():
         from connector.report import log
@@ -268,7 +306,7 @@ def revert(
         from connector.sync.runs import apply_revert, plan_revert
     log.configure(log_format)
     made, document, settled = show_plan(
-        partial(plan_revert, run_id, max_seconds=max_seconds, **scope), output
+        partial(plan_revert, run_id, max_seconds=max_seconds, **scope), output, whole=whole
     )
     if made.state != "done":
         if output == "json":
@@ -286,29 +324,42 @@ def revert(
 
 @lead_sync.command()
 @click.argument("run_id", required=False)
+@click.option("--failed", is_flag=True, help="Only runs that ended with another exit code than 0.")
+@click.option("--since", metavar="TIME", help="All since then: 24h, 7d, 2026-11-30.")
 @output_option
 @reported
-def runs(*, run_id: str | None, output: Output) -> Ended:
+def runs(*, run_id: str | None, failed: bool, since: str | None, output: Output) -> Ended:
     """List the latest runs, or show one.
 
-    RUN_ID shows this run, and the leads that it missed.
+    RUN_ID shows this run, what it changed and which leads it missed: an id, the beginning of one,
+    or latest.
     """
     with importing():
         from connector.report.output import show_run, show_runs
-        from connector.settings import load_warehouse_settings
-        from connector.warehouse import history
-        from connector.warehouse.destination import make_pipeline
-        from connector.warehouse.store import open_warehouse
-    settings = load_warehouse_settings()
-    with open_warehouse(make_pipeline(settings), settings) as warehouse:
-        found = history.runs(warehouse, run_id)
-        misses = history.misses(warehouse, run_id) if run_id and found else []
-    if run_id and not found:
-        raise LeadSyncError(f"no run {run_id}; `lead-sync runs` lists them")
-    if run_id:
-        show_run(found[0], misses, output)
+    if run_id is None:
+        show_runs(since, output, failed=failed)
+    elif failed or since:
+        raise click.UsageError("--failed and --since are for the list of runs, without a RUN_ID")
     else:
-        show_runs(found, output)
+        show_run(run_id, output)
+    return Ended()
+
+
+@lead_sync.command()
+@click.argument("plan_or_run", metavar="PLAN_ID|RUN_ID|latest")
+@whole_option
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json", "markdown", "csv", "html"]),
+    default="text",
+    help="The form; markdown fits a comment on a pull request.",
+)
+@reported
+def show(*, plan_or_run: str, whole: bool, output: str) -> Ended:
+    """Show a stored plan or run again, from the tables alone."""
+    with importing():
+        from connector.report.output import show_stored
+    show_stored(plan_or_run, output, whole=whole)
     return Ended()
 
 
@@ -391,8 +442,10 @@ def demo() -> int:
 
 def invoke() -> int:
     """Runs the command that the arguments name, and tells wrong usage."""
+    if asked := os.environ.get(COMPLETE):
+        return shell_complete(lead_sync, {}, PROGRAM, COMPLETE, asked)
     try:
-        with lead_sync.make_context("lead-sync", sys.argv[1:]) as context:
+        with lead_sync.make_context(PROGRAM, sys.argv[1:]) as context:
             code: int | None = lead_sync.invoke(context)
     except click.UsageError as error:
         tell_usage(error)

@@ -23,8 +23,11 @@ from connector.records.definitions import custom_fields
 from connector.records.fields import Field
 from connector.records.leads import LEADS, standard_fields
 from connector.records.text import visible
+from connector.report.endings import print_summary
+from connector.report.plans import PlanReport
+from connector.report.progress import show_progress
 from connector.report.screen import say
-from connector.report.terminal import PlanReport, print_columns, print_summary, progress_bar
+from connector.report.terminal import print_columns
 from connector.sandbox import LocalPipedrive
 from connector.settings import DESTINATION
 from connector.sync.explanation import explain_columns
@@ -126,7 +129,7 @@ def show_guard(out: Console, account: Mapping[str, Any]) -> None:
 def show_run(out: Console, account: Mapping[str, Any]) -> str:
     """Applies it and prints what came of it, as the warehouse has it; returns the run."""
     headline(out, "lead-sync run: one of the PATCHes meets a 429, waits and passes")
-    with progress_bar() as progress:
+    with show_progress() as progress:
         summary = run(**account, progress=progress)
     print_summary(out, summary)
     query = OUTCOMES.format(run_id=summary.run_id)

@@ -9,10 +9,15 @@ class LeadSyncError(Exception):
     """The run cannot go on; the message names what is wrong and the way out.
 
     Attributes:
-        run: What the run had come to, as `Summary.as_dict` tells it; None when none had begun.
+        end: The `Summary` of what the run had come to; None when none had begun.
     """
 
-    run: dict[str, Any] | None = None
+    end: Any = None
+
+    @property
+    def run(self) -> dict[str, Any] | None:
+        """What the run had come to, as JSON types; None when none had begun."""
+        return None if self.end is None else dict(self.end.as_dict())
 
 
 class ConfigError(LeadSyncError):

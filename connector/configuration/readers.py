@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import available_timezones
@@ -225,6 +225,21 @@ def _table(value: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise ValueError('is no table of names; write it like {"title": "crm"}')
     return dict(given)
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """Takes a date, a moment or a time span before now; what has no zone is in UTC."""
+    try:
+        return now - parse_age(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(
+            f"since {text!r} is no time; write it like 24h, 7d, 2026-11-30 or 2026-11-30T08:00"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def parse_age(text: Any) -> timedelta:

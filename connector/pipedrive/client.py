@@ -143,6 +143,12 @@ class Pipedrive:
         """Tokens left of the company's day, once an answer has told how many."""
         return self._budget.day_left
 
+    @property
+    def tokens_left(self) -> int | None:
+        """What may still be spent of the command's budget and of the day, as far as is known."""
+        known = [left for left in (self.own_left, self.day_left) if left is not None]
+        return min(known, default=None)
+
     def get(self, record_type: RecordApi, record_id: str, usage: Usage | None = None) -> Json:
         """Returns one record, archived or not.
 

@@ -7,6 +7,7 @@ clearable.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -23,6 +24,7 @@ from connector.records.kinds import (
     VISIBILITY,
     Labels,
     Reference,
+    parse_uuid,
 )
 from connector.records.options import NO_OPTIONS, Options
 
@@ -154,6 +156,23 @@ def standard_fields(labels: Options = NO_OPTIONS, users: Options = NO_OPTIONS) -
         Field("channel", "Channel", ID, "channel"),
         Field("channel_id", "Channel ID", TEXT, "varchar"),
     )
+
+
+def lead_url(domain: str | None, lead_id: str | None) -> str | None:
+    """Returns where a lead can be looked at; None where that is not known for certain.
+
+    The path is what a browser shows at Pipedrive; no documentation has it.
+
+    Args:
+        domain: The company's part of the address.
+        lead_id: The lead.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,63}", domain or "") or not lead_id:
+        return None
+    try:
+        return f"https://{domain}.pipedrive.com/leads/inbox/{parse_uuid(lead_id)}"
+    except ValueError:
+        return None
 
 
 VALUE = PairField(

@@ -27,7 +27,14 @@ def plan_document(summary: Summary, entries: Iterable[Entry]) -> dict[str, Any]:
 
 
 def _patch_document(entry: Entry, patch: Patch) -> dict[str, Any]:
-    changes = [
+    changes = change_documents(patch, entry.fields)
+    names = {"patch_id": patch.patch_id, "lead_id": entry.lead_id, "title": entry.title}
+    return {**names, "before": patch.before, "body": patch.body, "changes": changes}
+
+
+def change_documents(patch: Patch, fields: Iterable[Field]) -> list[dict[str, Any]]:
+    """Returns what a PATCH changes, field by field, in the words of people."""
+    return [
         {
             "key": field.key,
             "field": field.name,
@@ -35,10 +42,8 @@ def _patch_document(entry: Entry, patch: Patch) -> dict[str, Any]:
             "old": _named(field, patch.before),
             "new": _named(field, patch.body),
         }
-        for field in entry.fields
+        for field in fields
     ]
-    names = {"patch_id": patch.patch_id, "lead_id": entry.lead_id, "title": entry.title}
-    return {**names, "before": patch.before, "body": patch.body, "changes": changes}
 
 
 def _named(field: Field, values: Mapping[str, Any]) -> str | None:

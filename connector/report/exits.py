@@ -61,16 +61,30 @@ def _run(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return EXIT_ERROR
     except OSError as error:
-        _tell(f"{reason(error)}; check that it is there and yours")
+        _tell(_with_run(error, f"{reason(error)}; check that it is there and yours"))
     except (LeadSyncError, PipedriveError) as error:
-        _tell(reason(error))
+        _tell(_with_run(error, reason(error)))
         return code_of(error)
     except Exception as error:  # so that the last word is a line, never a traceback
-        _tell(
+        told = (
             f"unexpected {reason(error)}; lead-sync {version('lead-sync')} should not do this: "
             "please report this line, and the command"
         )
+        _tell(_with_run(error, told))
     return EXIT_ERROR
+
+
+def _with_run(error: BaseException, told: str) -> str:
+    """Adds to an error which run it has ended, and what to look at next; it stays one line."""
+    if isinstance(error, RunUnderWay):
+        return f"{told}; next: `lead-sync runs` tells how far it is"
+    end = getattr(error, "end", None)
+    if end is None:
+        return told
+    from connector.report.endings import next_after_error  # noqa: PLC0415 # heavy for `--help`
+
+    named = told if end.run_id in told else f"run {end.run_id}: {told}"
+    return f"{named}; next: {next_after_error(end)}"
 
 
 def _tell(text: str) -> None:

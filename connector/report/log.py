@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO
 
 import pendulum
 
@@ -37,12 +37,25 @@ class JsonFormatter(logging.Formatter):
         )
 
 
+class StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is just now: a progress bar takes it over for its time."""
+
+    @property
+    def stream(self) -> TextIO:
+        """What standard error is."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _stream: TextIO) -> None:
+        """Is told of it when the handler is made."""
+
+
 def configure(log_format: LogFormat) -> None:
     """Sends the log of this package to standard error, in the format asked for.
 
     A person at a terminal sees a progress bar instead of a line for each step.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StandardError()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logger = logging.getLogger("connector")
     logger.handlers = [handler]

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+import pendulum
+from rich.console import Console
 
-from connector.errors import PlanError
+from connector.configuration.readers import parse_since
+from connector.errors import ConfigError, PlanError, RunUnderWay
 from connector.planning.model import NotSent
 from connector.report.documents import columns_document, plan_document
+from connector.report.endings import print_missed, print_summary
+from connector.report.forms import csv_text, html_page, markdown
+from connector.report.plans import ON_A_TERMINAL, PlanReport
+from connector.report.progress import show_progress
+from connector.report.runs import print_runs, print_standing
 from connector.report.screen import console, print_json, say
-from connector.report.terminal import (
-    PlanReport,
-    print_columns,
-    print_findings,
-    print_run,
-    print_runs,
-    print_summary,
-    progress_bar,
-)
+from connector.report.stored import print_stored, read_stored, stored_document
+from connector.report.terminal import print_columns, print_findings
 from connector.report.words import counted
+from connector.settings import load_warehouse_settings
 from connector.sync.stopping import stop_on_signal
 from connector.sync.summary import Entry, Summary, settled_of
-from connector.warehouse.schema import TableRow
+from connector.warehouse import journal
+from connector.warehouse.destination import make_pipeline, working_folder
+from connector.warehouse.standing import read_standing
+from connector.warehouse.store import Warehouse, open_warehouse
 
 if TYPE_CHECKING:
     from connector.sync.check import Finding
@@ -35,33 +41,39 @@ Output = Literal["text", "json"]
 
 
 def carry_out(job: Callable[..., Summary]) -> Summary:
-    """Runs a job with a bar that shows how far it is, until a signal stops it.
+    """Runs a job and shows how far it is, until a signal stops it.
 
     Args:
         job: Takes `progress`, and the event that a signal sets as `stop`.
     """
-    with stop_on_signal() as stop, progress_bar() as progress:
-        return job(progress=progress, stop=stop)
+    try:
+        with stop_on_signal() as stop, show_progress(stop) as progress:
+            return job(progress=progress, stop=stop)
+    except Exception as error:
+        if end := getattr(error, "end", None):
+            print_missed(console(stderr=True), end.missed, end.domain)
+        raise
 
 
 def show_plan(
-    make: Callable[..., Summary], output: Output
+    make: Callable[..., Summary], output: Output, *, whole: bool = False
 ) -> tuple[Summary, dict[str, Any], list[NotSent]]:
     """Makes a plan, until a signal stops it, and shows it lead by lead; JSON is only returned.
 
     Args:
         make: Makes the plan; takes `progress`, `stop`, and `show`, which is told each of its leads.
         output: The form.
+        whole: Whether a terminal shows all of it, too.
 
     Returns:
         What the plan came to, its document (empty for text), and the leads that get nothing.
     """
     entries: list[Entry] = []
     if output == "json":
-        with stop_on_signal() as stop:
-            summary = make(show=entries.append, stop=stop)
+        summary = carry_out(partial(make, show=entries.append))
         return summary, plan_document(summary, entries), settled_of(entries)
-    report = PlanReport(console())
+    screen = console()
+    report = PlanReport(screen, _most(screen, whole=whole))
     summary = carry_out(partial(make, show=report.show))
     report.finish(summary)
     return summary, {}, report.settled
@@ -93,20 +105,79 @@ def show_summary(summary: Summary, output: Output) -> None:
         print_summary(console(), summary)
 
 
-def show_runs(found: Sequence[TableRow], output: Output) -> None:
-    """Shows the latest runs, newest first."""
+def show_runs(since: str | None, output: Output, *, failed: bool) -> None:
+    """Shows runs, newest first.
+
+    Args:
+        since: All since then; None for the latest.
+        output: The form.
+        failed: Only those that ended with another exit code than 0.
+
+    Raises:
+        LeadSyncError: They cannot be read, or `since` is no time.
+    """
+    try:
+        moment = parse_since(since, pendulum.now("UTC")) if since else None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    with _tables(output) as warehouse:
+        found = journal.list_runs(warehouse, moment, failed=failed)
+        holder = journal.holder_of(warehouse)
     if output == "json":
         print_json(found)
     else:
-        print_runs(console(), found)
+        print_runs(console(), found, holder)
 
 
-def show_run(run: TableRow, misses: Sequence[TableRow], output: Output) -> None:
-    """Shows one run, and the leads that it missed."""
+def show_run(run_id: str, output: Output) -> None:
+    """Shows one run, what it changed, and the leads that it missed."""
+    with _tables(output) as warehouse:
+        found = read_stored(warehouse, run_id, plan=False)
     if output == "json":
-        print_json({**run, "misses": misses})
+        document = stored_document(found)
+        print_json({**found.run, "changes": document["patches"], "misses": document["misses"]})
     else:
-        print_run(console(), run, misses)
+        print_stored(console(), found, _most(console(), whole=False))
+
+
+def show_stored(text: str, output: str, *, whole: bool) -> None:
+    """Shows a stored plan or run in one of its forms.
+
+    Args:
+        text: Which one.
+        output: The form.
+        whole: Whether a terminal shows all of it, too.
+    """
+    with _tables(output) as warehouse:
+        found = read_stored(warehouse, text)
+    if output == "text":
+        print_stored(console(), found, _most(console(), whole=whole))
+    elif output == "json":
+        print_json(stored_document(found))
+    else:
+        form = {"markdown": markdown, "csv": csv_text, "html": html_page}[output]
+        sys.stdout.write(form(stored_document(found)))
+
+
+def _most(screen: Console, *, whole: bool) -> int | None:
+    return ON_A_TERMINAL if screen.is_terminal and not whole else None
+
+
+@contextmanager
+def _tables(output: str) -> Iterator[Warehouse]:
+    """Opens the tables that runs have written; a run that holds them is told of all the same."""
+    settings = load_warehouse_settings()
+    with ExitStack() as stack:
+        try:
+            pipeline = make_pipeline(settings)
+            warehouse = stack.enter_context(open_warehouse(pipeline, settings))
+        except RunUnderWay as error:
+            standing = read_standing(working_folder(settings))
+            is_its = standing is not None and f"process {standing.pid} on " in str(error)
+            if standing and is_its and output == "text":
+                print_standing(console(), standing)
+            raise
+        yield warehouse
 
 
 def show_columns(found: Explanation, output: Output) -> None:

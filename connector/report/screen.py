@@ -15,6 +15,8 @@ from rich.text import Text
 
 from connector.records.text import to_json
 
+NARROW = 20
+"""Columns in which words are wrapped at least."""
 WIDE = 120
 """For tables that go to no terminal, where no width must be kept."""
 
@@ -57,7 +59,11 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(
-    screen: Console, *parts: str | Text | tuple[str, str], style: str = "", end: str = "\n"
+    screen: Console,
+    *parts: str | Text | tuple[str, str],
+    style: str = "",
+    end: str = "\n",
+    hang: int | None = None,
 ) -> None:
     """Prints a line as it is, whatever the console makes of markup.
 
@@ -66,8 +72,35 @@ def say(
         parts: Texts, or texts with a style of their own; those that are not ours are visible.
         style: The style of the whole line.
         end: What follows it.
+        hang: Where its words begin. On a terminal a long line is wrapped between words, and goes
+            on below them; None leaves that to the terminal.
     """
-    screen.print(Text.assemble(*parts, style=style), end=end)
+    text = Text.assemble(*parts, style=style)
+    for line in [text] if hang is None or not screen.is_terminal else _wrapped(screen, text, hang):
+        screen.print(line, end=end)
+
+
+def _wrapped(screen: Console, text: Text, hang: int) -> list[Text]:
+    first, words = text.divide([hang]) if hang else (Text(), text)
+    width = screen.width - first.cell_len
+    if width < NARROW:
+        return [text]
+    indent = " " * first.cell_len
+    lines = words.wrap(screen, width, overflow="fold", no_wrap=False)
+    return [Text.assemble(indent if number else first, line) for number, line in enumerate(lines)]
+
+
+def twin(screen: Console, file: TextIO) -> Console:
+    """Returns a console that prints to a file just what another one would print."""
+    return Console(
+        file=file,
+        force_terminal=screen.is_terminal,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        soft_wrap=True,
+        width=screen.width,
+    )
 
 
 def print_json(document: Any) -> None:

@@ -24,10 +24,22 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Returns a time as people say it, such as "40 seconds" or "3 minutes"."""
     if seconds < 90:
         return counted(round(seconds), "second")
-    return counted(round(seconds / 60), "minute")
+    if seconds < 5400:
+        return counted(round(seconds / 60), "minute")
+    return f"{seconds / 3600:.1f} hours"
+
+
+def took(seconds: float) -> str:
+    """Returns how long something took, in few characters."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def statuses_told(counts: Mapping[str, Any]) -> str:

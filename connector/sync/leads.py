@@ -124,7 +124,7 @@ def _changed(
         leads = [lead for lead in page if lead.get("id")]  # one without an id is no lead
         shown.add(leads)
         record.leads_read += len(leads)
-        session.progress("refresh", record.leads_read, None)
+        session.tell(record, "refresh", record.leads_read, None)
         yield mirror_rows(session.scratch.see(leads), session.run_id)
 
 

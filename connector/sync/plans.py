@@ -25,12 +25,13 @@ from connector.planning.model import (
 from connector.planning.repeats import without_repeats
 from connector.planning.undo import undo
 from connector.records.fields import Field, by_key, fields_of
+from connector.records.leads import lead_url
 from connector.sync.bases import bases_decided, keeps_bases
 from connector.sync.leads import Reading
 from connector.sync.reading import Account
 from connector.sync.session import Session
 from connector.sync.summary import Entry
-from connector.warehouse import history, schema
+from connector.warehouse import history, journal, schema
 from connector.warehouse.bases import all_bases
 from connector.warehouse.comparison import compared, mark_failed, mark_passed, sent_leads
 from connector.warehouse.load import BATCH, Marked, into
@@ -230,12 +231,16 @@ def show_plan(
         fields: The leads' fields, with the names that people know.
         show: Told each of them.
     """
-    named = by_key(fields)
-    for patch, title in history.planned(session.warehouse, record.plan_id):
-        changed = fields_of(patch.body, named)
-        show(Entry(patch.lead_id, title, patch=patch, fields=changed))
+    named, warehouse = by_key(fields), session.warehouse
+    history.note_fields(warehouse, named.values())
+    domain = journal.domain_of(warehouse)
+    for patch, title in history.planned(warehouse, record.plan_id):
+        changed, url = fields_of(patch.body, named), lead_url(domain, patch.lead_id)
+        show(Entry(patch.lead_id, title, patch=patch, fields=changed, url=url))
+    titles = history.titles(warehouse, [one.lead_id for one in plan.settled if one.lead_id])
     for one in sorted(plan.settled, key=lambda one: model.STATUSES.index(one.status)):
-        show(Entry(one.lead_id, "", settled=one))
+        title, url = titles.get(one.lead_id or "", ""), lead_url(domain, one.lead_id)
+        show(Entry(one.lead_id, title, settled=one, url=url))
 
 
 def record_settled(session: Session, record: RunRecord, settled: Sequence[NotSent]) -> None:

@@ -22,8 +22,8 @@ from connector.planning.model import Outcome
 from connector.sync.bases import bases_settled, begin_bases
 from connector.sync.leads import mirror_row
 from connector.sync.session import Session
-from connector.sync.summary import Summary
-from connector.warehouse import history
+from connector.sync.summary import Summary, exit_code_of
+from connector.warehouse import history, journal
 from connector.warehouse.claim import last_run, note_run
 from connector.warehouse.destination import drop_packages
 from connector.warehouse.history import make_view
@@ -147,15 +147,15 @@ def recorded(session: Session, record: RunRecord) -> Iterator[None]:
     except PipedriveError as error:
         _end(session, record, "failed", str(error))
         failed = AccountError(_told(record, error))
-        failed.run = summarize(session, record).as_dict()
+        failed.end = summarize(session, record)
         raise failed from None
     except BaseException as error:
         session.stop.set()
         message = str(error) if isinstance(error, LeadSyncError) else repr(error)
         with suppress(LeadSyncError):  # the first error is the one to tell
             _end(session, record, "failed", message)
-        if isinstance(error, LeadSyncError):
-            error.run = summarize(session, record).as_dict()
+        if isinstance(error, Exception):
+            vars(error)["end"] = summarize(session, record)
         raise
 
 
@@ -178,22 +178,30 @@ def outcome_batches(
 
 def summarize(session: Session, record: RunRecord) -> Summary:
     """Returns what the run has come to so far."""
-    client = session.client
-    return Summary(
+    client, warehouse = session.client, session.warehouse
+    summary = Summary(
         **vars(record),
         burst=client.burst,
         day_left=client.day_left,
         tolerate=session.settings.tolerate or (),
     )
+    with suppress(LeadSyncError):  # to look at it again must not be what a run fails by
+        summary.domain = journal.domain_of(warehouse)
+        if summary.exit_code:
+            summary.missed = journal.first_misses(warehouse, record.run_id)
+    return summary
 
 
 def _end(session: Session, record: RunRecord, state: State, message: str) -> None:
     record.state, record.message, record.finished_at = state, message, pendulum.now("UTC")
+    record.exit_code = exit_code_of(record, session.settings.tolerate or ())
     save(session, record)
 
 
 def _why_stopped(session: Session, record: RunRecord, error: PipedriveError) -> str:
     """Tells what reading came to where the budget did not last for it; later it is released."""
+    if isinstance(error, Interrupted):
+        return session.stop.reason
     if record.released or not isinstance(error, OwnBudgetSpent):
         return str(error)
     budget, spent = session.settings.token_budget, session.client.usage.tokens

@@ -38,7 +38,7 @@ from connector.sync.session import (
 )
 from connector.sync.settling import drop_overtaken, settle_for, settle_wanted, with_pending
 from connector.sync.summary import Entry, Summary, settled_of
-from connector.warehouse import history
+from connector.warehouse import history, journal
 
 
 def run(
@@ -146,7 +146,8 @@ def apply(
     """Applies a stored plan, once: exactly what it says, where the leads are as it found them.
 
     Args:
-        plan_id: The plan, as `plan` or `plan_revert` has told it.
+        plan_id: The plan, as `plan` or `plan_revert` has told it; `latest` for the last one that
+            `plan` has made, or the beginning of an id that no other plan has.
         progress: Told how far it is.
         stop: Ends it early, once it is set, as a signal ends the command.
         **settings: Settings that win over dlt's configuration.
@@ -171,7 +172,8 @@ def plan_revert(
     """Plans to give back what a run has changed, and sends nothing.
 
     Args:
-        run_id: The run to take back; it may be a revert itself.
+        run_id: The run to take back; it may be a revert itself. `latest` for the last one that has
+            sent something, or the beginning of an id that no other such run has.
         lead: Only this lead.
         fields: Names of the only fields to give back; none for all.
         progress: Told how far it is.
@@ -186,6 +188,7 @@ def plan_revert(
     scope = scope_of(lead, fields=fields)
     with open_session(settings, scope, progress, stop) as session:
         prepare(session)
+        run_id = journal.find(session.warehouse, run_id, "sent")
         lead_ids = admit_revert(session, run_id)
         record = session.record("plan", reverts=run_id)
         with recorded(session, record):
@@ -215,7 +218,8 @@ def revert(
     """Gives back what a run has changed, but for what was changed in Pipedrive since.
 
     Args:
-        run_id: The run to take back; it may be a revert itself.
+        run_id: The run to take back; it may be a revert itself. `latest` for the last one that has
+            sent something, or the beginning of an id that no other such run has.
         lead: Only this lead.
         fields: Names of the only fields to give back; none for all.
         progress: Told how far it is.
@@ -274,6 +278,7 @@ def _apply(
 ) -> Summary:
     with open_session(settings, Scope(), progress, stop, spent) as session:
         prepare(session)
+        plan_id = journal.find(session.warehouse, plan_id, "plan")
         stored = admit(session, plan_id)
         record = stored.record(session)
         with recorded(session, record):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -76,6 +77,7 @@ class Sender:
         spelling: How the account takes the ids of options.
         look: Which leads are read directly before their PATCH.
         decide: Decides on these anew.
+        stopped_by: Says who has asked the run to stop.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Sender:
         spelling: OptionSpelling,
         look: FreshLook = "auto",
         decide: DecideAnew = decide_anew,
+        stopped_by: Callable[[], str] = lambda: "asked to",
     ) -> None:
         self._client = client
         self._fields = fields
@@ -93,6 +96,7 @@ class Sender:
         self._spelling = spelling
         self._look = look
         self._decide = decide
+        self._stopped_by = stopped_by
         self._lock = threading.Lock()
         self.halted_by: PipedriveError | None = None
 
@@ -150,7 +154,29 @@ class Sender:
         self._client.stop.set()
 
     def _why(self) -> str:
-        return f"the run stopped: {self.halted_by or 'asked to'}"
+        return f"the run stopped: {self.halted_by or self._stopped_by()}"
+
+
+class Tally:
+    """Counts what has become of leads as it happens, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._statuses: Counter[str] = Counter()
+        self.leads = 0
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How many patches have come to each status; what was not sent is not counted."""
+        with self._lock:
+            return dict(self._statuses)
+
+    def count(self, outcomes: Sequence[Outcome]) -> None:
+        """Counts one lead's."""
+        sent = [one.status for one in outcomes if one.status != "deferred"]
+        with self._lock:
+            self._statuses.update(sent)
+            self.leads += len(sent) == len(outcomes)
 
 
 def send_in_chunks(
@@ -217,16 +243,25 @@ def apply_changes(
     decide = decide_anew if plan.plan_id is None else decide_exactly
     known = history.options_as_text(session.warehouse)
     spelling = OptionSpelling(known)
-    sender = Sender(session.client, fields, breaker, spelling, settings.fresh_look, decide)
+    look, reason = settings.fresh_look, lambda: stop.reason.removeprefix("stopped ")
+    sender = Sender(session.client, fields, breaker, spelling, look, decide, reason)
+    tally = Tally()
+
+    def send_lead(patches: list[Patch]) -> list[Outcome]:
+        outcomes = sender.send_lead(patches)
+        tally.count(outcomes)
+        session.post(record, tally.leads, plan.leads, tally.statuses)
+        return outcomes
+
     chunks = send_in_chunks(
         patches_to_send(session, plan),
-        sender.send_lead,
+        send_lead,
         workers=settings.workers,
         chunk_size=lambda: DEFERRED_CHUNK if stop.is_set() else settings.chunk_size,
     )
     sent = 0
     begin_sending(session, record, plan.plan_id)
-    session.progress("apply", sent, plan.leads)
+    session.tell(record, "apply", 0, plan.leads)
     for outcomes in chunks:
         session.load(outcome_batches(session, record, outcomes))
         save_counts(session, record)
@@ -234,9 +269,9 @@ def apply_changes(
             known = spelling.as_text
             history.note_options_as_text(session.warehouse, as_text=known)
         sent += len(outcomes)
-        session.progress("apply", sent, plan.leads)
+        session.progress("apply", tally.leads, plan.leads)
         log.info("%d patches done", sent)
     if sender.halted_by is not None:
         raise sender.halted_by
     if stop.is_set():
-        raise Interrupted("asked to stop, by a signal or by max_seconds")
+        raise Interrupted("the run was asked to stop")

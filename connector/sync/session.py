@@ -32,10 +32,22 @@ from connector.warehouse.record import RunRecord
 from connector.warehouse.rows import new_id
 from connector.warehouse.schema import TableRow
 from connector.warehouse.scratch import Scratch, open_scratch
+from connector.warehouse.standing import Board, Standing
 from connector.warehouse.store import Warehouse
 
 Progress = Callable[[str, int, int | None], None]
 """Told the step, how much of it is done, and of how much (None: not known yet)."""
+
+
+class Watcher:
+    """A progress that is told more: of each lead at once, its outcome, and the tokens."""
+
+    def __call__(self, step: str, done: int, total: int | None) -> None:
+        """Is what a plain progress is told."""
+
+    def watch(self, standing: Standing) -> None:
+        """Is told how far the run is, from any thread."""
+        raise NotImplementedError
 
 
 AT_ONCE = 0.001
@@ -116,6 +128,8 @@ class Session:
         client: The account.
         scratch: What it has read and is to compare.
         turn: Its turn on the dataset.
+        board: Where it says how far it is.
+        stop: Set it to end the run cleanly; the account's calls heed it as well.
     """
 
     settings: Settings
@@ -126,13 +140,44 @@ class Session:
     scratch: Scratch
     turn: Turn
     progress: Progress
+    board: Board
+    stop: Stop
     run_id: str
     started_at: datetime = field(default_factory=lambda: pendulum.now("UTC"))
 
-    @property
-    def stop(self) -> threading.Event:
-        """Set it to end the run cleanly; the account's calls heed it as well."""
-        return self.client.stop
+    def tell(self, record: RunRecord, step: str, done: int, total: int | None) -> None:
+        """Says how far a step is.
+
+        Args:
+            record: The run.
+            step: What it does.
+            done: How much of it is done.
+            total: Of how much; None where that is not known yet.
+        """
+        self.progress(step, done, total)
+        self.board.begin(step)
+        self.post(record, done, total, {})
+
+    def post(
+        self, record: RunRecord, done: int, total: int | None, statuses: Mapping[str, int]
+    ) -> None:
+        """Says the same of the step that is under way, from any thread, with its outcomes.
+
+        Args:
+            record: The run.
+            done: How much of it is done.
+            total: Of how much.
+            statuses: How many outcomes there are of each status.
+        """
+        self.board.post(
+            run_id=self.run_id,
+            command=record.command,
+            done=done,
+            total=total,
+            statuses=statuses,
+            tokens=self.client.usage.tokens,
+            tokens_left=self.client.tokens_left,
+        )
 
     def record(self, command: str, plan_id: str | None = None, **noted: Any) -> RunRecord:
         """Returns the record of this run as it begins.
@@ -202,18 +247,20 @@ def open_session(
         WarehouseError: The warehouse cannot be opened.
     """
     settings = load_settings(**given)
-    client = make_client(settings, stop, spent.tokens)
+    stopping = Stop(stop)
+    client = make_client(settings, stopping, spent.tokens)
     run_id = new_id()
-    enter = partial(_enter, settings, run_id, client.stop)
+    enter = partial(_enter, settings, run_id, stopping)
     seconds = settings.max_seconds and max(settings.max_seconds - spent.seconds, AT_ONCE)
-    with stop_after(seconds, client.stop):
-        stack, warehouse, turn = wait_for_turn(enter, settings.lock_wait_seconds, client.stop)
+    board = Board(working_folder(settings), getattr(progress, "watch", None))
+    with stop_after(seconds, stopping, f"max_seconds {settings.max_seconds:g}"):
+        stack, warehouse, turn = wait_for_turn(enter, settings.lock_wait_seconds, stopping)
         client.may_write = turn.may_send
         with stack:
             scratch = stack.enter_context(open_scratch(Path(warehouse.pipeline.working_dir)))
-            yield Session(
-                settings, given, scope, client, warehouse, scratch, turn, progress, run_id
-            )
+            stack.callback(board.clear)
+            places = (client, warehouse, scratch, turn)
+            yield Session(settings, given, scope, *places, progress, board, stopping, run_id)
 
 
 def _enter(
@@ -260,7 +307,7 @@ def make_client(
     return Pipedrive(
         settings.base_url,
         ApiToken(settings.api_token),
-        stop=Stop(stop),
+        stop=stop,
         attempts=settings.max_attempts,
         timeout_seconds=settings.timeout_seconds,
         burst=settings.burst_limit or None,

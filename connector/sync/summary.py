@@ -10,6 +10,7 @@ from connector.pipedrive.limits import WINDOW_SECONDS
 from connector.planning.model import NotSent, Patch
 from connector.records.fields import Field
 from connector.records.leads import LEADS
+from connector.warehouse.journal import NOTHING_MISSED, Missed
 from connector.warehouse.record import RunRecord
 
 REACHED = frozenset({"applied", "confirmed", "deferred"})
@@ -25,6 +26,7 @@ class Entry:
 
     Attributes:
         fields: The fields of the patch's keys, in their order, with the names of their values.
+        url: Where a browser shows the lead, where that is known.
     """
 
     lead_id: str | None
@@ -32,6 +34,7 @@ class Entry:
     patch: Patch | None = None
     settled: NotSent | None = None
     fields: Sequence[Field] = ()
+    url: str | None = None
 
 
 @dataclass
@@ -39,28 +42,24 @@ class Summary(RunRecord):
     """What a run did, and what follows from it.
 
     Attributes:
+        exit_code: What says it to a scheduler.
         burst: Requests in two seconds that the account allows, once an answer has told.
         day_left: Tokens left of the company's day, once an answer has told.
         tolerate: Statuses that do not count for the exit code.
+        domain: The company's part of the address, once a run has noted it.
+        missed: Leads that are not as they should be, where the exit code says that there are any.
     """
 
+    exit_code: int = 0
     burst: int | None = None
     day_left: int | None = None
     tolerate: Collection[str] = ()
+    domain: str | None = None
+    missed: Missed = NOTHING_MISSED
 
-    @property
-    def exit_code(self) -> int:
-        """0 done, 3 some leads not brought there, 4 a guard stopped it, 5 stopped, 1 failed."""
-        if self.state == "failed":
-            return EXIT_ERROR
-        if self.state == "stopped" and self.tripped:
-            return EXIT_GUARDED
-        if self.state == "stopped":
-            return EXIT_STOPPED
-        if self.command == "plan":
-            return EXIT_DONE
-        missed = {status for status, count in self.statuses.items() if count}
-        return EXIT_INCOMPLETE if missed - REACHED - set(self.tolerate) else EXIT_DONE
+    def __post_init__(self) -> None:
+        """Works out the exit code."""
+        self.exit_code = exit_code_of(self, self.tolerate)
 
     @property
     def beyond_limit(self) -> int:
@@ -87,6 +86,23 @@ class Summary(RunRecord):
         """Returns the summary as JSON types, for machines."""
         derived = {name: getattr(self, name) for name in ("exit_code", "seconds", "cost")}
         return self.as_told() | derived
+
+
+def exit_code_of(run: RunRecord, tolerate: Collection[str]) -> int:
+    """0 done, 3 some leads not brought there, 4 a guard stopped it, 5 stopped, 1 failed.
+
+    Args:
+        run: A run at its end.
+        tolerate: Statuses that do not count.
+    """
+    if run.state == "failed":
+        return EXIT_ERROR
+    if run.state == "stopped":
+        return EXIT_GUARDED if run.tripped else EXIT_STOPPED
+    if run.command == "plan":
+        return EXIT_DONE
+    missed = {status for status, count in run.statuses.items() if count}
+    return EXIT_INCOMPLETE if missed - REACHED - set(tolerate) else EXIT_DONE
 
 
 def settled_of(entries: Iterable[Entry]) -> list[NotSent]:

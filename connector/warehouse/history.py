@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,11 +33,30 @@ def planned(warehouse: Warehouse, plan_id: str) -> Iterator[tuple[Patch, str]]:
     return ((patch_of(row), row["title"] or "") for row in rows)
 
 
+def titles(warehouse: Warehouse, lead_ids: Sequence[str]) -> dict[str, str]:
+    """Returns the titles of leads, as far as the mirror has them."""
+    found: dict[str, str] = {}
+    for start in range(0, len(lead_ids), FETCH):
+        some = lead_ids[start:][:FETCH]
+        marks = ", ".join(["%s"] * len(some))
+        sql = f"SELECT id, title FROM {warehouse.table('leads')} WHERE id IN ({marks})"
+        found |= {row["id"]: row["title"] or "" for row in warehouse.query(sql, *some)}
+    return found
+
+
 def runs(warehouse: Warehouse, run_id: str | None = None, limit: int = 20) -> list[TableRow]:
     """Returns the latest runs, newest first, or one run; each with the leads of its plan."""
-    where, args = ("WHERE run_id = %s", [run_id]) if run_id else ("", [])
-    found = _runs(warehouse, f"{where} ORDER BY started_at DESC LIMIT {limit}", *args)
-    leads = _planned_leads(warehouse, [row["plan_id"] for row in found]) if found else {}
+    where, args = ("", []) if run_id is None else ("WHERE run_id = %s", [run_id])
+    sql = f"{where} ORDER BY started_at DESC LIMIT {limit}"
+    return with_planned(warehouse, read_runs(warehouse, sql, *args))
+
+
+def with_planned(warehouse: Warehouse, found: list[TableRow]) -> list[TableRow]:
+    """Returns runs with how many leads the plan of each changes."""
+    plan_ids = [row["plan_id"] for row in found]
+    leads: dict[str, int] = {}
+    for start in range(0, len(plan_ids), FETCH):
+        leads |= _planned_leads(warehouse, plan_ids[start:][:FETCH])
     return [{**row, "planned": leads.get(row["plan_id"], 0)} for row in found]
 
 
@@ -52,7 +72,7 @@ def _planned_leads(warehouse: Warehouse, plan_ids: list[str]) -> dict[str, int]:
 
 def runs_of_plan(warehouse: Warehouse, plan_id: str) -> list[TableRow]:
     """Returns the run that made a plan and those that applied it, oldest first."""
-    return _runs(warehouse, "WHERE plan_id = %s ORDER BY started_at", plan_id)
+    return read_runs(warehouse, "WHERE plan_id = %s ORDER BY started_at", plan_id)
 
 
 def owners(warehouse: Warehouse) -> list[tuple[int, str | None]]:
@@ -105,7 +125,7 @@ def taken_over_by(warehouse: Warehouse, run_id: str) -> str | None:
 
 def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
     """Returns how many rows a table had when all of it was last sent; no guard stopped that."""
-    found = _runs(
+    found = read_runs(
         warehouse,
         "WHERE desired_table = %s AND released AND state <> 'running' "
         "ORDER BY started_at DESC LIMIT 1",
@@ -116,23 +136,13 @@ def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
 
 def last_refresh(warehouse: Warehouse, run_id: str) -> TableRow | None:
     """Returns the last run but one that was to read the whole list; None where there is none."""
-    found = _runs(
+    found = read_runs(
         warehouse,
         "WHERE command IN ('run', 'plan') AND lead IS NULL AND reverts IS NULL "
         "AND run_id <> %s ORDER BY started_at DESC LIMIT 1",
         run_id,
     )
     return next(iter(found), None)
-
-
-def misses(warehouse: Warehouse, run_id: str) -> list[TableRow]:
-    """Returns a run's outcomes that are neither applied nor confirmed."""
-    sql = (
-        f"SELECT lead_id, status, reason FROM {warehouse.table('lead_outcomes')} "
-        "WHERE (run_id = %s OR settled_by = %s) AND status NOT IN ('applied', 'confirmed') "
-        "ORDER BY outcome_id"
-    )
-    return list(warehouse.query(sql, run_id, run_id))
 
 
 def count_active(warehouse: Warehouse) -> int:
@@ -310,7 +320,7 @@ def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str | None]:
         run_id: The present run, which is none of them.
     """
     sql = "WHERE released AND state IN ('running', 'failed') AND run_id <> %s ORDER BY started_at"
-    runs = _runs(warehouse, sql, run_id)
+    runs = read_runs(warehouse, sql, run_id)
 
     def may_have_sent(run: TableRow, patch: Patch) -> bool:
         if not run["sends_from"] or run["lead"] not in (None, patch.lead_id):
@@ -344,8 +354,14 @@ def planned_keys(warehouse: Warehouse, plan_id: str) -> set[str]:
     return own | pending_keys(warehouse)
 
 
-def _runs(warehouse: Warehouse, which: str, *args: str) -> list[TableRow]:
-    """Reads runs by `SELECT *`, as an older version's table lacks some columns."""
+def read_runs(warehouse: Warehouse, which: str = "", *args: Any) -> list[TableRow]:
+    """Returns runs; those of an older version lack some of what is noted of them.
+
+    Args:
+        warehouse: Where they are.
+        which: What follows `SELECT * FROM sync_runs`.
+        *args: Its arguments.
+    """
     if not warehouse.column_names("sync_runs"):
         return []
     found = warehouse.query(f"SELECT * FROM {warehouse.table('sync_runs')} {which}", *args)
@@ -378,15 +394,22 @@ def make_view(warehouse: Warehouse) -> None:
 
 
 def note_fields(warehouse: Warehouse, fields: Iterable[Field]) -> None:
-    """Writes to `lead_fields` what is not there under its name."""
-    rows = list(warehouse.query(f"SELECT key, name FROM {warehouse.table('lead_fields')}"))
-    names = {row["key"]: row["name"] for row in rows}
+    """Writes to `lead_fields` what is not there as it is called now, with the names of options."""
+    rows = warehouse.query(f"SELECT * FROM {warehouse.table('lead_fields')}")
+    known = {row["key"]: (row["name"], row["options"]) for row in rows}
     noted = [
-        vars(FieldRow(key, field.name_of(key), field.type))
+        vars(FieldRow(key, field.name_of(key), field.type, _options_of(field)))
         for field in dict.fromkeys(fields)
         for key in field.keys
     ]
-    warehouse.insert(LEAD_FIELDS, [row for row in noted if row["key"] not in names])
+    warehouse.insert(LEAD_FIELDS, [row for row in noted if row["key"] not in known])
     for row in noted:
-        if names.get(row["key"], row["name"]) != row["name"]:
+        name, options = known.get(row["key"], (row["name"], row["options"]))
+        row["options"] = row["options"] or options  # not every run asks for them
+        if (name, options) != (row["name"], row["options"]):
             warehouse.put(LEAD_FIELDS, row)
+
+
+def _options_of(field: Field) -> str | None:
+    names = dict(sorted(field.options.names.items()))
+    return json.dumps(names, ensure_ascii=False) if names else None

@@ -83,11 +83,18 @@ def refuse_held(client: Client) -> None:
     Raises:
         RunUnderWay: Another run has it.
     """
+    if found := held(client):
+        raise _taken_by(found)
+
+
+def held(client: Client) -> LeaseRow | None:
+    """Returns the turn that a run has now; None for nobody, or where that cannot be told."""
     with suppress(DatabaseException):
         sql = f"holder IS NOT NULL AND {_until(client)} > CURRENT_TIMESTAMP"
         found = read(client, sql)
         if found and not process_of(found).is_gone:
-            raise _taken_by(found)
+            return found
+    return None
 
 
 def read(client: Client, which: str = "1 = 1") -> LeaseRow | None:

@@ -158,6 +158,10 @@ class RunRecord:
     requests: Annotated[int, Noted("Calls made to Pipedrive.")] = 0
     retries: Annotated[int, Noted("Those of them that were tried again.")] = 0
     tokens: Annotated[int, Noted("Pipedrive's tokens spent.")] = 0
+    exit_code: Annotated[
+        int | None,
+        Noted("What it told a scheduler; empty where it has not come to its end.", told=False),
+    ] = None
     reverts: Annotated[str | None, Noted("The run whose changes are taken back, if any.")] = None
     tripped: Annotated[
         list[dict[str, Any]],

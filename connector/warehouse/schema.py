@@ -88,11 +88,17 @@ class OutcomeRow:
 
 @dataclass(frozen=True)
 class FieldRow:
-    """A field of the account, under the name that people know."""
+    """A field of the account, under the name that people know.
+
+    Attributes:
+        options: The ids that it may hold with their names, as a JSON object in text; NULL where no
+            run has asked for them.
+    """
 
     key: str
     name: str
     type: str
+    options: str | None
 
 
 @dataclass(frozen=True)

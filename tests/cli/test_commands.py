@@ -86,7 +86,8 @@ def test_plan_shows_old_and_new(seen: Seen) -> None:
 
 def test_plan_sums_up(seen: Seen) -> None:
     assert "2 leads to change, 1 unchanged" in seen.plan.told
-    assert "Values: 3 changed, 1 cleared. Fields: Value 2, Seen 1, Title 1." in seen.plan.told
+    assert "Values: 3 changed, 1 cleared." in seen.plan.told
+    assert "By field: Value 1 changed, 1 cleared 7 EUR → 50.5 EUR; 7 EUR → clear" in seen.plan.told
     assert "Applying takes 20 tokens" in seen.plan.told
 
 

@@ -10,10 +10,11 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+import click
 import pytest
 
 from connector import cli
-from connector.planning.guards import GUARDS
+from connector.planning.guards import GUARDS, Limits
 from connector.report.start import importing
 from tests.support.forking import COMMAND
 from tests.support.harness import PATIENCE_SECONDS, ROOT, Ended, Site, run_to_end
@@ -97,11 +98,50 @@ def test_the_module_is_the_command() -> None:
 
 
 def test_help_lists_the_commands_in_the_order_of_a_users_way() -> None:
-    told = command("--help").stdout.partition("Commands:\n")[2]
+    told = command("--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0]
     names = [line.split()[0] for line in told.splitlines() if line[:3].strip()]
-    assert names == list(cli.lead_sync.commands)
-    assert names[:4] == ["init", "run", "plan", "apply"]
+    assert sorted(names) == sorted(cli.lead_sync.commands)
+    assert names == [name for name in cli.ORDER if name in cli.lead_sync.commands]
+    assert names[:4] == ["init", "check", "fields", "columns"]
     assert "..." not in told
+
+
+def test_a_command_that_has_no_place_comes_last() -> None:
+    group = cli.InOrder("one")
+    for name in ("zeta", "runs", "init", "alpha", "check"):
+        group.add_command(click.Command(name))
+    context = click.Context(group)
+    assert group.list_commands(context) == ["init", "check", "runs", "zeta", "alpha"]
+
+
+def test_help_tells_the_defaults_of_the_guards() -> None:
+    usual = Limits()
+    told = {
+        option.name: option.show_default
+        for option in cli.lead_sync.commands["run"].params
+        if isinstance(option, click.Option) and option.name in GUARDS
+    }
+    assert told.pop("empty_desired") == usual.empty_desired
+    assert told.keys() == GUARDS_WITHOUT_EMPTY
+    for name, shown in told.items():
+        value = getattr(usual, name)
+        assert shown == ("off" if value is None else f"{value:g}"), name
+    assert "[default: (20)]" in command("run", "--help").stdout
+
+
+GUARDS_WITHOUT_EMPTY = {*GUARDS} - {"empty_desired"}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completion(shell: str) -> None:
+    source = command(_LEAD_SYNC_COMPLETE=f"{shell}_source")
+    assert (source.code, source.stderr) == (0, "")
+    assert "_LEAD_SYNC_COMPLETE=" in source.stdout
+    assert f"_LEAD_SYNC_COMPLETE={shell}_source lead-sync" in command("--help").stdout
+    words = {"COMP_WORDS": "lead-sync re", "COMP_CWORD": "1" if shell != "fish" else "re"}
+    completed = command(_LEAD_SYNC_COMPLETE=f"{shell}_complete", **words)
+    assert "revert" in completed.stdout
+    assert "plan" not in completed.stdout
 
 
 @pytest.mark.parametrize("name", ["run", "plan", "apply"])

@@ -259,7 +259,7 @@ def test_a_time_limit_ends_the_run_cleanly(site: Site, titles: dict[str, str]) -
         ended = site.command("run", "--max-seconds", str(seconds), workers=1)
         seconds *= 2
     assert ended is not None
-    run = assert_stopped_early(site, ended, "asked to stop")
+    run = assert_stopped_early(site, ended, f"stopped by max_seconds {seconds // 2}")
     assert run["applied"] == len(site.pipedrive.requests("PATCH"))
     assert_the_next_run_finishes(site, titles)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import unicodedata
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ def seen(new_site: NewSite) -> Seen:
     seen.command("check", "check", columns=mapped)
     site.desire(TYPES, rows)
     seen.command("guarded", "run", max_clears="0", max_clears_percent="0")
-    seen.printed["terminal"] = on_a_terminal(site.environment() | {"COLUMNS": "100"}, "plan")
+    seen.printed["terminal"] = on_a_terminal(site.environment() | {"COLUMNS": "120"}, "plan")
     seen.command("plan", "plan")
     seen.command("ascii", "plan", env={"PYTHONIOENCODING": "ascii"})
     seen.command("json", "plan", "--output", "json", "--log-format", "json")
@@ -116,11 +117,17 @@ def test_nothing_that_acts_is_printed(seen: Seen, name: str) -> None:
 def test_a_terminal_is_told_of_colours_alone(seen: Seen) -> None:
     drawn = seen.printed["terminal"].decode()
     left = drawn.replace("\r\n", "\n")
-    for code in ("1", "0", "31", "32", "33"):
+    for code in ("1", "0", "2", "31", "32", "33"):
         left = left.replace(f"{COLOUR}{code}m", "")
+    links = re.findall(
+        r"\x1b]8;id=\d+;(https://sandbox\.pipedrive\.com/leads/inbox/([0-9a-f-]+))", left
+    )
+    assert {lead for _, lead in links} >= {*seen.leads[:4]}
+    left = re.sub(r"\x1b]8;[^;\x1b]*;[^\x1b]*\x1b\\", "", left)
     assert {char for char in left if unicodedata.category(char) in HIDDEN} == {"\n"}
     assert f"{visible(EVIL)} → {COLOUR}32m]{COLOUR}0m" in drawn
-    assert left.startswith(f"{visible(EVIL)}  {seen.leads[0]}\n")
+    assert left.startswith("Plan 20")
+    assert f"\n{visible(EVIL)}  {seen.leads[0]}\n" in left
 
 
 def test_hostile_texts_are_shown_and_cut(seen: Seen) -> None:

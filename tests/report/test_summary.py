@@ -12,7 +12,8 @@ from rich.console import Console
 
 from connector.planning.model import STATUSES, NotSent, Patch
 from connector.report.documents import plan_document
-from connector.report.terminal import PlanReport, change_lines, print_summary
+from connector.report.endings import print_summary
+from connector.report.plans import PlanReport, change_lines
 from connector.sync.summary import Entry, Summary
 from connector.warehouse.record import every_status
 from tests.support.account import BY_KEY, COLD, HOT, LEAD_ID, NOTE, SCORE, Row
@@ -87,7 +88,7 @@ def plain(entry: Entry) -> list[str]:
     """The lines of an entry's changes as they look on paper, single spaced."""
     console = Console(file=io.StringIO(), width=200)
     with console.capture() as captured:
-        for line in change_lines(entry):
+        for line, _ in change_lines(entry):
             console.print(line)
     return [" ".join(line.split()) for line in captured.get().splitlines()]
 
@@ -118,13 +119,12 @@ def test_a_change_is_a_line(before: Row, body: Row, line: str) -> None:
 
 
 def report(*entries: Entry, **given: Any) -> str:
-    console = Console(file=io.StringIO(), width=60)
-    told = PlanReport(console)
-    with console.capture() as captured:
-        for entry in entries:
-            told.show(entry)
-        told.finish(summary_of(command="plan", **given))
-    return " ".join(captured.get().split())
+    out = io.StringIO()
+    told = PlanReport(Console(file=out, width=60))
+    for entry in entries:
+        told.show(entry)
+    told.finish(summary_of(command="plan", **given))
+    return " ".join(out.getvalue().split())
 
 
 def test_a_plan_is_told_lead_by_lead_with_its_counts() -> None:
@@ -144,7 +144,11 @@ def test_a_plan_is_told_lead_by_lead_with_its_counts() -> None:
     assert f"[x] Old {LEAD_ID} Title Old → New Channel 5 → clear Other x Channel 5 → 6" in text
     assert "rejected — lead_id is NULL [a]" in text
     assert "Plan P: 2 leads to change, 7 unchanged, 1 rejected." in text
-    assert "Values: 2 changed, 1 cleared. Fields: Channel 2, Title 1." in text
+    assert "Values: 2 changed, 1 cleared." in text
+    assert (
+        "By field: Channel 1 changed, 1 cleared 5 → 6; 5 → clear Title 1 changed Old → New" in text
+    )
+    assert text.index("Plan P:") < text.index("By field:") < text.index("[x] Old")
     assert "Applying takes 20 tokens of 900 left today." in text
 
 
@@ -192,4 +196,4 @@ def test_one_of_a_kind_is_told_in_the_singular() -> None:
 def test_the_patches_of_one_lead_stand_under_one_heading() -> None:
     first = entry_of({"is_archived": True}, {"is_archived": False}, title="Pilot")
     text = report(first, entry_of({"title": "Old"}, {"title": "New"}), planned=1, patches=2)
-    assert f"Pilot {LEAD_ID} Archived true → false Title Old → New Plan P" in text
+    assert f"Pilot {LEAD_ID} Archived true → false Title Old → New next:" in text

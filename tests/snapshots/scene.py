@@ -27,7 +27,8 @@ CONFIG = {"on_conflict": "crm", "unarchive": True}
 GUARDS = {"max_patches": "4", "max_clears": "1"}
 WITH_LOG = {"run"}
 RUN_ID = re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b")
-DURATION = re.compile(r"\b(in|took) \d+\.\d s\b")
+DURATION = re.compile(r" +\d+\.\d s\b")
+HEADER = re.compile(r"state +took")
 LEFT = re.compile(r"\b\d+(?= left today)")  # answers that cross tell it in any order
 LOG_TIME = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}", re.MULTILINE)
 LOOKED_IN = re.compile(r"(?<=looked in )the environment, [^;\n]*")
@@ -70,7 +71,7 @@ class Story:
         text = text.replace(str(self.site.folder), "<folder>")
         text = text.replace(f"{getpass.getuser()} on {socket.gethostname()}", "<user> on <host>")
         text = LOOKED_IN.sub("<places>", LEFT.sub("<n>", LOG_TIME.sub("<time>", text)))
-        return MOMENT.sub("<time>", DURATION.sub(r"\1 <n> s", text)) + "\n"
+        return MOMENT.sub("<time>", HEADER.sub("state took", DURATION.sub(" <n> s", text))) + "\n"
 
 
 def as_seen(ended: Ended, *, log: bool) -> Iterable[str]:

@@ -123,6 +123,6 @@ def test_a_signal_ends_a_script_cleanly(site: Site, script: str) -> None:
         process.send_signal(signal.SIGTERM)
         ended = finish(process)
     assert ended.code == 5, ended.told
-    assert "stopped: asked to stop" in ended.stdout
+    assert "Stopped by SIGTERM at " in ended.stdout
     assert "Traceback" not in ended.told
     assert set(site.outcomes_of_patches()) == {1}

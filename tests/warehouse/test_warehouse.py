@@ -254,7 +254,8 @@ def test_a_row_is_put_over_the_one_with_its_key(site: Site) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
 def test_any_number_of_rows_is_inserted(site: Site, count: int) -> None:
-    rows = [{"key": f"k{number}", "name": "n", "type": "t"} for number in range(count)]
+    row: Row = {"name": "n", "type": "t", "options": None}
+    rows = [row | {"key": f"k{number}"} for number in range(count)]
     with site.opened() as warehouse:
         warehouse.insert(LEAD_FIELDS, rows)
         found = list(warehouse.query("SELECT key, name, type FROM pipedrive_leads.lead_fields"))

@@ -1,0 +1,177 @@
+"""How a run ended, as a person reads it: what it came to, what it missed, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from connector.planning.model import Status
+from connector.records.fields import NOTHING, fields_of
+from connector.records.leads import lead_url
+from connector.records.text import message, visible
+from connector.report.screen import say
+from connector.report.words import counted, statuses_told, took
+from connector.sync.summary import EXIT_INCOMPLETE, EXIT_STOPPED, Summary
+from connector.warehouse.journal import Miss, Missed
+
+
+def print_summary(console: Console, summary: Summary) -> None:
+    """Prints what a run did, what it missed, and what to do about it."""
+    about = f"{counted(summary.planned, 'lead')} to change"
+    if summary.plan_id != summary.run_id:
+        about = f"plan {summary.plan_id}, {about}"
+    else:
+        rows = counted(summary.desired_rows, "desired row")
+        about = f"{rows}, {about}, {summary.unchanged} unchanged"
+    say(console, f"Run {summary.run_id} {summary.state} in {took(summary.seconds)}: {about}.")
+    say(console, f"Outcomes: {statuses_told(summary.statuses).removeprefix(', ') or 'none'}.")
+    tokens, requests = counted(summary.tokens, "token"), counted(summary.requests, "request")
+    say(console, f"Spent: {tokens} in {requests}, {summary.retries} retried.")
+    print_notes(console, summary)
+    print_guards(console, summary)
+    print_missed(console, summary.missed, summary.domain)
+    if step := next_step(summary):
+        print_next(console, step)
+
+
+def print_notes(console: Console, summary: Summary) -> None:
+    """Prints what is to be known of a plan or a run beside its counts."""
+    if summary.beyond_limit:
+        say(console, f"Left for later by `--limit`: {counted(summary.beyond_limit, 'lead')}.")
+    if summary.kept_nulls:
+        nulls = counted(summary.kept_nulls, "NULL")
+        say(console, f"Left alone: {nulls}, by `on_null` or for good.")
+    if summary.unagreed:
+        fields, are = counted(summary.unagreed, "field"), "is" if summary.unagreed == 1 else "are"
+        told = f"{fields} on which nothing was agreed yet {are} written by this plan"
+        say(console, f"{told}: see `on_conflict`.")
+    for trip in summary.overridden:
+        say(console, overridden_line(trip))
+    if summary.message and not summary.tripped:
+        say(console, f"{stopped(summary.state, summary.message)}.", style="yellow")
+
+
+def stopped(state: str, why: str) -> str:
+    """Says what ended a run, whoever asked for it."""
+    told = message(why).rstrip(".")
+    told = told if told.startswith(state) else f"{state}: {told}"
+    return told[:1].upper() + told[1:]
+
+
+def print_guards(console: Console, summary: Summary) -> None:
+    """Prints what a plan does not pass: each guard, and leads to look at."""
+    if not summary.tripped:
+        return
+    effect = "Stopped, nothing was sent" if summary.state == "stopped" else "A run would stop here"
+    print_trips(console, effect, summary.tripped)
+
+
+def print_trips(console: Console, effect: str, tripped: Sequence[Mapping[str, Any]]) -> None:
+    """Prints guards that tripped, and to what effect."""
+    say(console, f"{effect}: {counted(len(tripped), 'guard')} tripped", style="red")
+    for trip in tripped:
+        say(console, "    ", (trip["guard"], "red"), ": ", message(trip["text"]))
+        if fields := trip.get("fields"):
+            lost = ", ".join(f"{visible(name)} on {leads}" for name, leads in fields.items())
+            say(console, f"        {message(lost)}", hang=8)
+        for sample in trip.get("samples", ()):
+            say(console, f"        such as {message(sample)}", hang=8)
+
+
+def overridden_line(trip: Mapping[str, Any]) -> Text:
+    """Tells which guard was let pass, and by whom."""
+    who = f"{visible(trip['user'])} on {visible(trip['host'])}"
+    return Text(f"Guard {trip['guard']} let pass by {who}: {message(trip['text'])}", "yellow")
+
+
+def print_missed(console: Console, missed: Missed, domain: str | None) -> None:
+    """Prints the first leads that are not as they should be, those with one reason together."""
+    if not missed.counts:
+        return
+    total, shown = sum(missed.counts.values()), len(missed.first)
+    which = f"{shown} of {total}" if shown < total else f"{total}"
+    say(console, f"Not as wanted, {which}:")
+    named = groupby(sorted(missed.first, key=_by_reason), key=_by_reason)
+    groups = {reason: list(group) for reason, group in named}
+    for key, count in missed.counts.items():
+        group, (status, reason) = groups.get(key, []), key
+        if not group and status != "deferred":
+            continue
+        head, many = f"    {status:<9}  ", f" ({counted(count, 'lead')})" if count > 1 else ""
+        say(console, (head, "yellow"), f"{message(reason) or NOTHING}{many}", hang=len(head))
+        for miss in group:
+            say(console, " " * len(head), *_named(miss, missed, domain), hang=len(head))
+
+
+def _by_reason(miss: Miss) -> tuple[Status, str]:
+    return miss.status, miss.reason
+
+
+def _named(miss: Miss, missed: Missed, domain: str | None) -> list[str | tuple[str, str]]:
+    url = lead_url(domain, miss.lead_id)
+    names = ", ".join(visible(one.name) for one in fields_of(miss.keys, missed.fields))
+    lead, fields = visible(miss.lead_id or NOTHING), f"  ({names})" if names else ""
+    if not miss.title:
+        return [lead, fields]
+    return [(visible(miss.title), f"link {url}" if url else ""), "  ", lead, fields]
+
+
+def print_next(console: Console, step: str) -> None:
+    """Prints what to do next, on one line."""
+    say(console, ("next:", "bold"), f" {step}")
+
+
+def next_step(summary: Summary) -> str | None:
+    """Returns what to do after a plan or a run; a command to look comes before one that acts."""
+    if summary.tripped:
+        return _past_guards(summary)
+    if summary.command == "plan" and summary.state == "done":
+        if not summary.planned or summary.reverts:
+            return None
+        return f"`lead-sync apply {summary.plan_id}` sends it"
+    if summary.exit_code == EXIT_INCOMPLETE:
+        return f"{_look(summary)} shows all of it{_retry(summary)}"
+    if summary.exit_code == EXIT_STOPPED:
+        return f"{_look(summary)} shows how far it came{_retry(summary) or _go_on(summary)}"
+    return None
+
+
+def next_after_error(summary: Summary) -> str:
+    """Returns what to do after a run that an error has ended."""
+    found = any(summary.statuses.values())
+    return f"{_look(summary)} shows how far it came" if found else "`lead-sync check` looks closer"
+
+
+def _look(summary: Summary) -> str:
+    return f"`lead-sync runs {summary.run_id}`"
+
+
+def _past_guards(summary: Summary) -> str:
+    flags = " ".join(dict.fromkeys(trip.get("accept", "") for trip in summary.tripped))
+    if not summary.planned:
+        return f"look at the desired table; if it is right, run it again and accept it with {flags}"
+    look = f"`lead-sync show {summary.plan_id} --all` shows all of it"
+    apply = f"`lead-sync apply {summary.plan_id}`"
+    return f"{look}; if it is right, send it by {apply} and accept it with {flags}"
+
+
+def _retry(summary: Summary) -> str:
+    """A refused PATCH is not sent again before its row or its lead changes."""
+    refused = any(
+        status == "failed" and reason.startswith("4") for status, reason in summary.missed.counts
+    )
+    if not refused:
+        return ""
+    return "; once what was refused is mended, `lead-sync run --retry-failed` sends it again"
+
+
+def _go_on(summary: Summary) -> str:
+    if summary.command == "plan":
+        return "; `lead-sync plan` begins again"
+    if summary.reverts:
+        return f"; `lead-sync revert {summary.reverts}` goes on with the rest"
+    return "; `lead-sync run` goes on with the rest"

@@ -1,0 +1,266 @@
+"""What runs have written down, found and read again for people; nothing here asks Pipedrive."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Literal
+
+from connector.errors import PlanError
+from connector.planning.model import STATUSES, Patch, Status
+from connector.records.definitions import custom_fields
+from connector.records.fields import Field, by_key, is_custom_key
+from connector.records.leads import standard_fields
+from connector.records.options import NO_OPTIONS, Options
+from connector.warehouse import history, lease
+from connector.warehouse.rows import document_of
+from connector.warehouse.schema import LEAD_FIELDS, TableRow
+from connector.warehouse.store import FETCH, Warehouse
+
+LATEST = "latest"
+Kind = Literal["run", "plan", "sent"]
+"""Any run; one that made a plan; one that has sent something."""
+NAMED = 5
+"""So many runs are named where a beginning of an id fits several."""
+SHOWN = 10
+"""So many leads are named at the end of a run that missed some."""
+NOUNS: Mapping[Kind, str] = {"run": "run", "plan": "plan", "sent": "run that has sent anything"}
+ID_CHARACTERS = frozenset("0123456789abcdef-")
+
+
+def find(warehouse: Warehouse, text: str, kind: Kind = "run") -> str:
+    """Returns the id that is meant by `latest`, by an id, or by a beginning that only one has.
+
+    What is no beginning of any is returned as it is: whoever needs it says that there is none.
+
+    Args:
+        warehouse: Where the runs are.
+        text: What somebody has given.
+        kind: What it may be.
+
+    Raises:
+        PlanError: Several begin like that; the message names the latest of them. Or there is
+            none yet.
+    """
+    if text == LATEST:
+        return _latest(warehouse, kind)
+    if not text or not set(text) <= ID_CHARACTERS:
+        return text
+    if any(history.runs(warehouse, text)):
+        return text
+    rows = history.read_runs(warehouse, "ORDER BY started_at DESC")
+    found = [row["run_id"] for row in rows if row["run_id"].startswith(text) and _is(row, kind)]
+    if len(found) > 1:
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        named = ", ".join(found[:NAMED])
+        raise PlanError(f"{text} may be any of {len(found)}: {named}{more}; give more of its id")
+    return found[0] if found else text
+
+
+def _latest(warehouse: Warehouse, kind: Kind) -> str:
+    """A revert that was planned and declined is never `latest`: it must be named to be applied."""
+    for row in history.read_runs(warehouse, "ORDER BY started_at DESC"):
+        by_plan = row["command"] == "plan" and not row["reverts"]
+        fits = {"run": True, "plan": by_plan, "sent": row["command"] != "plan"}[kind]
+        if fits and (kind != "sent" or _has_sent(warehouse, row)):
+            return str(row["run_id"])
+    raise PlanError(f"no {NOUNS[kind]} yet; `lead-sync runs` lists what there is")
+
+
+def _is(row: TableRow, kind: Kind) -> bool:
+    if kind == "plan":
+        return bool(row["run_id"] == row["plan_id"])
+    return kind == "run" or row["command"] != "plan"
+
+
+def _has_sent(warehouse: Warehouse, row: TableRow) -> bool:
+    if not row["sends_from"]:
+        return False
+    run_id = row["run_id"]
+    ids = {run_id, row["plan_id"], *str(row["sends_plans"] or "").split()}
+    return any(history.taken(warehouse, run_id, None)) or any(
+        history.pending_lead_ids(warehouse, None, one) for one in ids
+    )
+
+
+def list_runs(
+    warehouse: Warehouse, since: datetime | None = None, *, failed: bool = False, most: int = 20
+) -> list[TableRow]:
+    """Returns runs, newest first, each with the leads of its plan.
+
+    Args:
+        warehouse: Where they are.
+        since: All that began since then, instead of the last ones.
+        failed: Only those that ended with another exit code than 0, or were cut off.
+        most: So many of them, unless there is a `since`.
+    """
+    where, args = ("WHERE started_at >= %s ", [since]) if since else ("", [])
+    found = history.read_runs(warehouse, f"{where}ORDER BY started_at DESC", *args)
+    wanted = (row for row in found if not failed or has_failed(row))
+    return history.with_planned(warehouse, list(wanted if since else islice(wanted, most)))
+
+
+def has_failed(run: TableRow) -> bool:
+    """Tells whether a run ended with another exit code than 0; older versions noted none."""
+    if run["exit_code"] is None:
+        return run["state"] in ("failed", "stopped")
+    return bool(run["exit_code"])
+
+
+def holder_of(warehouse: Warehouse) -> str | None:
+    """Returns the run that has its turn now, as far as can be told; None for none."""
+    found = lease.held(warehouse.client)
+    return None if found is None else found.holder
+
+
+def domain_of(warehouse: Warehouse) -> str | None:
+    """Returns the part of the company's address that is its own, once a run has noted it."""
+    return next((domain for _, domain in history.owners(warehouse)), None)
+
+
+def stored_fields(warehouse: Warehouse) -> dict[str, Field]:
+    """Returns the fields that runs have read, by key, with the names of their values as noted."""
+    if not warehouse.column_names(LEAD_FIELDS.name):
+        return {}
+    rows = list(warehouse.query(f"SELECT * FROM {warehouse.table(LEAD_FIELDS.name)}"))
+    names = {row["key"]: _names_of(row) for row in rows}
+    labels = Options("label", names.get("label_ids", {}))
+    users = Options("user", names.get("owner_id", {}))
+    fields = list(standard_fields(labels, users))
+    for row in rows:
+        if is_custom_key(row["key"]) and "_" not in row["key"]:
+            options = [{"id": one, "label": label} for one, label in names[row["key"]].items()]
+            given = {"field_type": row["type"], "options": options}
+            own = Options("user", names[row["key"]]) if row["type"] == "user" else NO_OPTIONS
+            fields += custom_fields([{**row, **given}], own)
+    return by_key(fields)
+
+
+def _names_of(row: TableRow) -> dict[str, str]:
+    return json.loads(row.get("options") or "{}") or {}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A PATCH that was planned or sent, and what is known of it.
+
+    Attributes:
+        patch: Its body is what was planned; of one that was sent, what took effect.
+        title: The lead's.
+        status: Of what was sent; None for what is only planned.
+        reason: Why it is so.
+    """
+
+    patch: Patch
+    title: str
+    status: str | None = None
+    reason: str | None = None
+
+
+def planned(warehouse: Warehouse, plan_id: str) -> Iterator[Written]:
+    """Yields what a plan would send, lead by lead."""
+    found = history.planned(warehouse, plan_id)
+    return (Written(patch, _titled(patch, title)) for patch, title in found)
+
+
+def sent(warehouse: Warehouse, run_id: str) -> Iterator[Written]:
+    """Yields what a run has changed: of each PATCH the part that took effect, lead by lead."""
+    found = _outcomes(warehouse, run_id)
+    rows = (row for row in found if row["patch_id"] and document_of(row["took"]))
+    while some := list(islice(rows, FETCH)):
+        titles = history.titles(warehouse, [row["lead_id"] for row in some])
+        for row in some:
+            took = document_of(row["took"])
+            body = {key: value for key, value in document_of(row["body"]).items() if key in took}
+            before = document_of(row["before"]) or {}
+            patch = Patch(row["patch_id"], row["plan_id"], row["lead_id"], body, before)
+            title = _titled(patch, titles.get(patch.lead_id, ""))
+            yield Written(patch, title, row["status"], row["reason"])
+
+
+def _titled(patch: Patch, now: str) -> str:
+    """Returns the title that the lead had then, where the PATCH tells it."""
+    return str(patch.before.get("title") or now)
+
+
+def _outcomes(warehouse: Warehouse, run_id: str, which: str = "run_id = %s") -> Iterator[TableRow]:
+    table = warehouse.table("lead_outcomes")
+    return warehouse.stream(f"SELECT * FROM {table} WHERE {which} ORDER BY outcome_id", run_id)
+
+
+@dataclass(frozen=True)
+class Miss:
+    """An outcome that left a lead in another state than it should have.
+
+    Attributes:
+        lead_id: None for a row that names none.
+        title: The lead's, where it is known.
+        keys: What was not brought there, where a PATCH was made for it.
+    """
+
+    lead_id: str | None
+    title: str
+    status: Status
+    reason: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Missed:
+    """What a run has missed, for a look.
+
+    Attributes:
+        counts: How many outcomes have each status for each reason, the most frequent first.
+        first: Some of them, but none that is only put off.
+        fields: The fields of their keys.
+    """
+
+    counts: Mapping[tuple[Status, str], int]
+    first: Sequence[Miss]
+    fields: Mapping[str, Field]
+
+
+NOTHING_MISSED = Missed({}, (), {})
+
+
+def first_misses(warehouse: Warehouse, run_id: str) -> Missed:
+    """Counts a run's misses by their reason, and returns some of each: the rare ones as well."""
+    counts: Counter[tuple[Status, str]] = Counter()
+    some: list[tuple[int, TableRow]] = []
+    for row in _missed(warehouse, run_id):
+        reason = row["status"], row["reason"] or ""
+        counts[reason] += 1
+        if counts[reason] <= SHOWN and row["status"] != "deferred":
+            some.append((counts[reason], row))
+    if not counts:
+        return NOTHING_MISSED
+    ranked = sorted(counts, key=lambda one: (-counts[one], STATUSES.index(one[0]), one[1]))
+    first = [row for _, row in sorted(some, key=lambda one: (one[0], str(one[1]["reason"])))]
+    shown = _misses(warehouse, first[:SHOWN])
+    return Missed({one: counts[one] for one in ranked}, shown, stored_fields(warehouse))
+
+
+def misses(warehouse: Warehouse, run_id: str) -> list[Miss]:
+    """Returns the outcomes that a run sent, or found out, and that are not as wanted."""
+    return _misses(warehouse, list(_missed(warehouse, run_id)))
+
+
+def _missed(warehouse: Warehouse, run_id: str) -> Iterator[TableRow]:
+    statuses = ", ".join(f"'{one}'" for one in STATUSES if one not in ("applied", "confirmed"))
+    for column in ("run_id", "settled_by"):
+        yield from _outcomes(warehouse, run_id, f"{column} = %s AND status IN ({statuses})")
+
+
+def _misses(warehouse: Warehouse, rows: Sequence[TableRow]) -> list[Miss]:
+    titles = history.titles(warehouse, [row["lead_id"] for row in rows if row["lead_id"]])
+    return [_miss(row, titles.get(row["lead_id"] or "", "")) for row in rows]
+
+
+def _miss(row: TableRow, title: str) -> Miss:
+    took = document_of(row["took"]) or ()
+    keys = tuple(key for key in document_of(row["body"]) or () if key not in took)
+    return Miss(row["lead_id"], title, row["status"], row["reason"] or "", keys)

@@ -1,0 +1,163 @@
+"""How a run ends on the screen: what it missed, who stopped it, and what to do next."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import Any
+
+import pytest
+
+from tests.support.harness import Ended, Site, ended_at_last, finish, wait_until
+from tests.support.scene import desire, new_leads
+
+TYPES = {"lead_id": "VARCHAR", "title": "VARCHAR", "lead_score": "VARCHAR"}
+NOWHERE = "00000000-0000-4000-8000-0000000000{:02d}"
+
+
+def last_run(site: Site) -> str:
+    return str(site.last_run()["run_id"])
+
+
+def next_of(ended: Ended) -> str:
+    [line] = [line for line in ended.stdout.splitlines() if line.startswith("next: ")]
+    return line.removeprefix("next: ")
+
+
+def test_the_first_misses_are_named_with_title_field_and_reason(site: Site) -> None:
+    leads = new_leads(site, 3)
+    rows: list[dict[str, Any]] = [{"lead_id": lead, "title": "New"} for lead in leads]
+    rows += [{"lead_id": NOWHERE.format(number), "title": "New"} for number in range(14)]
+    rows[1]["lead_score"] = "many"
+    site.desire(TYPES, rows)
+    site.pipedrive.fault("status", status=400, method="PATCH", lead_id=leads[0], times=9)
+    ended = site.command("run", max_not_found_percent="off")
+    assert ended.code == 3, ended.told
+    text = ended.stdout
+    assert "Not as wanted, 10 of 16:\n" in text
+    assert "no such lead: deleted, converted or merged (14 leads)\n" in text
+    assert text.count("00000000-0000-4000-8000") == 8
+    assert f"               As it is  {leads[0]}  (Title)\n" in text
+    rejected = text.index("    rejected   lead_score 'many'")
+    assert text[rejected:].splitlines()[1] == f"               As it is  {leads[1]}"
+    assert next_of(ended) == (
+        f"`lead-sync runs {last_run(site)}` shows all of it; once what was refused is mended, "
+        "`lead-sync run --retry-failed` sends it again"
+    )
+
+
+def test_a_run_that_missed_nothing_says_nothing_of_it(site: Site) -> None:
+    desire(site, new_leads(site, 2))
+    ended = site.command("run")
+    assert ended.code == 0
+    assert "Not as wanted" not in ended.stdout
+    assert "next:" not in ended.stdout
+
+
+def test_a_breaker_after_refusals_hints_at_the_way_to_send_them_again(site: Site) -> None:
+    desire(site, new_leads(site, 12))
+    site.pipedrive.fault("status", status=400, method="PATCH", times=100)
+    ended = site.command("run", breaker_failures=3, workers=1)
+    assert ended.code == 5, ended.told
+    assert "Stopped: 3 patches in a row failed." in ended.stdout
+    assert "lead-sync run --retry-failed" in next_of(ended)
+    assert "deferred   the run stopped: 3 patches in a row failed (9 leads)\n" in ended.stdout
+    assert "to be sent again" not in ended.stdout
+
+
+def test_a_breaker_after_outages_goes_on_without_it(site: Site) -> None:
+    desire(site, new_leads(site, 6))
+    site.pipedrive.fault("status", status=500, method="PATCH", times=100)
+    ended = site.command("run", breaker_failures=2, workers=1, max_attempts=1)
+    assert ended.code == 5, ended.told
+    assert next_of(ended).endswith("; `lead-sync run` goes on with the rest")
+
+
+def test_a_guard_has_a_command_to_look_before_the_flag(site: Site) -> None:
+    desire(site, new_leads(site, 3))
+    ended = site.command("run", max_patches=2)
+    run_id = last_run(site)
+    assert ended.code == 4
+    assert next_of(ended) == (
+        f"`lead-sync show {run_id} --all` shows all of it; if it is right, send it by "
+        f"`lead-sync apply {run_id}` and accept it with --max-patches 3"
+    )
+    looked = site.command("show", run_id, "--all")
+    assert (looked.code, looked.stdout.count("As it is → Title of")) == (0, 4)
+    accepted = site.command("apply", run_id, "--max-patches", "3", max_patches=2)
+    assert accepted.code == 0, accepted.told
+
+
+def test_an_empty_table_is_looked_at_and_run_again(site: Site) -> None:
+    new_leads(site, 3)
+    site.desire_titles({})
+    ended = site.command("run")
+    assert ended.code == 4, ended.told
+    assert next_of(ended) == (
+        "look at the desired table; if it is right, run it again and accept it with "
+        "--empty-desired allow"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+)
+def test_a_signal_is_told_as_what_it_was(site: Site, number: int, name: str) -> None:
+    desire(site, new_leads(site, 30))
+    site.pipedrive.settings(latency_ms=100)
+    process = site.start("run", workers=1)
+    with ended_at_last(process):
+        wait_until(lambda: len(site.pipedrive.requests("PATCH")) > 2, "nothing is sent")
+        process.send_signal(number)
+        ended = finish(process)
+    assert ended.code == 5, ended.told
+    [why] = re.findall(r"^Stopped by .*$", ended.stdout, re.MULTILINE)
+    assert re.fullmatch(rf"Stopped by {name} at \d\d:\d\d:\d\d UTC\.", why)
+    stored = str(site.last_run()["message"])
+    assert stored == why[0].lower() + why[1:-1]
+    assert site.last_run()["exit_code"] == 5
+    assert f"deferred   the run stopped: {stored.removeprefix('stopped ')} (" in ended.stdout
+    assert next_of(ended).endswith("; `lead-sync run` goes on with the rest")
+    at_once = [line for line in ended.stderr.splitlines() if "a second one ends it at once" in line]
+    assert len(at_once) == 1
+    assert f"stopped by {name} at" in at_once[0]
+    assert "waits for the PATCHes that are on their way" in at_once[0]
+
+
+def test_a_limit_of_time_is_told_as_what_it_was(site: Site) -> None:
+    desire(site, new_leads(site, 60))
+    site.pipedrive.settings(latency_ms=150)
+    ended = site.command("run", "--max-seconds", "5", workers=1)
+    assert ended.code == 5, ended.told
+    assert "Stopped by max_seconds 5.\n" in ended.stdout
+    assert site.last_run()["message"] == "stopped by max_seconds 5"
+    assert "Ctrl-C" not in ended.told
+
+
+def test_every_error_of_a_run_has_its_id_and_stays_a_line(site: Site) -> None:
+    leads = new_leads(site, 8)
+    desire(site, leads)
+    site.pipedrive.fault("status", status=400, method="PATCH", lead_id=leads[0], times=1)
+    site.pipedrive.fault("status", status=401, method="PATCH", lead_id=leads[1], times=9)
+    ended = site.command("run", workers=1)
+    assert ended.code == 1, ended.told
+    run_id, last = last_run(site), ended.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert f"run {run_id}" in last
+    assert last.endswith(f"; next: `lead-sync runs {run_id}` shows how far it came")
+    assert "Not as wanted, " in ended.stderr
+    assert f"As it is  {leads[0]}  (Title)" in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_an_error_before_a_run_began_has_none(site: Site) -> None:
+    desire(site, new_leads(site, 1))
+    ended = site.command("run", workers=0)
+    assert ended.stderr == "error: workers '0' must be more than 0\n"
+
+
+def test_an_error_that_nobody_expected_has_the_run_too(site: Site) -> None:
+    desire(site, new_leads(site, 1))
+    ended = site.command("run", timezone="UTC", api_token="wrong")
+    assert f"error: run {last_run(site)}: 401" in ended.stderr
+    assert ended.stderr.rstrip().endswith("next: `lead-sync check` looks closer")
