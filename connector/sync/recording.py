@@ -26,12 +26,18 @@ from connector.sync.summary import Summary
 from connector.warehouse import history
 from connector.warehouse.claim import last_run, note_run
 from connector.warehouse.destination import drop_packages
-from connector.warehouse.history import make_view
 from connector.warehouse.load import Marked, into, load_pending
-from connector.warehouse.migration import fill_in_old
+from connector.warehouse.migration import drop_view, fill_in_old, past_changes
 from connector.warehouse.record import RunRecord, State
-from connector.warehouse.rows import outcome_row, rewritten_row
-from connector.warehouse.schema import LEAD_OUTCOMES, LEAD_PATCHES, LEADS, SYNC_RUNS
+from connector.warehouse.rows import change_rows, outcome_row, rewritten_row
+from connector.warehouse.schema import (
+    LEAD_FIELD_CHANGES,
+    LEAD_OUTCOMES,
+    LEAD_PATCHES,
+    LEADS,
+    SYNC_RUNS,
+    TableRow,
+)
 from connector.warehouse.store import Warehouse
 
 log = logging.getLogger(__name__)
@@ -48,9 +54,11 @@ def prepare(session: Session) -> None:
         warehouse.permit()
         _load_left(warehouse, folder)
     note_run(folder, session.run_id)
+    drop_view(warehouse)
     if not warehouse.are_tables_complete():
         warehouse.create_tables()
     fill_in_old(warehouse)
+    session.load(past_changes(warehouse))
     begin_bases(session)
 
 
@@ -133,7 +141,6 @@ def recorded(session: Session, record: RunRecord) -> Iterator[None]:
     """
     try:
         log.info("run %s begins", session.run_id)
-        make_view(session.warehouse)
         history.take_over(session.warehouse, session.run_id, session.started_at)
         save(session, record)
         with session.turn.kept():
@@ -170,10 +177,18 @@ def outcome_batches(
     rewritten = [rewritten_row(one.patch) for one in outcomes if one.is_rewritten]
     yield from into(LEAD_PATCHES.name, rewritten)
     rows = [outcome_row(session.run_id, outcome) for outcome in outcomes]
-    yield from into(LEAD_OUTCOMES.name, rows)
+    yield from told_outcomes(session, rows)
     leads = {one.patch.lead_id: row for one in outcomes if (row := mirror_row(session, one))}
     yield from into(LEADS.name, list(leads.values()))
     yield from bases_settled(session, outcomes)
+
+
+def told_outcomes(session: Session, rows: list[TableRow]) -> Iterator[Marked]:
+    """Yields rows of outcomes of patches, and a row for each field that these have changed."""
+    yield from into(LEAD_OUTCOMES.name, rows)
+    names = history.field_names(session.warehouse)
+    changes = [change for row in rows for change in change_rows(row, names)]
+    yield from into(LEAD_FIELD_CHANGES.name, changes)
 
 
 def summarize(session: Session, record: RunRecord) -> Summary:

@@ -307,31 +307,15 @@ def _read(value: Any, name: str) -> Any:
     return document_of(value) if SYNC_RUNS.columns[name]["data_type"] == "json" else value
 
 
-VIEW = "lead_field_changes"
-
-
-def make_view(warehouse: Warehouse) -> None:
-    """Makes the view anew; its JSON functions are DuckDB's, so other warehouses go without."""
-    if not warehouse.is_duckdb:
-        return
-    key = """'$."' || c.key || '"'"""
-    warehouse.execute(
-        f"CREATE OR REPLACE VIEW {warehouse.table(VIEW)} AS "
-        "SELECT c.finished_at AS changed_at, c.run_id, c.lead_id, "
-        "coalesce(f.name, c.key) AS field, "
-        f"nullif(json_extract_string(c.before, {key}), '[]') AS old, "
-        f"nullif(json_extract_string(c.body, {key}), '[]') AS new, c.status, c.key, c.patch_id "
-        "FROM (SELECT o.*, unnest(CAST(o.took AS VARCHAR[])) AS key "
-        f"FROM {warehouse.table('lead_outcomes')} o WHERE o.patch_id IS NOT NULL) c "
-        f"LEFT JOIN {warehouse.table('lead_fields')} f ON f.key = c.key "
-        "WHERE old IS DISTINCT FROM new"
-    )
+def field_names(warehouse: Warehouse) -> dict[str, str]:
+    """Returns what people call each field, by its key."""
+    rows = warehouse.query(f"SELECT key, name FROM {warehouse.table(LEAD_FIELDS.name)}")
+    return {row["key"]: row["name"] for row in rows}
 
 
 def note_fields(warehouse: Warehouse, fields: Iterable[Field]) -> None:
     """Writes to `lead_fields` what is not there under its name."""
-    rows = list(warehouse.query(f"SELECT key, name FROM {warehouse.table('lead_fields')}"))
-    names = {row["key"]: row["name"] for row in rows}
+    names = field_names(warehouse)
     noted = [
         vars(FieldRow(key, field.name_of(key), field.type))
         for field in dict.fromkeys(fields)

@@ -1,14 +1,18 @@
-"""What datasets of version 0.1.0 lack, filled in where it is certain."""
+"""What datasets of earlier versions lack, filled in where it is certain."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
 
-from connector.warehouse.rows import document_of
+from connector.warehouse.history import field_names
+from connector.warehouse.load import BATCH, Marked, into
+from connector.warehouse.rows import change_rows, document_of
+from connector.warehouse.schema import LEAD_FIELD_CHANGES
 from connector.warehouse.store import FETCH, Warehouse
 
 log = logging.getLogger(__name__)
@@ -19,6 +23,34 @@ def fill_in_old(warehouse: Warehouse) -> None:
     """Fills in what the tables of the first version had no columns for."""
     _fill_in_released(warehouse)
     _fill_in_took(warehouse)
+
+
+def drop_view(warehouse: Warehouse) -> None:
+    """Drops the view that told the changed fields in earlier versions; a table tells them now."""
+    if warehouse.kinds().get(LEAD_FIELD_CHANGES.name) == "VIEW":
+        warehouse.execute(f"DROP VIEW {warehouse.table(LEAD_FIELD_CHANGES.name)}")
+
+
+def past_changes(warehouse: Warehouse) -> Iterator[Marked]:
+    """Yields the changed fields of all outcomes, where there is no row of one.
+
+    Rows of one package come to stand in their table at once, so that none is missing after a kill.
+    """
+    changes = warehouse.table(LEAD_FIELD_CHANGES.name)
+    if any(warehouse.query(f"SELECT 1 AS n FROM {changes} LIMIT 1")):
+        return
+    outcomes = warehouse.stream(
+        f"SELECT * FROM {warehouse.table('lead_outcomes')} "
+        "WHERE patch_id IS NOT NULL AND took IS NOT NULL"
+    )
+    names = field_names(warehouse)
+    rows = (change for outcome in outcomes for change in change_rows(outcome, names))
+    count = 0
+    while batch := list(islice(rows, BATCH)):
+        count += len(batch)
+        yield from into(LEAD_FIELD_CHANGES.name, batch)
+    if count:
+        log.info("noted %d changed fields of outcomes of an earlier version", count)
 
 
 def _fill_in_released(warehouse: Warehouse) -> None:

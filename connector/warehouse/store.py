@@ -20,7 +20,6 @@ from dlt.destinations.exceptions import (
     DestinationConnectionError,
 )
 from dlt.destinations.impl.duckdb.configuration import NON_ATTACHABLE_LOCATIONS, DuckDbCredentials
-from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase
 
 from connector.configuration.origin import redact
@@ -296,15 +295,14 @@ class Warehouse:
         except DatabaseUndefinedRelation:
             return set()
 
+    def kinds(self) -> dict[str, str]:
+        """Returns what each table of the dataset is, such as a view."""
+        return kinds_of(self._client)
+
     @property
     def client(self) -> SqlClientBase[Any]:
         """The connection to it."""
         return self._client
-
-    @property
-    def is_duckdb(self) -> bool:
-        """Whether it speaks DuckDB's SQL."""
-        return isinstance(self._client, DuckDbSqlClient)
 
     def execute(self, sql: str, *args: Any) -> None:
         """Runs a statement that returns nothing.
@@ -404,6 +402,16 @@ class Warehouse:
         """
         for client in (*self._streaming, self._client):
             client.close_connection()
+
+
+def kinds_of(client: SqlClientBase[Any]) -> dict[str, str]:
+    """Returns what each table of the dataset is, where the warehouse tells it in this way."""
+    sql = "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = %s"
+    try:
+        rows = client.execute_sql(sql, client.dataset_name) or ()
+    except DatabaseException:
+        return {}
+    return {str(name).lower(): str(kind).upper() for name, kind in rows}
 
 
 def _twin(client: SqlClientBase[Any]) -> SqlClientBase[Any]:
