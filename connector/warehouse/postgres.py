@@ -46,17 +46,20 @@ CASTS: Mapping[tuple[int, int], Cast] = {
     (114, 199): _as_text,  # json
     (3802, 3807): _as_text,  # jsonb
     (1042, 1014): _without_padding,  # char(n)
+    (2950, 2951): _as_text,  # uuid
     (1082, 1182): _or_text(extensions.PYDATE),
     (1114, 1115): _or_text(extensions.PYDATETIME),
     (1184, 1185): _or_text(extensions.PYDATETIMETZ),
-    (1083, 1183): _or_text(extensions.PYTIME),
-    (1266, 1270): _or_text(extensions.PYTIME),
+    (1083, 1183): _as_text,  # a time of the day: 24:00 would be read as 00:00
+    (1266, 1270): _as_text,
     (1186, 1187): _or_text(extensions.PYINTERVAL),
     (3912, 3913): _as_text,  # ranges of dates and times
     (3908, 3909): _as_text,
     (3910, 3911): _as_text,
 }
 """How values of a type are read, by the numbers that PostgreSQL has for it and for its arrays."""
+
+ENUM_ARRAYS = "SELECT typarray FROM pg_catalog.pg_type WHERE typtype = 'e'"
 
 
 class TypedSqlClient(Psycopg2SqlClient):
@@ -70,6 +73,11 @@ class TypedSqlClient(Psycopg2SqlClient):
             extensions.register_type(one, connection)
             many = extensions.new_array_type((array,), f"lead_sync_{array}", one)
             extensions.register_type(many, connection)
+        with connection.cursor() as cursor:
+            cursor.execute(ENUM_ARRAYS)
+            if arrays := tuple(array for (array,) in cursor.fetchall()):
+                many = extensions.new_array_type(arrays, "lead_sync_enums", extensions.UNICODE)
+                extensions.register_type(many, connection)
         return connection
 
 
