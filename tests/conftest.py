@@ -85,9 +85,7 @@ def postgres_site(site: Site, postgres: Postgres) -> PostgresSite:
 @pytest.fixture(params=["duckdb", "postgres"])
 def any_site(request: pytest.FixtureRequest) -> Site:
     """A site on each warehouse that the whole job is tested with."""
-    site: Site = request.getfixturevalue(
-        "postgres_site" if request.param == "postgres" else "site"
-    )
+    site: Site = request.getfixturevalue("postgres_site" if request.param == "postgres" else "site")
     return site
 
 

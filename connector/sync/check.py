@@ -8,7 +8,13 @@ from typing import Any
 
 import dlt
 
-from connector.errors import AccountError, ConfigError, DesiredTableError, LeadSyncError
+from connector.errors import (
+    AccountError,
+    ConfigError,
+    DesiredTableError,
+    LeadSyncError,
+    WarehouseError,
+)
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
 from connector.planning.columns import Columns
@@ -18,6 +24,8 @@ from connector.sync.reading import columns_for
 from connector.sync.session import make_client
 from connector.warehouse.dataset import open_dataset
 from connector.warehouse.destination import make_pipeline, working_folder
+from connector.warehouse.store import Warehouse
+from connector.warehouse.trial import try_writing
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,14 @@ def _account(client: Pipedrive) -> tuple[Finding, Company | None]:
     return Finding("pipedrive", f"the token is {me.get('name')}'s at {company}"), company
 
 
+def _writing(warehouse: Warehouse, settings: Settings) -> Finding:
+    try:
+        try_writing(warehouse)
+    except WarehouseError as error:
+        return Finding("writing", str(error), good=False)
+    return Finding("writing", f"{settings.dataset_name} and dlt's schema beside it can be written")
+
+
 def _table(
     pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, company: Company | None
 ) -> Iterator[Finding]:
@@ -81,6 +97,7 @@ def _table(
             yield Finding("warehouse", f"opened, {where}")
             if company is not None:
                 refuse_other(warehouse, working_folder(settings), company)
+            yield _writing(warehouse, settings)
             names = warehouse.columns()
             yield Finding("table", f"{settings.desired_table}: {len(names)} columns")
             if company is not None:

@@ -231,7 +231,8 @@ class Warehouse:
                 f"the warehouse has no table {self.desired_table}; create it, or set desired_table"
             ) from None
         except DatabaseException as error:
-            raise WarehouseError(f"{self.desired_table} cannot be read: {error}") from None
+            trouble = first_line(error)
+            raise WarehouseError(f"{self.desired_table} cannot be read: {trouble}") from None
 
     def changed_names(self) -> set[str]:
         """Returns every key that the `changes` of some row holds."""

@@ -68,6 +68,7 @@ def test_check_finds_all_in_order(seen: Seen) -> None:
         ["ok", "config:"],
         ["ok", "pipedrive:"],
         ["ok", "warehouse:"],
+        ["ok", "writing:"],
         ["ok", "table:"],
         ["ok", "columns:"],
     ]

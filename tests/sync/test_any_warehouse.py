@@ -76,8 +76,8 @@ def test_null_clears_and_numbers_go_out_exactly(one: Site) -> None:
 
 
 def test_changes_in_json_never_pass_a_float(one: Site) -> None:
-    document = '{"lead_score": 0.1, "title": "New", "label_ids": ["' + COLD + '"], "channel_id": null}'
-    wish(one, {"changes": "JSON"}, changes=document)
+    document = {"lead_score": 0.1, "title": "New", "label_ids": [COLD], "channel_id": None}
+    wish(one, {"changes": "JSON"}, changes=json.dumps(document))
     assert one.run().exit_code == 0
     expected = {SCORE: 0.1, "title": "New", "label_ids": [COLD], "channel_id": None}
     assert bodies(one.pipedrive)[LEAD] == [expected]
@@ -196,6 +196,30 @@ def test_the_questions_of_the_audit_have_answers(one: Site) -> None:
         [{"lead_id": LEAD, "nights": 1}],
     ]
     assert done.statuses["applied"] == 1
+
+
+def test_check_writes_and_leaves_nothing_behind(one: Site) -> None:
+    one.desire_titles({LEAD: "New"})
+    for state in ("new", "in use"):
+        if state == "in use":
+            assert one.run().statuses["applied"] == 1
+        before = objects(one)
+        ended = one.command("check")
+        assert (ended.code, "can be written" in ended.told) == (0, True), ended.told
+        assert objects(one) == before
+
+
+def objects(site: Site) -> list[Row]:
+    """Return every schema and table, with how many rows it has."""
+    schemas = site.query("SELECT schema_name FROM information_schema.schemata ORDER BY 1")
+    tables = site.query(
+        "SELECT table_schema, table_name FROM information_schema.tables "
+        "WHERE table_schema LIKE 'pipedrive_leads%' ORDER BY 1, 2"
+    )
+    for table in tables:
+        name = '"{table_schema}"."{table_name}"'.format(**table)
+        table["rows"] = site.query(f"SELECT count(*) AS n FROM {name}")[0]["n"]
+    return schemas + tables
 
 
 def answers(site: Site) -> list[list[Row]]:
