@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pendulum
 
+from connector.configuration.readers import parse_age
 from connector.errors import AccountError, GuardTripped, LeadSyncError
 from connector.pipedrive.errors import (
     BudgetSpent,
@@ -19,16 +21,18 @@ from connector.pipedrive.errors import (
     TooManyFailures,
 )
 from connector.planning.model import Outcome
-from connector.sync.bases import bases_settled, begin_bases
+from connector.sync.bases import bases_settled, begin_bases, take_over_bases
 from connector.sync.reading import mirror_row
 from connector.sync.session import Session
 from connector.sync.summary import Summary
 from connector.warehouse import history
 from connector.warehouse.claim import last_run, note_run
 from connector.warehouse.destination import drop_packages
+from connector.warehouse.lease import now_of
 from connector.warehouse.load import Marked, into, load_pending
 from connector.warehouse.migration import drop_view, fill_in_old, past_changes
 from connector.warehouse.record import RunRecord, State
+from connector.warehouse.retention import forget, forgettable, trim_loads
 from connector.warehouse.rows import change_rows, outcome_row, rewritten_row
 from connector.warehouse.schema import (
     LEAD_FIELD_CHANGES,
@@ -41,6 +45,7 @@ from connector.warehouse.schema import (
 from connector.warehouse.store import Warehouse
 
 log = logging.getLogger(__name__)
+LOADS_KEPT = timedelta(days=30)
 
 
 def prepare(session: Session) -> None:
@@ -145,6 +150,7 @@ def recorded(session: Session, record: RunRecord) -> Iterator[None]:
         save(session, record)
         with session.turn.kept():
             yield
+            clear_out(session)
         _end(session, record, "done", record.message)
     except GuardTripped as error:
         record.released = False
@@ -164,6 +170,27 @@ def recorded(session: Session, record: RunRecord) -> Iterator[None]:
         if isinstance(error, LeadSyncError):
             error.run = summarize(session, record).as_dict()
         raise
+
+
+def clear_out(session: Session) -> None:
+    """Forgets what is older than `retention_days`, and what dlt has noted of its packages.
+
+    What was agreed on is kept first: no outcome will tell it any more. A clock that is ahead, this
+    machine's or the warehouse's, makes nothing old.
+
+    Raises:
+        WarehouseError: It cannot be deleted.
+    """
+    warehouse, settings = session.warehouse, session.settings
+    now = min(session.started_at, now_of(warehouse.client))
+    trim_loads(warehouse, now - LOADS_KEPT)
+    if not settings.retention_days:
+        return
+    before = now - max(timedelta(days=settings.retention_days), parse_age(settings.max_age))
+    if run_ids := forgettable(warehouse, before):
+        take_over_bases(session)
+        log.info("forgetting %d runs that ended before %s", len(run_ids), f"{before:%Y-%m-%d}")
+    forget(warehouse, run_ids, before)
 
 
 def outcome_batches(

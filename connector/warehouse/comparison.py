@@ -332,15 +332,10 @@ def _doubts(warehouse: Warehouse, lead: str | None) -> Stream:
 
 def _tried(warehouse: Warehouse, lead: str | None) -> Stream:
     """Yields what was refused, or answered without being taken."""
-    which, args = ("AND lead_id = %s", [lead]) if lead else ("", [])
+    which, args = matching("u", lead_id=lead)
     sql = (
         "SELECT lead_id, status, body, after, lead_updated, error, reason "
-        f"FROM {warehouse.table('lead_outcomes')} t "
-        "WHERE NOT EXISTS (SELECT 1 FROM "
-        f"{warehouse.table('lead_outcomes')} l WHERE l.lead_id = t.lead_id "
-        "AND l.status IN ('applied', 'confirmed') AND l.outcome_id > t.outcome_id) "
-        "AND patch_id IS NOT NULL AND took IS NOT NULL AND (status = 'ignored' OR "
-        f"(status = 'failed' AND http_status >= 400 AND http_status < 500)) {which} "
+        f"FROM {warehouse.tried_outcomes} u {which} "
         "ORDER BY lead_id, outcome_id"
     )
     for row in warehouse.stream(sql, *args):

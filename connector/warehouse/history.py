@@ -97,8 +97,15 @@ def note_taken_over(warehouse: Warehouse, run_id: str) -> None:
 
 
 def taken_over_by(warehouse: Warehouse, run_id: str) -> str | None:
-    """Returns the run that has taken over what a run left; None where none has."""
-    return next((row["taken_over_by"] for row in runs(warehouse, run_id)), None)
+    """Returns the run that has taken over what a run left; None where none has.
+
+    One that is forgotten was taken over by whichever came after it.
+    """
+    if found := runs(warehouse, run_id):
+        by: str | None = found[0]["taken_over_by"]
+        return by
+    later = _runs(warehouse, "WHERE run_id > %s ORDER BY run_id LIMIT 1", run_id)
+    return next((row["run_id"] for row in later), None)
 
 
 def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:

@@ -144,11 +144,16 @@ def _update(client: Client, values: dict[str, Any], which: str, *args: Any) -> N
     client.execute_sql(sql, *given, *args)
 
 
+def now_of(client: Client) -> datetime:
+    """Returns the warehouse's time."""
+    [[now]] = client.execute_sql("SELECT CURRENT_TIMESTAMP") or ()
+    moment: datetime = now
+    return moment
+
+
 def _in(client: Client, seconds: float) -> datetime:
     """Returns the moment in so many seconds, by the warehouse's clock."""
-    [[now]] = client.execute_sql("SELECT CURRENT_TIMESTAMP") or ()
-    moment: datetime = now + timedelta(seconds=seconds)
-    return moment
+    return now_of(client) + timedelta(seconds=seconds)
 
 
 def _make(warehouse: Warehouse) -> None:
