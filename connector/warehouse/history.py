@@ -73,7 +73,7 @@ def options_as_text(warehouse: Warehouse) -> bool | None:
 def note_options_as_text(warehouse: Warehouse, *, as_text: bool) -> None:
     """Writes down how the account takes the ids of options."""
     table = warehouse.table(SYNC_ACCOUNT.name)
-    warehouse.execute(f"UPDATE {table} SET options_as_text = %s", as_text)
+    warehouse.execute(f"UPDATE {table} SET options_as_text = %s WHERE 1 = 1", as_text)
 
 
 def take_over(warehouse: Warehouse, run_id: str, now: datetime) -> None:
@@ -244,7 +244,7 @@ def pending_lead_ids(
     sent, sent_args = matching("u", lead_id=lead, run_id=run_id)
     sql = (
         f"SELECT u.lead_id FROM {warehouse.unfinished_patches} u {plan} "
-        f"UNION SELECT u.lead_id FROM {warehouse.doubtful_outcomes} u {sent}"
+        f"UNION ALL SELECT u.lead_id FROM {warehouse.doubtful_outcomes} u {sent}"
     )
     return {row["lead_id"] for row in warehouse.query(sql, *plan_args, *sent_args)}
 

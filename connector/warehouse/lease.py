@@ -184,9 +184,11 @@ def _creation(warehouse: Warehouse) -> str:
     """Returns the statement that creates the table, with the warehouse's own types."""
     made = warehouse.pipeline.destination_client()
     mapper, names = made.capabilities.get_type_mapper(), made.capabilities.escape_identifier
+    # BigQuery keeps no key, and refuses to be asked for one.
+    key = " NOT NULL" + (" PRIMARY KEY" if made.capabilities.sqlglot_dialect != "bigquery" else "")
     columns = ", ".join(
         f"{names(name)} {mapper.to_destination_type(column, {'name': SYNC_LEASE.name})}"
-        + (" NOT NULL PRIMARY KEY" if name == SYNC_LEASE.key else "")
+        + (key if name == SYNC_LEASE.key else "")
         for name, column in SYNC_LEASE.columns.items()
     )
     return f"CREATE TABLE {_table(warehouse.client)} ({columns})"

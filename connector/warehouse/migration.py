@@ -12,7 +12,7 @@ import orjson
 from connector.warehouse.history import field_names
 from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.rows import change_rows, document_of
-from connector.warehouse.schema import LEAD_FIELD_CHANGES
+from connector.warehouse.schema import LEAD_FIELD_CHANGES, SYNC_RUNS
 from connector.warehouse.store import FETCH, Warehouse
 
 log = logging.getLogger(__name__)
@@ -58,13 +58,15 @@ def _fill_in_released(warehouse: Warehouse) -> None:
 
     When one began to send is not known, so it may have been at once.
     """
-    warehouse.execute(
-        f"UPDATE {warehouse.table('sync_runs')} SET released = CASE WHEN command <> 'plan' AND "
-        "(state <> 'stopped' OR tripped IS NULL OR CAST(tripped AS VARCHAR) = '[]') "
-        "THEN %s ELSE %s END, sends_from = started_at WHERE released IS NULL",
-        True,
-        False,
+    runs = warehouse.query(
+        "SELECT run_id, command, state, tripped, started_at "
+        f"FROM {warehouse.table(SYNC_RUNS.name)} WHERE released IS NULL"
     )
+    for row in list(runs):
+        was_stopped = row["state"] == "stopped" and bool(document_of(row["tripped"]))
+        released = row["command"] != "plan" and not was_stopped
+        noted = {"released": released, "sends_from": row["started_at"]}
+        warehouse.update(SYNC_RUNS, row["run_id"], noted)
 
 
 def _fill_in_took(warehouse: Warehouse) -> None:

@@ -121,7 +121,7 @@ def _in_use(warehouse: Warehouse, before: datetime) -> Iterator[str]:
     """Yields the runs of outcomes that are not old, or that do not tell yet what took effect."""
     sql = (
         f"SELECT run_id FROM {warehouse.table(LEAD_OUTCOMES.name)} WHERE finished_at >= %s "
-        f"UNION SELECT run_id FROM {warehouse.doubtful_outcomes} u"
+        f"UNION ALL SELECT run_id FROM {warehouse.doubtful_outcomes} u"
     )
     return (row["run_id"] for row in warehouse.query(sql, before))
 
