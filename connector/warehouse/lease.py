@@ -145,10 +145,9 @@ def _update(client: Client, values: dict[str, Any], which: str, *args: Any) -> N
 
 
 def now_of(client: Client) -> datetime:
-    """Returns the warehouse's time."""
+    """Returns the warehouse's time, in UTC where it tells no zone."""
     [[now]] = client.execute_sql("SELECT CURRENT_TIMESTAMP") or ()
-    moment: datetime = now
-    return moment
+    return pendulum.instance(now)
 
 
 def _in(client: Client, seconds: float) -> datetime:

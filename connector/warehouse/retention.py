@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+import pendulum
+
 from connector.warehouse.history import count_unfinished
 from connector.warehouse.schema import (
     LEAD_FIELD_CHANGES,
@@ -94,7 +96,8 @@ def trim_loads(warehouse: Warehouse, before: datetime) -> None:
 
 def _ended(run: TableRow, before: datetime) -> bool:
     is_over = run["state"] != "running" and run["finished_at"] is not None
-    return is_over and max(run["started_at"], run["finished_at"]) < before
+    times = (run["started_at"], run["finished_at"])
+    return is_over and max(map(pendulum.instance, times)) < before
 
 
 def _guarding(runs: Iterable[TableRow]) -> Iterator[str]:

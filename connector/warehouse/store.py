@@ -95,7 +95,11 @@ def _opened(pipeline: dlt.Pipeline, settings: WarehouseSettings) -> SqlClientBas
     except ConfigurationException as error:
         raise ConfigError(f"the destination cannot be used: {first_line(error)}") from None
     except Exception as error:  # each driver has errors of its own
-        raise _opening_error(error) from None
+        trouble = _opening_error(error)
+        if isinstance(pipeline.destination, TypedDuckDb):
+            raise trouble from None
+        hint = "start it, or mend credentials under [destination.warehouse]"
+        raise WarehouseError(f"{trouble}; {hint}") from None
     return client
 
 

@@ -103,7 +103,7 @@ def told_in_a_line(site: Site, *parts: str) -> None:
 
 
 def test_a_wrong_password_a_server_that_is_down_and_no_database(site: PostgresSite) -> None:
-    told_in_a_line(replace(site, password="gu3ssed"), "password authentication failed")
+    told_in_a_line(replace(site, password="gu3ssed"), "password authentication failed", "mend cred")
     told_in_a_line(replace(site, name="nowhere"), 'database "nowhere" does not exist')
     told_in_a_line(replace(site, server=Postgres(1)), "refused")
     assert writes(site.pipedrive).total() == 0

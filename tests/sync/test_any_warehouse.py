@@ -198,6 +198,24 @@ def test_the_questions_of_the_audit_have_answers(one: Site) -> None:
     assert done.statuses["applied"] == 1
 
 
+def test_changed_fields_are_noted_anew_from_the_outcomes(one: Site) -> None:
+    """As for a dataset of the version that had no such table."""
+    wish(one, {"title": "VARCHAR", "lead_score": "DOUBLE"}, title=ODD, lead_score=50.25)
+    one.run()
+    one.desire_titles({LEAD: "Newer"})
+    one.run()
+    sql = f"SELECT * FROM {CHANGES} ORDER BY change_id"
+    before = [without_dlts(row) for row in one.query(sql)]
+    assert len(before) == 3
+    one.query(f"DROP TABLE {CHANGES}")
+    one.plan()
+    assert [without_dlts(row) for row in one.query(sql)] == before
+
+
+def without_dlts(row: Row) -> Row:
+    return {name: value for name, value in row.items() if not name.startswith("_dlt")}
+
+
 def test_check_writes_and_leaves_nothing_behind(one: Site) -> None:
     one.desire_titles({LEAD: "New"})
     for state in ("new", "in use"):
