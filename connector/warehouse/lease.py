@@ -147,7 +147,8 @@ def _update(client: Client, values: dict[str, Any], which: str, *args: Any) -> N
 def now_of(client: Client) -> datetime:
     """Returns the warehouse's time, in UTC where it tells no zone."""
     [[now]] = client.execute_sql("SELECT CURRENT_TIMESTAMP") or ()
-    return pendulum.instance(now)
+    moment: datetime = pendulum.instance(now)
+    return moment
 
 
 def _in(client: Client, seconds: float) -> datetime:
