@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -43,7 +44,12 @@ SETTINGS = {
 
 
 def binaries() -> Path | None:
-    """Return where PostgreSQL's programs are; None where they are not installed."""
+    """Return where PostgreSQL's programs are; None where they are not installed.
+
+    Nor are they of use to root where the package's user is missing.
+    """
+    if os.geteuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
+        return None
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     named = [str(found[-1])] if found else [shutil.which("initdb")]
     return next((Path(name).parent for name in named if name), None)
