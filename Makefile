@@ -12,7 +12,7 @@ demo: $(VENV)/ready  ## Run the main job on a local Pipedrive and a DuckDB file
 	@$(BIN)/lead-sync demo
 
 test: $(VENV)/ready  ## Run the tests
-	$(BIN)/python -m pytest --dist loadgroup
+	$(BIN)/python -m pytest --dist loadgroup -rs
 
 test-live: $(VENV)/ready  ## Run the contract tests against a real account; its webhooks fire
 	$(BIN)/python -m pytest -n 0 -rs --live tests/contract/test_api.py

@@ -24,6 +24,7 @@ from connector.planning.model import FreshLook, Status
 SECTION: Final = ("sources", "pipedrive_leads")
 DESTINATION: Final = WAREHOUSE[1]
 HOURS_OF_A_YEAR: Final = 8760
+DAYS_OF_A_CENTURY: Final = 36_525
 SECONDS_OF_A_DAY: Final = 86_400
 SECONDS_OF_A_YEAR: Final = 3600 * HOURS_OF_A_YEAR
 MANY: Final = 1_000_000_000
@@ -101,6 +102,7 @@ class Settings(WarehouseSettings):
         min_desired_percent_of_last: Guard: least rows, of those that the last run found.
         max_not_found_percent: Guard: desired leads that the account does not have, at most.
         max_age: Longest time between making a plan and applying it.
+        retention_days: Plans, outcomes, changed fields and runs are kept for so long; 0 for good.
     """
 
     base_url: str = _setting(_origin)
@@ -144,6 +146,7 @@ class Settings(WarehouseSettings):
     min_desired_percent_of_last: Any = _setting(readers.limit, None)
     max_not_found_percent: Any = _setting(readers.limit, None)
     max_age: Any = _setting(readers.limit, "24h")
+    retention_days: float = _setting(readers.number(0, DAYS_OF_A_CENTURY), 0.0)
 
     def __repr__(self) -> str:
         return f"Settings(base_url={self.base_url!r}, desired_table={self.desired_table!r})"

@@ -21,6 +21,14 @@ from connector.sandbox import LocalPipedrive
 from connector.warehouse.load import create_tables
 from connector.warehouse.schema import TABLES
 from tests.support.harness import NewSite, Site
+from tests.support.postgres import (
+    NOT_INSTALLED,
+    Postgres,
+    PostgresSite,
+    binaries,
+    new_database,
+    serving_postgres,
+)
 from tests.support.warehouse import Site as FileSite
 from tests.support.warehouse import site_in
 
@@ -61,6 +69,27 @@ def new_site(local_pipedrive: LocalPipedrive, tmp_path_factory: pytest.TempPathF
 @pytest.fixture
 def site(new_site: NewSite) -> Site:
     return new_site()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    if binaries() is None:
+        pytest.skip(NOT_INSTALLED)
+    with serving_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_site(site: Site, postgres: Postgres) -> PostgresSite:
+    """A site whose warehouse is an empty PostgreSQL database."""
+    return PostgresSite(site.folder, site.pipedrive, postgres, new_database(postgres))
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def any_site(request: pytest.FixtureRequest) -> Site:
+    """A site on each warehouse that the whole job is tested with."""
+    site: Site = request.getfixturevalue("postgres_site" if request.param == "postgres" else "site")
+    return site
 
 
 @pytest.fixture

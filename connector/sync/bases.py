@@ -27,12 +27,22 @@ def keeps_bases(session: Session) -> bool:
 
 
 def begin_bases(session: Session) -> None:
-    """Takes over from the outcomes what was agreed on, before the first run that keeps it.
+    """Begins to keep what is agreed on, before the first run that minds it.
 
     Raises:
         WarehouseError: It cannot be written.
     """
-    if not _minds_edits(session.settings) or has_bases(session.warehouse):
+    if _minds_edits(session.settings):
+        take_over_bases(session)
+
+
+def take_over_bases(session: Session) -> None:
+    """Takes over from the outcomes what was agreed on, where that is not kept yet.
+
+    Raises:
+        WarehouseError: It cannot be written.
+    """
+    if has_bases(session.warehouse):
         return
     taken = 0
 

@@ -9,7 +9,13 @@ from typing import Any
 import dlt
 
 from connector.configuration.providers import looked_in
-from connector.errors import AccountError, ConfigError, DesiredTableError, LeadSyncError
+from connector.errors import (
+    AccountError,
+    ConfigError,
+    DesiredTableError,
+    LeadSyncError,
+    WarehouseError,
+)
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
 from connector.settings import Settings, load_settings
@@ -19,7 +25,8 @@ from connector.sync.session import make_client
 from connector.warehouse.dataset import open_dataset
 from connector.warehouse.desired import open_desired
 from connector.warehouse.destination import make_pipeline, working_folder
-from connector.warehouse.store import place_of
+from connector.warehouse.store import Warehouse, place_of
+from connector.warehouse.trial import try_writing
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,14 @@ def _columns(found: Explanation) -> Iterator[Finding]:
         yield Finding("columns", f"manages {', '.join(managed) or 'what `changes` names'}")
 
 
+def _writing(warehouse: Warehouse, settings: Settings) -> Finding:
+    try:
+        try_writing(warehouse)
+    except WarehouseError as error:
+        return Finding("writing", str(error), good=False)
+    return Finding("writing", f"{settings.dataset_name} and dlt's schema beside it can be written")
+
+
 def _table(
     pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, company: Company | None
 ) -> Iterator[Finding]:
@@ -92,6 +107,7 @@ def _table(
             yield Finding("warehouse", f"opened, {where}; working folder {folder}")
             if company is not None:
                 refuse_other(warehouse, folder, company)
+            yield _writing(warehouse, settings)
             with open_desired(warehouse, settings) as table:
                 names = table.head().columns
             yield Finding("table", f"{settings.desired_table}: {len(names)} columns")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pendulum
 
+from connector.configuration.readers import parse_age
 from connector.errors import AccountError, GuardTripped, LeadSyncError
 from connector.pipedrive.errors import (
     BudgetSpent,
@@ -19,22 +21,31 @@ from connector.pipedrive.errors import (
     TooManyFailures,
 )
 from connector.planning.model import Outcome
-from connector.sync.bases import bases_settled, begin_bases
+from connector.sync.bases import bases_settled, begin_bases, take_over_bases
 from connector.sync.leads import mirror_row
 from connector.sync.session import Session
 from connector.sync.summary import Summary, exit_code_of
 from connector.warehouse import history, journal
 from connector.warehouse.claim import last_run, note_run
 from connector.warehouse.destination import drop_packages
-from connector.warehouse.history import make_view
+from connector.warehouse.lease import now_of
 from connector.warehouse.load import Marked, into, load_pending
-from connector.warehouse.migration import fill_in_old
+from connector.warehouse.migration import drop_view, fill_in_old, past_changes
 from connector.warehouse.record import RunRecord, State
-from connector.warehouse.rows import outcome_row, rewritten_row
-from connector.warehouse.schema import LEAD_OUTCOMES, LEAD_PATCHES, LEADS, SYNC_RUNS
+from connector.warehouse.retention import forget, forgettable, trim_loads
+from connector.warehouse.rows import change_rows, outcome_row, rewritten_row
+from connector.warehouse.schema import (
+    LEAD_FIELD_CHANGES,
+    LEAD_OUTCOMES,
+    LEAD_PATCHES,
+    LEADS,
+    SYNC_RUNS,
+    TableRow,
+)
 from connector.warehouse.store import Warehouse
 
 log = logging.getLogger(__name__)
+LOADS_KEPT = timedelta(days=30)
 
 
 def prepare(session: Session) -> None:
@@ -48,9 +59,11 @@ def prepare(session: Session) -> None:
         warehouse.permit()
         _load_left(warehouse, folder)
     note_run(folder, session.run_id)
+    drop_view(warehouse)
     if not warehouse.are_tables_complete():
         warehouse.create_tables()
     fill_in_old(warehouse)
+    session.load(past_changes(warehouse))
     begin_bases(session)
 
 
@@ -133,11 +146,11 @@ def recorded(session: Session, record: RunRecord) -> Iterator[None]:
     """
     try:
         log.info("run %s begins", session.run_id)
-        make_view(session.warehouse)
         history.take_over(session.warehouse, session.run_id, session.started_at)
         save(session, record)
         with session.turn.kept():
             yield
+            clear_out(session)
         _end(session, record, "done", record.message)
     except GuardTripped as error:
         record.released = False
@@ -159,6 +172,27 @@ def recorded(session: Session, record: RunRecord) -> Iterator[None]:
         raise
 
 
+def clear_out(session: Session) -> None:
+    """Forgets what is older than `retention_days`, and what dlt has noted of its packages.
+
+    What was agreed on is kept first: no outcome will tell it any more. A clock that is ahead, this
+    machine's or the warehouse's, makes nothing old.
+
+    Raises:
+        WarehouseError: It cannot be deleted.
+    """
+    warehouse, settings = session.warehouse, session.settings
+    now = min(session.started_at, now_of(warehouse.client))
+    trim_loads(warehouse, now - LOADS_KEPT)
+    if not settings.retention_days:
+        return
+    before = now - max(timedelta(days=settings.retention_days), parse_age(settings.max_age))
+    if run_ids := forgettable(warehouse, before):
+        take_over_bases(session)
+        log.info("forgetting %d runs that ended before %s", len(run_ids), f"{before:%Y-%m-%d}")
+    forget(warehouse, run_ids, before)
+
+
 def outcome_batches(
     session: Session, record: RunRecord, outcomes: list[Outcome]
 ) -> Iterator[Marked]:
@@ -170,10 +204,18 @@ def outcome_batches(
     rewritten = [rewritten_row(one.patch) for one in outcomes if one.is_rewritten]
     yield from into(LEAD_PATCHES.name, rewritten)
     rows = [outcome_row(session.run_id, outcome) for outcome in outcomes]
-    yield from into(LEAD_OUTCOMES.name, rows)
+    yield from told_outcomes(session, rows)
     leads = {one.patch.lead_id: row for one in outcomes if (row := mirror_row(session, one))}
     yield from into(LEADS.name, list(leads.values()))
     yield from bases_settled(session, outcomes)
+
+
+def told_outcomes(session: Session, rows: list[TableRow]) -> Iterator[Marked]:
+    """Yields rows of outcomes of patches, and a row for each field that these have changed."""
+    yield from into(LEAD_OUTCOMES.name, rows)
+    names = history.field_names(session.warehouse)
+    changes = [change for row in rows for change in change_rows(row, names)]
+    yield from into(LEAD_FIELD_CHANGES.name, changes)
 
 
 def summarize(session: Session, record: RunRecord) -> Summary:

@@ -21,14 +21,13 @@ from connector.sync.bases import bases_settled, keeps_bases
 from connector.sync.leads import Reading
 from connector.sync.plans import Plan, StoredPlan
 from connector.sync.reading import Account, read_fields
-from connector.sync.recording import outcome_batches
+from connector.sync.recording import outcome_batches, told_outcomes
 from connector.sync.session import Session
 from connector.warehouse import history
 from connector.warehouse.comparison import doubtful, interrupted, planned_leads
-from connector.warehouse.load import BATCH, Marked, into
+from connector.warehouse.load import BATCH, Marked
 from connector.warehouse.record import RunRecord
 from connector.warehouse.rows import settling_row
-from connector.warehouse.schema import LEAD_OUTCOMES
 
 Resolve = Callable[[Comparison], Resolved]
 
@@ -202,7 +201,7 @@ def _settle_doubts(session: Session, fields: Mapping[str, Field]) -> Iterator[Ma
     while batch := list(islice(found, BATCH)):
         outcomes = [outcome for one in batch for outcome in resolve_doubt(one, fields)]
         rows = [settling_row(session.run_id, outcome) for outcome in outcomes]
-        yield from into(LEAD_OUTCOMES.name, rows)
+        yield from told_outcomes(session, rows)
         yield from bases_settled(session, outcomes)
 
 

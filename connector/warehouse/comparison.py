@@ -236,16 +236,10 @@ def _doubts(warehouse: Warehouse, lead: str | None) -> Iterator[tuple[str, Patch
 def _tried(warehouse: Warehouse, lead_ids: Collection[str]) -> Mapping[str, list[Tried]]:
     """Returns what was refused, or answered without being taken, of some leads."""
     found: dict[str, list[Tried]] = {}
-    table = warehouse.table("lead_outcomes")
     for some, marks in in_statements(lead_ids):
         sql = (
-            f"SELECT lead_id, status, body, after, lead_updated, error, reason FROM {table} t "
-            f"WHERE lead_id IN ({marks}) AND NOT EXISTS (SELECT 1 FROM {table} l "
-            "WHERE l.lead_id = t.lead_id AND l.status IN ('applied', 'confirmed') "
-            "AND l.outcome_id > t.outcome_id) "
-            "AND patch_id IS NOT NULL AND took IS NOT NULL AND (status = 'ignored' OR "
-            "(status = 'failed' AND http_status >= 400 AND http_status < 500)) "
-            "ORDER BY outcome_id"
+            "SELECT lead_id, status, body, after, lead_updated, error, reason "
+            f"FROM {warehouse.tried_outcomes} u WHERE lead_id IN ({marks}) ORDER BY outcome_id"
         )
         for row in warehouse.query(sql, *some):
             found.setdefault(row["lead_id"], []).append(tried_of(row))

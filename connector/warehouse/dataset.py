@@ -8,7 +8,7 @@ is made by plain SQL, is in no schema of dlt's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,16 @@ from dlt.destinations.sql_client import SqlClientBase
 from connector.errors import ConfigError, WarehouseError
 from connector.settings import WarehouseSettings
 from connector.warehouse.destination import is_desired_apart
-from connector.warehouse.history import VIEW
 from connector.warehouse.lease import refuse_held
-from connector.warehouse.schema import SYNC_LEASE
-from connector.warehouse.store import Warehouse, first_line, open_warehouse
+from connector.warehouse.schema import LEAD_FIELD_CHANGES, SYNC_LEASE
+from connector.warehouse.store import Warehouse, first_line, kinds_of, open_warehouse
 
 Client = SqlClientBase[Any]
 KNOWN_BY: dict[str, frozenset[str]] = {
     "leads": frozenset({"id", "custom_fields", "record", "read_at", "gone_at"}),
     "lead_patches": frozenset({"patch_id", "plan_id", "lead_id", "body", "before", "planned_at"}),
     "lead_outcomes": frozenset({"outcome_id", "run_id", "patch_id", "lead_id", "status", "after"}),
+    "lead_field_changes": frozenset({"change_id", "changed_at", "run_id", "lead_id", "field"}),
     "lead_fields": frozenset({"key", "name", "type"}),
     "lead_bases": frozenset({"lead_id", "base"}),
     "sync_runs": frozenset({"run_id", "plan_id", "command", "started_at", "state"}),
@@ -40,6 +40,8 @@ KNOWN_BY: dict[str, frozenset[str]] = {
     "sync_lease": frozenset({"lease", "holder", "boot", "namespace", "pid_started", "until"}),
 }
 """Columns that a table had in every version; what a later version adds is added to it."""
+VIEW = LEAD_FIELD_CHANGES.name
+"""Earlier versions had a view of this name, in DuckDB."""
 VIEW_COLUMNS = frozenset({"changed_at", "run_id", "lead_id", "field", "old", "new", "key"})
 MIRROR = "leads"
 ELSEWHERE = "set dataset_name to a name of its own"
@@ -96,7 +98,7 @@ def check_names(client: Client, settings: WarehouseSettings) -> None:
     if is_desired_apart():
         return
     *places, table = settings.desired_table.lower().split(".")
-    is_ours = table in {*KNOWN_BY, VIEW} or table.startswith("_dlt_")
+    is_ours = table in KNOWN_BY or table.startswith("_dlt_")
     elsewhere = len(places) == 2 and catalog is not None and places[0] != catalog
     is_here = not places or places[-1] in datasets or places == [catalog]
     if is_ours and is_here and not elsewhere:
@@ -115,22 +117,24 @@ def check_tables(client: Client) -> None:
     """
     _check_spelling(client, str(client.dataset_name))
     _check_spelling(client, str(client.staging_dataset_name))
-    ours = _check_dataset(client)
-    if isinstance(client, DuckDbSqlClient):
-        _check_view(client, ours)
+    _check_dataset(client)
     with client.with_staging_dataset():
         _check_dataset(client)
 
 
-def _check_dataset(client: Client) -> frozenset[str]:
-    """Returns which of our tables a dataset holds."""
-    found = {name: columns for name in KNOWN_BY if (columns := _columns(client, name)) is not None}
+def _check_dataset(client: Client) -> None:
+    kinds = kinds_of(client)
+    has_view = kinds.get(VIEW) == "VIEW"
+    tables = KNOWN_BY.keys() - {VIEW} if has_view else KNOWN_BY.keys()
+    found = {name: columns for name in tables if (columns := _columns(client, name)) is not None}
+    if has_view:
+        _check_view(client, found.keys())
     if not found:
-        return frozenset()
-    schemas, kinds = _schemas(client), _kinds(client)
-    ours = {name for name, tables in schemas.items() if _is_ours(tables.get(MIRROR), MIRROR)}
+        return
+    schemas = _schemas(client)
+    ours = {name for name, recorded in schemas.items() if _is_ours(recorded.get(MIRROR), MIRROR)}
     for table, columns in found.items():
-        owners = {name for name, tables in schemas.items() if table in tables}
+        owners = {name for name, recorded in schemas.items() if table in recorded}
         shown = f"{client.dataset_name}.{table}"
         if kinds.get(table) == "VIEW":
             raise WarehouseError(f"{shown} is a view, and lead-sync writes a table; {ELSEWHERE}")
@@ -145,18 +149,14 @@ def _check_dataset(client: Client) -> frozenset[str]:
                 f"{shown} is not a table that lead-sync made, and a run would overwrite it; "
                 f"{ELSEWHERE}"
             )
-    return frozenset(found)
 
 
-def _check_view(client: Client, ours: frozenset[str]) -> None:
-    """The view is made anew by each run, so it must be the one that a run made."""
+def _check_view(client: Client, ours: Collection[str]) -> None:
+    """A run drops the view of an earlier version, so it must be the one that a run made."""
     columns: frozenset[str] | None = VIEW_COLUMNS
     with suppress(DatabaseException):  # a view of a column that somebody has dropped
         columns = _columns(client, VIEW)
-    if columns is None:
-        return
-    is_view = _kinds(client).get(VIEW) == "VIEW"
-    if not is_view or not columns >= VIEW_COLUMNS or not ours >= {"lead_outcomes", "lead_fields"}:
+    if not (columns or set()) >= VIEW_COLUMNS or not {*ours} >= {"lead_outcomes", "lead_fields"}:
         raise WarehouseError(
             f"{client.dataset_name}.{VIEW} is not the view that lead-sync made, "
             f"and a run would replace it; {ELSEWHERE}"
@@ -194,16 +194,6 @@ def _columns(client: Client, table: str) -> frozenset[str] | None:
             return frozenset(column[0].lower() for column in cursor.description or ())
     except DatabaseUndefinedRelation:
         return None
-
-
-def _kinds(client: Client) -> dict[str, str]:
-    """Returns what each table of the dataset is, where the warehouse tells it in this way."""
-    sql = "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = %s"
-    try:
-        rows = client.execute_sql(sql, client.dataset_name) or ()
-    except DatabaseException:
-        return {}
-    return {str(name).lower(): str(kind).upper() for name, kind in rows}
 
 
 def _schemas(client: Client) -> Mapping[str, Mapping[str, Any]]:

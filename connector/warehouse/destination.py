@@ -1,17 +1,19 @@
-"""The warehouse as a dlt destination: whatever config names, with one mend for DuckDB.
+"""The warehouse as a dlt destination: whatever config names, with a mend for two of them.
 
 dlt's fast way into DuckDB is JSONL, read with guessed types. A guess takes the JSON documents
 of a column for one STRUCT, so that a body gets every key that any other body has, as null:
 each would clear a field. Here the types are those of the table, and a document stays as it is.
+What PostgreSQL needs is in `postgres.py`, which needs its driver.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.common.destination import Destination, DestinationCapabilitiesContext
@@ -23,6 +25,7 @@ from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
+from dlt.destinations.impl.postgres.factory import postgres as dlt_postgres
 
 from connector.configuration.providers import (
     DESIRED,
@@ -34,6 +37,9 @@ from connector.configuration.providers import (
 from connector.configuration.spelling import Names, nearest, refuse_misspelt
 from connector.errors import ConfigError, WarehouseError
 from connector.settings import WarehouseSettings
+
+if TYPE_CHECKING:
+    from dlt.destinations.impl.postgres.postgres import PostgresClient
 
 DUCKDB = "duckdb"
 
@@ -144,7 +150,7 @@ def destination_of(section: Section) -> Destination[Any, Any]:
             f"destination_type {named!r} is no destination; the nearest is "
             f"{nearest(named, dlt.destinations.__all__)}"
         ) from None
-    factory = TypedDuckDb if found is dlt_duckdb else _finding_full_names(found)
+    factory = TYPED.get(found) or _finding_full_names(found)
     made: Destination[Any, Any] = factory(destination_name=section[1])
     refuse_misspelt(_names(made, section))
     return made
@@ -229,6 +235,25 @@ class TypedCopyJob(DuckDbCopyJob):
             f"BY NAME SELECT * FROM read_json({literal(self._file_path)}, "
             f"format = 'newline_delimited', columns = {{{types}}})"
         )
+
+
+class TypedPostgres(FindsFullNames, dlt_postgres):
+    """dlt's PostgreSQL, with values read exactly; its name is dlt's, as dlt's state has it."""
+
+    __module__, __qualname__ = dlt_postgres.__module__, dlt_postgres.__qualname__
+
+    @property
+    def client_class(self) -> type[PostgresClient]:
+        """The client that reads them."""
+        from connector.warehouse.postgres import TypedPostgresClient  # noqa: PLC0415
+
+        return TypedPostgresClient
+
+
+TYPED: Mapping[Any, type[Destination[Any, Any]]] = {
+    dlt_duckdb: TypedDuckDb,
+    dlt_postgres: TypedPostgres,
+}
 
 
 def unusable(working_dir: Path, error: Exception) -> WarehouseError:

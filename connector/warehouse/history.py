@@ -95,7 +95,7 @@ def options_as_text(warehouse: Warehouse) -> bool | None:
 def note_options_as_text(warehouse: Warehouse, *, as_text: bool) -> None:
     """Writes down how the account takes the ids of options."""
     table = warehouse.table(SYNC_ACCOUNT.name)
-    warehouse.execute(f"UPDATE {table} SET options_as_text = %s", as_text)
+    warehouse.execute(f"UPDATE {table} SET options_as_text = %s WHERE 1 = 1", as_text)
 
 
 def take_over(warehouse: Warehouse, run_id: str, now: datetime) -> None:
@@ -119,8 +119,15 @@ def note_taken_over(warehouse: Warehouse, run_id: str) -> None:
 
 
 def taken_over_by(warehouse: Warehouse, run_id: str) -> str | None:
-    """Returns the run that has taken over what a run left; None where none has."""
-    return next((row["taken_over_by"] for row in runs(warehouse, run_id)), None)
+    """Returns the run that has taken over what a run left; None where none has.
+
+    One that is forgotten was taken over by whichever came after it.
+    """
+    if found := runs(warehouse, run_id):
+        by: str | None = found[0]["taken_over_by"]
+        return by
+    later = read_runs(warehouse, "WHERE run_id > %s ORDER BY run_id LIMIT 1", run_id)
+    return next((row["run_id"] for row in later), None)
 
 
 def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
@@ -296,7 +303,7 @@ def pending_lead_ids(
     sent, sent_args = matching("u", lead_id=lead, run_id=run_id)
     sql = (
         f"SELECT u.lead_id FROM {warehouse.unfinished_patches} u {plan} "
-        f"UNION SELECT u.lead_id FROM {warehouse.doubtful_outcomes} u {sent}"
+        f"UNION ALL SELECT u.lead_id FROM {warehouse.doubtful_outcomes} u {sent}"
     )
     return {row["lead_id"] for row in warehouse.query(sql, *plan_args, *sent_args)}
 
@@ -372,25 +379,10 @@ def _read(value: Any, name: str) -> Any:
     return document_of(value) if SYNC_RUNS.columns[name]["data_type"] == "json" else value
 
 
-VIEW = "lead_field_changes"
-
-
-def make_view(warehouse: Warehouse) -> None:
-    """Makes the view anew; its JSON functions are DuckDB's, so other warehouses go without."""
-    if not warehouse.is_duckdb:
-        return
-    key = """'$."' || c.key || '"'"""
-    warehouse.execute(
-        f"CREATE OR REPLACE VIEW {warehouse.table(VIEW)} AS "
-        "SELECT c.finished_at AS changed_at, c.run_id, c.lead_id, "
-        "coalesce(f.name, c.key) AS field, "
-        f"nullif(json_extract_string(c.before, {key}), '[]') AS old, "
-        f"nullif(json_extract_string(c.body, {key}), '[]') AS new, c.status, c.key, c.patch_id "
-        "FROM (SELECT o.*, unnest(CAST(o.took AS VARCHAR[])) AS key "
-        f"FROM {warehouse.table('lead_outcomes')} o WHERE o.patch_id IS NOT NULL) c "
-        f"LEFT JOIN {warehouse.table('lead_fields')} f ON f.key = c.key "
-        "WHERE old IS DISTINCT FROM new"
-    )
+def field_names(warehouse: Warehouse) -> dict[str, str]:
+    """Returns what people call each field, by its key."""
+    rows = warehouse.query(f"SELECT key, name FROM {warehouse.table(LEAD_FIELDS.name)}")
+    return {row["key"]: row["name"] for row in rows}
 
 
 def note_fields(warehouse: Warehouse, fields: Iterable[Field]) -> None:

@@ -151,11 +151,16 @@ def _update(client: Client, values: dict[str, Any], which: str, *args: Any) -> N
     client.execute_sql(sql, *given, *args)
 
 
+def now_of(client: Client) -> datetime:
+    """Returns the warehouse's time, in UTC where it tells no zone."""
+    [[now]] = client.execute_sql("SELECT CURRENT_TIMESTAMP") or ()
+    moment: datetime = pendulum.instance(now)
+    return moment
+
+
 def _in(client: Client, seconds: float) -> datetime:
     """Returns the moment in so many seconds, by the warehouse's clock."""
-    [[now]] = client.execute_sql("SELECT CURRENT_TIMESTAMP") or ()
-    moment: datetime = now + timedelta(seconds=seconds)
-    return moment
+    return now_of(client) + timedelta(seconds=seconds)
 
 
 def _make(warehouse: Warehouse) -> None:
@@ -186,9 +191,11 @@ def _creation(warehouse: Warehouse) -> str:
     """Returns the statement that creates the table, with the warehouse's own types."""
     made = warehouse.pipeline.destination_client()
     mapper, names = made.capabilities.get_type_mapper(), made.capabilities.escape_identifier
+    # BigQuery keeps no key, and refuses to be asked for one.
+    key = " NOT NULL" + (" PRIMARY KEY" if made.capabilities.sqlglot_dialect != "bigquery" else "")
     columns = ", ".join(
         f"{names(name)} {mapper.to_destination_type(column, {'name': SYNC_LEASE.name})}"
-        + (" NOT NULL PRIMARY KEY" if name == SYNC_LEASE.key else "")
+        + (key if name == SYNC_LEASE.key else "")
         for name, column in SYNC_LEASE.columns.items()
     )
     return f"CREATE TABLE {_table(warehouse.client)} ({columns})"

@@ -1,14 +1,18 @@
-"""What datasets of version 0.1.0 lack, filled in where it is certain."""
+"""What datasets of earlier versions lack, filled in where it is certain."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
 
-from connector.warehouse.rows import document_of
+from connector.warehouse.history import field_names
+from connector.warehouse.load import BATCH, Marked, into
+from connector.warehouse.rows import change_rows, document_of
+from connector.warehouse.schema import LEAD_FIELD_CHANGES, SYNC_RUNS
 from connector.warehouse.store import FETCH, Warehouse
 
 log = logging.getLogger(__name__)
@@ -21,18 +25,48 @@ def fill_in_old(warehouse: Warehouse) -> None:
     _fill_in_took(warehouse)
 
 
+def drop_view(warehouse: Warehouse) -> None:
+    """Drops the view that told the changed fields in earlier versions; a table tells them now."""
+    if warehouse.kinds().get(LEAD_FIELD_CHANGES.name) == "VIEW":
+        warehouse.execute(f"DROP VIEW {warehouse.table(LEAD_FIELD_CHANGES.name)}")
+
+
+def past_changes(warehouse: Warehouse) -> Iterator[Marked]:
+    """Yields the changed fields of all outcomes, where there is no row of one.
+
+    Rows of one package come to stand in their table at once, so that none is missing after a kill.
+    """
+    changes = warehouse.table(LEAD_FIELD_CHANGES.name)
+    if any(warehouse.query(f"SELECT 1 AS n FROM {changes} LIMIT 1")):
+        return
+    outcomes = warehouse.stream(
+        f"SELECT * FROM {warehouse.table('lead_outcomes')} "
+        "WHERE patch_id IS NOT NULL AND took IS NOT NULL"
+    )
+    names = field_names(warehouse)
+    rows = (change for outcome in outcomes for change in change_rows(outcome, names))
+    count = 0
+    while batch := list(islice(rows, BATCH)):
+        count += len(batch)
+        yield from into(LEAD_FIELD_CHANGES.name, batch)
+    if count:
+        log.info("noted %d changed fields of outcomes of an earlier version", count)
+
+
 def _fill_in_released(warehouse: Warehouse) -> None:
     """Runs released the plan that they sent, from their start on, unless a guard stopped them.
 
     When one began to send is not known, so it may have been at once.
     """
-    warehouse.execute(
-        f"UPDATE {warehouse.table('sync_runs')} SET released = CASE WHEN command <> 'plan' AND "
-        "(state <> 'stopped' OR tripped IS NULL OR CAST(tripped AS VARCHAR) = '[]') "
-        "THEN %s ELSE %s END, sends_from = started_at WHERE released IS NULL",
-        True,
-        False,
+    runs = warehouse.query(
+        "SELECT run_id, command, state, tripped, started_at "
+        f"FROM {warehouse.table(SYNC_RUNS.name)} WHERE released IS NULL"
     )
+    for row in list(runs):
+        was_stopped = row["state"] == "stopped" and bool(document_of(row["tripped"]))
+        released = row["command"] != "plan" and not was_stopped
+        noted = {"released": released, "sends_from": row["started_at"]}
+        warehouse.update(SYNC_RUNS, row["run_id"], noted)
 
 
 def _fill_in_took(warehouse: Warehouse) -> None:

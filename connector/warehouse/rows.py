@@ -16,10 +16,11 @@ from typing import Any
 import orjson
 import pendulum
 
+from connector.pipedrive.escapes import escape
 from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned, Tried
 from connector.records.cells import Unreadable, from_json
 from connector.records.fields import base_key
-from connector.warehouse.schema import OutcomeRow, PatchRow, TableRow
+from connector.warehouse.schema import ChangeRow, OutcomeRow, PatchRow, TableRow
 
 Reader = Callable[[Any], Any]
 
@@ -87,9 +88,12 @@ def patches_by_lead(patches: Iterable[Patch]) -> Iterator[list[Patch]]:
 
 
 def _reader(kind: str) -> Reader:
-    if kind == "DATE" or kind.startswith("TIMESTAMP"):
+    """Returns how values of a type are read: DuckDB has words for types, PostgreSQL numbers."""
+    if kind in ("DATE", "1082", "1114", "1184") or kind.startswith("TIMESTAMP"):
         return _from_moment
-    return {"JSON": _from_json, "FLOAT": _from_single}.get(kind, _as_it_is)
+    if kind in ("JSON", "114", "3802"):
+        return _from_json
+    return {"FLOAT": _from_single, "790": _from_money}.get(kind, _as_it_is)
 
 
 def _as_it_is(value: Any) -> Any:
@@ -109,6 +113,11 @@ def _from_moment(value: Any) -> Any:
     if isinstance(value, str):
         return Unreadable(value, "is not in the years 1 to 9999; mend it, or use NULL for none")
     return value
+
+
+def _from_money(value: Any) -> Any:
+    """Refuses what PostgreSQL spells as the language of its server does."""
+    return value and Unreadable(str(value), "is of the type money; cast it to numeric")
 
 
 def _from_single(value: float | None) -> float | None:
@@ -226,6 +235,43 @@ def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
             finished_at=outcome.finished_at,
         )
     )
+
+
+def change_rows(outcome: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[TableRow]:
+    """Yields a row of `lead_field_changes` for each field that an outcome's patch has changed.
+
+    Args:
+        outcome: The row of `lead_outcomes`.
+        names: What people call each field, by its key.
+    """
+    took = document_of(outcome["took"]) or ()
+    if outcome["patch_id"] is None or not took:
+        return
+    body, before = document_of(outcome["body"]) or {}, document_of(outcome["before"]) or {}
+    for key in took:
+        old, new = _told(before.get(key)), _told(body.get(key))
+        if old != new:
+            yield vars(
+                ChangeRow(
+                    change_id=f"{outcome['patch_id']}-{key}",
+                    changed_at=outcome["finished_at"],
+                    run_id=outcome["run_id"],
+                    lead_id=outcome["lead_id"],
+                    field=names.get(key, key),
+                    old=old,
+                    new=new,
+                    status=outcome["status"],
+                    key=key,
+                    patch_id=outcome["patch_id"],
+                )
+            )
+
+
+def _told(value: Any) -> str | None:
+    """Returns a value as the audit tells it; an empty list is nothing."""
+    if value is None or value == []:
+        return None
+    return value if isinstance(value, str) else orjson.dumps(escape(value)).decode()
 
 
 def _update_time(lead: Mapping[str, Any] | None) -> str | None:

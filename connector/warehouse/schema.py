@@ -87,6 +87,29 @@ class OutcomeRow:
 
 
 @dataclass(frozen=True)
+class ChangeRow:
+    """A field that a patch has changed, in the words of the CRM.
+
+    Attributes:
+        change_id: The patch and the key, as of all rows of a patch one says what took effect.
+        field: What people called it then.
+        old: Text as it is, anything else as JSON; NULL for nothing.
+        new: The same of what is in effect.
+    """
+
+    change_id: str
+    changed_at: datetime
+    run_id: str
+    lead_id: str
+    field: str
+    old: str | None
+    new: str | None
+    status: str
+    key: str
+    patch_id: str
+
+
+@dataclass(frozen=True)
 class FieldRow:
     """A field of the account, under the name that people know.
 
@@ -245,6 +268,7 @@ def _mirror_table() -> Table:
 LEADS = _mirror_table()
 LEAD_PATCHES = _table("lead_patches", "patch_id", PatchRow)
 LEAD_OUTCOMES = _table("lead_outcomes", "outcome_id", OutcomeRow, is_written_once=True)
+LEAD_FIELD_CHANGES = _table("lead_field_changes", "change_id", ChangeRow, is_written_once=True)
 LEAD_FIELDS = _table("lead_fields", "key", FieldRow)
 LEAD_BASES = _table("lead_bases", "lead_id", BaseRow)
 SYNC_RUNS = _runs_table()
@@ -253,7 +277,7 @@ SYNC_LEASE = _table("sync_lease", "lease", LeaseRow)
 TABLES = {
     one.name: one
     for one in (
-        *(LEADS, LEAD_PATCHES, LEAD_OUTCOMES, LEAD_FIELDS, LEAD_BASES),
+        *(LEADS, LEAD_PATCHES, LEAD_OUTCOMES, LEAD_FIELD_CHANGES, LEAD_FIELDS, LEAD_BASES),
         *(SYNC_RUNS, SYNC_ACCOUNT),
     )
 }

@@ -21,7 +21,6 @@ from dlt.destinations.exceptions import (
     DestinationConnectionError,
 )
 from dlt.destinations.impl.duckdb.configuration import NON_ATTACHABLE_LOCATIONS, DuckDbCredentials
-from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase
 
 from connector.configuration.origin import redact
@@ -62,6 +61,11 @@ log = logging.getLogger(__name__)
 FETCH = 1000
 INSERTED = 100
 """Rows of one statement: some warehouses allow 1,000 of them, some 2,000 values."""
+TRIED = (
+    "patch_id IS NOT NULL AND took IS NOT NULL AND (status = 'ignored' OR "
+    "(status = 'failed' AND http_status >= 400 AND http_status < 500))"
+)
+"""SQL for an outcome of what was refused, or answered without being taken."""
 
 
 @contextmanager
@@ -119,7 +123,11 @@ def opening(section: Section) -> Iterator[None]:
     except ConfigurationException as error:
         raise ConfigError(f"the destination cannot be used: {first_line(error)}") from None
     except Exception as error:  # each driver has errors of its own
-        raise _opening_error(error) from None
+        trouble = _opening_error(error)
+        if ask(section, "destination_type") in (None, DUCKDB):
+            raise trouble from None
+        hint = f"start it, or mend credentials under [{'.'.join(section)}]"
+        raise WarehouseError(f"{trouble}; {hint}") from None
 
 
 def require_file(
@@ -232,6 +240,8 @@ class Warehouse:
         unfinished_patches: SQL for patches without an outcome, released by a run that was cut off.
             One that came to its end has left none; its outcomes may have been cleared out since.
         doubtful_outcomes: SQL for outcomes of patches that do not tell yet what took effect.
+        tried_outcomes: SQL for those of what was refused, or answered without being taken, that no
+            later patch of the lead makes void.
         permit: Called before each write; raises where it is not this run's turn any more.
     """
 
@@ -259,6 +269,12 @@ class Warehouse:
         self.doubtful_outcomes = (
             f"(SELECT * FROM {self.table('lead_outcomes')} "
             f"WHERE patch_id IS NOT NULL AND took IS NULL AND patch_id NOT IN ({settled}))"
+        )
+
+        self.tried_outcomes = (
+            f"(SELECT * FROM {self.table('lead_outcomes')} t WHERE {TRIED} AND NOT EXISTS "
+            f"(SELECT 1 FROM {self.table('lead_outcomes')} l WHERE l.lead_id = t.lead_id "
+            "AND l.status IN ('applied', 'confirmed') AND l.outcome_id > t.outcome_id))"
         )
 
     def are_tables_complete(self) -> bool:
@@ -300,15 +316,14 @@ class Warehouse:
         except DatabaseUndefinedRelation:
             return set()
 
+    def kinds(self) -> dict[str, str]:
+        """Returns what each table of the dataset is, such as a view."""
+        return kinds_of(self._client)
+
     @property
     def client(self) -> SqlClientBase[Any]:
         """The connection to it."""
         return self._client
-
-    @property
-    def is_duckdb(self) -> bool:
-        """Whether it speaks DuckDB's SQL."""
-        return isinstance(self._client, DuckDbSqlClient)
 
     def execute(self, sql: str, *args: Any) -> None:
         """Runs a statement that returns nothing.
@@ -399,6 +414,16 @@ class Warehouse:
         """
         for client in (*self._streaming, self._client):
             client.close_connection()
+
+
+def kinds_of(client: SqlClientBase[Any]) -> dict[str, str]:
+    """Returns what each table of the dataset is, where the warehouse tells it in this way."""
+    sql = "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = %s"
+    try:
+        rows = client.execute_sql(sql, client.dataset_name) or ()
+    except DatabaseException:
+        return {}
+    return {str(name).lower(): str(kind).upper() for name, kind in rows}
 
 
 def _twin(client: SqlClientBase[Any]) -> SqlClientBase[Any]:

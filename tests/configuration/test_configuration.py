@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -390,6 +391,10 @@ def test_bare_names_do_not_complete_the_credentials_of_another_warehouse(
     message = refusal(opened)
     assert "the warehouse lacks credentials" in message
     assert "DESTINATION__WAREHOUSE__CREDENTIALS" in message
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    monkeypatch.delitem(sys.modules, "dlt.destinations.impl.postgres.sql_client", raising=False)
+    monkeypatch.delitem(sys.modules, "dlt.destinations.impl.postgres.postgres", raising=False)
+    monkeypatch.delitem(sys.modules, "connector.warehouse.postgres", raising=False)
     monkeypatch.setenv("DESTINATION__WAREHOUSE__CREDENTIALS", "postgresql://u:pw@h/db")
     assert "pip install 'dlt[postgres]'" in refusal(opened)
 

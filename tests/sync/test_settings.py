@@ -132,12 +132,12 @@ def test_an_unknown_destination_type_stops_before_any_request(site: Site) -> Non
 
 def test_a_missing_extra_is_one_line(site: Site) -> None:
     environment = {
-        "DESTINATION__WAREHOUSE__DESTINATION_TYPE": "postgres",
-        "DESTINATION__WAREHOUSE__CREDENTIALS": f"postgresql://ada:{SECRET}@127.0.0.1/db",
+        "DESTINATION__WAREHOUSE__DESTINATION_TYPE": "snowflake",
+        "DESTINATION__WAREHOUSE__CREDENTIALS": f"snowflake://ada:{SECRET}@127.0.0.1/db",
     }
     site = Elsewhere(site.folder, site.pipedrive)
     told = stopped(command(site, "runs", environment=environment))
-    assert "pip install 'dlt[postgres]'" in told
+    assert "pip install 'dlt[snowflake]'" in told
 
 
 class Elsewhere(Site):

@@ -1,0 +1,100 @@
+"""PostgreSQL as dlt's destination, with values read so that none of them is lost or ends a run.
+
+Its driver reads the numbers of JSON documents through floats. What Python has no value for, such
+as a year before Christ, ends the reading of a table. Here a document comes as its text, and so
+does what Python has no value for: it costs its row alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import psycopg2
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.schema import Schema
+from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration
+from dlt.destinations.impl.postgres.postgres import PostgresClient
+from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
+from psycopg2 import extensions
+
+Cast = Callable[[str | None, Any], Any]
+
+
+def _as_text(value: str | None, _cursor: Any) -> str | None:
+    return value
+
+
+def _without_padding(value: str | None, _cursor: Any) -> str | None:
+    """The blanks that fill a `char(n)` up are no part of its value."""
+    return None if value is None else value.rstrip(" ")
+
+
+def _or_text(cast: Cast) -> Cast:
+    """Returns a cast that gives the text of what Python has no value for."""
+
+    def read(value: str | None, cursor: Any) -> Any:
+        try:
+            return cast(value, cursor)
+        except (ValueError, OverflowError, psycopg2.DataError):
+            return value
+
+    return read
+
+
+CASTS: Mapping[tuple[int, int], Cast] = {
+    (114, 199): _as_text,  # json
+    (3802, 3807): _as_text,  # jsonb
+    (1042, 1014): _without_padding,  # char(n)
+    (2950, 2951): _as_text,  # uuid
+    (1082, 1182): _or_text(extensions.PYDATE),
+    (1114, 1115): _or_text(extensions.PYDATETIME),
+    (1184, 1185): _or_text(extensions.PYDATETIMETZ),
+    (1083, 1183): _as_text,  # a time of the day: 24:00 would be read as 00:00
+    (1266, 1270): _as_text,
+    (1186, 1187): _or_text(extensions.PYINTERVAL),
+    (3912, 3913): _as_text,  # ranges of dates and times
+    (3908, 3909): _as_text,
+    (3910, 3911): _as_text,
+}
+"""How values of a type are read, by the numbers that PostgreSQL has for it and for its arrays."""
+
+ENUM_ARRAYS = "SELECT typarray FROM pg_catalog.pg_type WHERE typtype = 'e'"
+
+
+class TypedSqlClient(Psycopg2SqlClient):
+    """Reads every value by a cast of its own connection: others of the process keep theirs."""
+
+    def open_connection(self) -> Any:
+        """Opens a connection."""
+        connection = super().open_connection()
+        for (kind, array), cast in CASTS.items():
+            one = extensions.new_type((kind,), f"lead_sync_{kind}", cast)
+            extensions.register_type(one, connection)
+            many = extensions.new_array_type((array,), f"lead_sync_{array}", one)
+            extensions.register_type(many, connection)
+        with connection.cursor() as cursor:
+            cursor.execute(ENUM_ARRAYS)
+            if arrays := tuple(array for (array,) in cursor.fetchall()):
+                many = extensions.new_array_type(arrays, "lead_sync_enums", extensions.UNICODE)
+                extensions.register_type(many, connection)
+        return connection
+
+
+class TypedPostgresClient(PostgresClient):
+    """Reads with a `TypedSqlClient`."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        config: PostgresClientConfiguration,
+        capabilities: DestinationCapabilitiesContext,
+    ) -> None:
+        super().__init__(schema, config, capabilities)
+        made = self.sql_client
+        self.sql_client = TypedSqlClient(
+            str(made.dataset_name),
+            str(made.staging_dataset_name),
+            made.credentials,
+            made.capabilities,
+        )
