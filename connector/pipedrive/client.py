@@ -141,6 +141,11 @@ class Pipedrive:
         """Tokens left of the company's day, once an answer has told how many."""
         return self._budget.day_left
 
+    @property
+    def day_budget(self) -> int | None:
+        """Tokens of the company's whole day, once an answer has told how many."""
+        return self._budget.day
+
     def get(self, record_type: RecordApi, record_id: str, usage: Usage | None = None) -> Json:
         """Returns one record, archived or not.
 

@@ -119,6 +119,7 @@ def save_counts(session: Session, record: RunRecord) -> None:
 def _count_usage(session: Session, record: RunRecord) -> None:
     usage = session.client.usage
     record.requests, record.retries, record.tokens = usage.requests, usage.retries, usage.tokens
+    record.day_budget = session.client.day_budget
 
 
 @contextmanager

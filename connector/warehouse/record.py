@@ -136,6 +136,10 @@ class RunRecord:
     requests: Annotated[int, Noted("Calls made to Pipedrive.")] = 0
     retries: Annotated[int, Noted("Those of them that were tried again.")] = 0
     tokens: Annotated[int, Noted("Pipedrive's tokens spent.")] = 0
+    day_budget: Annotated[
+        int | None,
+        Noted("Tokens of the company's day; empty where no answer told of them.", told=False),
+    ] = None
     reverts: Annotated[str | None, Noted("The run whose changes are taken back, if any.")] = None
     tripped: Annotated[
         list[dict[str, Any]],

@@ -87,11 +87,17 @@ class OutcomeRow:
 
 @dataclass(frozen=True)
 class FieldRow:
-    """A field of the account, under the name that people know."""
+    """A field of the account, under the name that people know.
+
+    Attributes:
+        options: The ids that it may hold, each with its name, as the text of a JSON object; of
+            the owner the users' e-mail addresses. NULL where no run has asked for them.
+    """
 
     key: str
     name: str
     type: str
+    options: str | None = None
 
 
 @dataclass(frozen=True)
