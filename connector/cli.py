@@ -217,6 +217,35 @@ def apply(*, plan_id: str, output: Output, log_format: Output, **given: Any) -> 
 
 
 @lead_sync.command()
+@click.argument("plan_id", required=False)
+@click.option("--max-age", metavar="24h", help="Refuse a plan that is older.")
+@click.option("--all", "whole", is_flag=True, help="Print every lead, not the first 20.")
+@options(output_option, log_option, guard_options)
+@reported
+def rehearse(
+    *, plan_id: str | None, whole: bool, output: Output, log_format: Output, **given: Any
+) -> Ended:
+    """Apply a stored plan to a local Pipedrive with the leads of the warehouse.
+
+    PLAN_ID is the plan; without it, it is the latest that is not applied yet. Nothing is sent to
+    the account, and the warehouse is only read.
+    """
+    with importing():
+        from connector.rehearsal import rehearse as rehearse_plan
+        from connector.report import log
+        from connector.report.output import carry_out
+        from connector.report.rehearsed import print_rehearsal
+        from connector.report.screen import print_json
+    log.configure(log_format)
+    found = carry_out(partial(rehearse_plan, plan_id, **given))
+    if output == "json":
+        print_json(found.as_dict())
+    else:
+        print_rehearsal(console(), found, whole=whole)
+    return Ended(found.exit_code)
+
+
+@lead_sync.command()
 @click.argument("run_id")
 @options(lead_option, fields_option)
 @click.option("--yes", is_flag=True, help="Apply it without asking.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from connector.sync.check import Finding
 
 Output = Literal["text", "json"]
+Result = TypeVar("Result")
 
 
-def carry_out(job: Callable[..., Summary]) -> Summary:
+def carry_out(job: Callable[..., Result]) -> Result:
     """Runs a job with a bar that shows how far it is, until a signal stops it.
 
     Args:
