@@ -316,6 +316,30 @@ def runs(*, run_id: str | None, output: Output) -> Ended:
 
 
 @lead_sync.command()
+@click.option("--run", "run_id", metavar="ID", help="Only this run, or `latest`.")
+@number("days", 1, most=3660, default=30, help="Runs of so many days.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="report.html",
+    metavar="FILE",
+    help="The page, one file; only a report is replaced.",
+)
+@reported
+def report(*, run_id: str | None, days: int, out: Path) -> Ended:
+    """Write a page about what runs did: one file to open in a browser."""
+    with importing():
+        from connector.report.output import write_report
+        from connector.settings import load_warehouse_settings
+        from connector.warehouse.destination import make_pipeline
+        from connector.warehouse.store import open_warehouse
+    settings = load_warehouse_settings()
+    with open_warehouse(make_pipeline(settings), settings) as warehouse:
+        write_report(warehouse, run_id, days, out)
+    return Ended()
+
+
+@lead_sync.command()
 @output_option
 @reported
 def columns(*, output: Output) -> Ended:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
+import pendulum
 
-from connector.errors import PlanError
+from connector.errors import LeadSyncError, PlanError
 from connector.planning.columns import Columns
 from connector.planning.model import NotSent
 from connector.report.documents import columns_document, plan_document
@@ -26,7 +28,9 @@ from connector.report.terminal import (
 from connector.report.words import counted
 from connector.sync.stopping import stop_on_signal
 from connector.sync.summary import Entry, Summary, settled_of
+from connector.warehouse.figures import figures_of
 from connector.warehouse.schema import TableRow
+from connector.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
     from connector.sync.check import Finding
@@ -108,6 +112,30 @@ def show_run(run: TableRow, misses: Sequence[TableRow], output: Output) -> None:
         print_json({**run, "misses": misses})
     else:
         print_run(console(), run, misses)
+
+
+def write_report(warehouse: Warehouse, run_id: str | None, days: int, out: Path) -> None:
+    """Writes the page about some runs, and says so.
+
+    Args:
+        warehouse: Where the runs have written.
+        run_id: The only run, or `latest`; None for all of some days.
+        days: How many days.
+        out: The file.
+
+    Raises:
+        LeadSyncError: There is no such run, or the file cannot be written.
+    """
+    from connector.report.page import clear_way, page_of, write_page  # noqa: PLC0415
+
+    place, now = clear_way(out), pendulum.now("UTC")
+    found = figures_of(warehouse, run_id, now.subtract(days=days))
+    if run_id and not found.runs:
+        raise LeadSyncError(f"no run {run_id}; `lead-sync runs` lists them")
+    about = f"run {found.runs[0]['run_id']}" if run_id else f"runs of {counted(days, 'day')}"
+    write_page(place, page_of(found, about, now))
+    outcomes = counted(found.statuses.total(), "outcome")
+    say(console(), f"Wrote {out}: {counted(len(found.runs), 'run')}, {outcomes}.")
 
 
 def show_columns(columns: Columns, passed_over: Iterable[str], output: Output) -> None:

@@ -201,6 +201,11 @@ def test_what_was_rehearsed_is_what_happens(scene: Scene) -> None:
     by_name = scene.rehearse(scene.plan_id)
     assert by_name.code == 1
     assert f"plan {scene.plan_id} was applied before" in by_name.told
+    run_id = str(scene.site.last_run()["run_id"])
+    assert "nobody is there to ask" in scene.site.command("revert", run_id).told
+    back = json.loads(scene.rehearse("--output", "json").stdout)
+    assert (back["plan_id"], back["left"]) == (scene.site.last_run()["plan_id"], [])
+    assert back["outcomes"]["applied"] == len(CHANGED)
 
 
 TROUBLED: Mapping[str, Row] = {
