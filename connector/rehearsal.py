@@ -105,7 +105,7 @@ def rehearse(
             _write_books(folder, script, account)
             both: dict[str, Any] = {"progress": progress, "stop": stop}
             summary = apply(script.plan_id, **both, **settings, **account)
-            told, left = _look(script, account)
+            told, left = _look(script, account, whole=summary.state == "done")
     return Rehearsal(script.plan_id, leads, read_at, summary, told, left)
 
 
@@ -222,25 +222,41 @@ def _write_books(folder: Path, script: Script, account: Mapping[str, Any]) -> No
             rehearsed.put_company(books, script.company_id, options_as_text=as_text)
 
 
-def _look(script: Script, account: Mapping[str, Any]) -> tuple[list[RehearsedLead], list[str]]:
-    """Returns what became of each lead, and the leads on which a second plan would find work."""
+def _look(
+    script: Script, account: Mapping[str, Any], *, whole: bool
+) -> tuple[list[RehearsedLead], list[str]]:
+    """Returns what became of each lead, and the leads on which a second plan would find work.
+
+    Args:
+        script: The plan.
+        account: The local Pipedrive.
+        whole: Whether the run came to its end; else nothing is said of what it did not come to.
+    """
     settings = load_settings(**account)
     client = make_client(settings)
     known = _fields(client, script)
-    wanted = dict.fromkeys(patch.lead_id for patch in script.patches)
-    found = one_by_one(client, LEADS, list(wanted), settings.workers)
-    leads = {one.lead_id: one.lead for one in found if one.lead}
-    left = {
-        patch.lead_id
-        for patch in script.patches
-        if not _is_there(patch, leads.get(patch.lead_id), known)
-    }
     with open_warehouse(make_pipeline(settings), settings) as books:
-        rows = [
-            _rehearsed(row, leads.get(row["lead_id"], {}), known)
-            for row in rehearsed.outcomes(books)
-        ]
-    return rows, sorted(left)
+        rows = list(rehearsed.outcomes(books))
+    touched = {row["lead_id"] for row in rows if document_of(row["took"])}
+    patches = [patch for patch in script.patches if whole or patch.lead_id in touched]
+    leads = _read(client, {patch.lead_id for patch in patches}, settings.workers)
+    told = [_rehearsed(row, leads.get(row["lead_id"], {}), known) for row in rows]
+    left = {
+        patch.lead_id for patch in patches if not _is_there(patch, leads.get(patch.lead_id), known)
+    }
+    return told, sorted(left)
+
+
+def _read(client: Pipedrive, wanted: set[str], workers: int) -> dict[str, Lead]:
+    """Reads leads as they are, by the list where they are many."""
+    leads: dict[str, Lead] = {}
+    if len(wanted) > LEADS.page_limit:
+        for page in client.pages(LEADS):
+            leads |= {lead["id"]: lead for lead in page if lead["id"] in wanted}
+    for one in one_by_one(client, LEADS, sorted(wanted - leads.keys()), workers):
+        if one.lead is not None:
+            leads[one.lead_id] = one.lead
+    return leads
 
 
 def _fields(client: Pipedrive, script: Script) -> Mapping[str, Field]:
@@ -263,5 +279,5 @@ def _rehearsed(row: TableRow, lead: Lead, known: Mapping[str, Field]) -> Rehears
         Changed(field.key, field.name, field.show(before), field.show(lead))
         for field in fields_of(took, known)
     ]
-    title = str(lead.get("title") or "")
+    title = str(lead.get("title") or row["title"] or "")
     return RehearsedLead(row["lead_id"], title, row["status"], row["reason"] or "", changes)

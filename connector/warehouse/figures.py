@@ -204,7 +204,9 @@ def _change(row: TableRow, one: Field, known: Mapping[str, Any]) -> FieldChange:
     before, body = known["before"], known["body"]
     kind = kind_of_change(one, before, body)
     names = (row["finished_at"], row["run_id"], row["lead_id"], row["title"] or "")
-    return FieldChange(*names, one.name, kind, one.show(before), one.show(body))
+    # A body has only the one of two keys that differs.
+    now = body if kind == "cleared" else {**before, **body}
+    return FieldChange(*names, one.name, kind, one.show(before), one.show(now))
 
 
 def _miss(row: TableRow, of_body: Iterable[Field], known: Mapping[str, Any]) -> Miss:

@@ -56,8 +56,9 @@ def put_company(books: Warehouse, company_id: int, *, options_as_text: bool | No
 def outcomes(books: Warehouse) -> Iterator[dict[str, Any]]:
     """Yields every outcome of books that one run has written."""
     sql = (
-        "SELECT lead_id, status, reason, before, took "
-        f"FROM {books.table('lead_outcomes')} ORDER BY outcome_id"
+        "SELECT o.lead_id, o.status, o.reason, o.before, o.took, m.title "
+        f"FROM {books.table('lead_outcomes')} o "
+        f"LEFT JOIN {books.table('leads')} m ON m.id = o.lead_id ORDER BY o.outcome_id"
     )
     return books.query(sql)
 

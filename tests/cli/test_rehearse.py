@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connector.records.leads import LEADS
 from connector.rehearsal import rehearse
 from connector.sandbox import CUSTOM_FIELDS
 from connector.sandbox.directory import LABELS
@@ -65,6 +68,7 @@ WISHES: Mapping[str, Row] = {
     "same": {},
 }
 CHANGED = WISHES.keys() - {"same"}
+LET_PASS: dict[str, Any] = {"max_changed_percent": "off", "max_overwrites_percent": "off"}
 GUARDS = ("--max-changed-percent", "off", "--max-overwrites-percent", "off")
 
 
@@ -257,6 +261,16 @@ def test_a_guard_stops_a_rehearsal_as_it_stops_the_plan(troubled: Site) -> None:
     assert "second plan" not in ended.stdout
 
 
+def test_many_leads_are_read_by_the_list(troubled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connector.rehearsal.LEADS", replace(LEADS, page_limit=2))
+    with troubled.in_place():
+        found = rehearse(**LET_PASS)
+    assert Counter(one.status for one in found.rehearsed) == Counter(
+        ("applied", "conflict", "not_found", "archived")
+    )
+    assert list(found.left) == sorted(map(lead_id, ("moved", "gone", "archived")))
+
+
 def test_a_rehearsal_that_is_stopped_leaves_nothing_behind(
     troubled: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,7 +280,7 @@ def test_a_rehearsal_that_is_stopped_leaves_nothing_behind(
     stop.set()
     before = {**os.environ}
     with troubled.in_place():
-        found = rehearse(stop=stop, max_changed_percent="off", max_overwrites_percent="off")
+        found = rehearse(stop=stop, **LET_PASS)
     assert (found.summary.state, found.exit_code) == ("stopped", 5)
     assert list(tmp_path.iterdir()) == []
     assert {**os.environ} == before

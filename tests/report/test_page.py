@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from connector.report.page import page_of
+from connector.sandbox import CUSTOM_FIELDS
 from connector.warehouse.figures import FieldChange, Figures, Sample
 from tests.support.browser import CHROMIUM, Tab, chromium_tab
 from tests.support.harness import Ended, NewSite, Row, Site, lead_id
@@ -25,7 +26,14 @@ looks = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 NOW = datetime(2026, 11, 27, 8, tzinfo=UTC)
 HOSTILE = "</script><img src=x onerror=document.title=1> {{ 7 * 7 }} \x1b[2J"
 SHOWN = HOSTILE.replace("\x1b", "\\x1b")
-LEAD: Row = {"title": "Old", "value": {"amount": 10, "currency": "EUR"}, "channel_id": "Spring"}
+COST = CUSTOM_FIELDS["Deal cost"]
+LEAD: Row = {
+    "title": "Old",
+    "value": {"amount": 10, "currency": "EUR"},
+    "channel_id": "Spring",
+    COST: 5,
+    f"{COST}_currency": "SEK",
+}
 COLUMNS = {
     "lead_id": "VARCHAR",
     "title": "VARCHAR",
@@ -34,12 +42,22 @@ COLUMNS = {
     "expected_close_date": "DATE",
     "channel_id": "VARCHAR",
     "tier": "VARCHAR",
+    "deal_cost": "DECIMAL(9, 2)",
+    "deal_cost_currency": "VARCHAR",
 }
-SAME: Row = {"title": "Old", "value_amount": 10, "value_currency": "EUR", "channel_id": "Spring"}
+SAME: Row = {
+    "title": "Old",
+    "value_amount": 10,
+    "value_currency": "EUR",
+    "channel_id": "Spring",
+    "deal_cost": 5,
+    "deal_cost_currency": "SEK",
+}
 WISHES: dict[str, Row] = {
     "hostile": {"title": HOSTILE},
     "set": {"expected_close_date": "2027-01-31"},
     "changed": {"value_amount": 11},
+    "half": {"deal_cost": 6},
     "cleared": {"value_amount": None, "value_currency": None, "channel_id": None},
     "rejected": {"tier": "Goldd"},
     "refused": {"title": "Refused"},
@@ -119,8 +137,11 @@ def test_the_figures_are_those_of_the_tables(scene: Scene) -> None:
         "Title": [0, 1, 0],
         "Expected close date": [1, 0, 0],
         "Value": [0, 1, 1],
+        "Deal cost": [0, 1, 0],
         "Channel ID": [0, 0, 1],
     }
+    assert '<span class="old">5 SEK</span>' in scene.page  # a body of one key is shown whole
+    assert '<span class="new">6 SEK</span>' in scene.page
     view = "pipedrive_leads.lead_field_changes"
     by_view = f"SELECT field AS name, count(*) AS n FROM {view} GROUP BY 1"
     assert {name: sum(counts) for name, counts in fields.items()} == scene.count(by_view)
