@@ -278,6 +278,35 @@ def apply(*, plan_id: str, output: Output, log_format: Output, **given: Any) -> 
 
 
 @lead_sync.command()
+@click.argument("plan_id", required=False)
+@click.option("--max-age", metavar="24h", help="Refuse a plan that is older.")
+@click.option("--all", "whole", is_flag=True, help="Print every lead, not the first 20.")
+@options(output_option, log_option, guard_options)
+@reported
+def rehearse(
+    *, plan_id: str | None, whole: bool, output: Output, log_format: Output, **given: Any
+) -> Ended:
+    """Apply a stored plan to a local Pipedrive with the leads of the warehouse.
+
+    PLAN_ID is the plan; without it, it is the latest that is not applied yet. Nothing is sent to
+    the account, and the warehouse is only read.
+    """
+    with importing():
+        from connector.rehearsal import rehearse as rehearse_plan
+        from connector.report import log
+        from connector.report.output import carry_out
+        from connector.report.rehearsed import print_rehearsal
+        from connector.report.screen import print_json
+    log.configure(log_format)
+    found = carry_out(partial(rehearse_plan, plan_id, **given))
+    if output == "json":
+        print_json(found.as_dict())
+    else:
+        print_rehearsal(console(), found, whole=whole)
+    return Ended(found.exit_code)
+
+
+@lead_sync.command()
 @click.argument("run_id")
 @options(lead_option, fields_option)
 @click.option("--yes", is_flag=True, help="Apply it without asking.")
@@ -360,6 +389,25 @@ def show(*, plan_or_run: str, whole: bool, output: str) -> Ended:
     with importing():
         from connector.report.output import show_stored
     show_stored(plan_or_run, output, whole=whole)
+    return Ended()
+
+
+@lead_sync.command()
+@click.option("--run", "run_id", metavar="ID", help="Only this run, or `latest`.")
+@number("days", 1, most=3660, default=30, help="Runs of so many days.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="report.html",
+    metavar="FILE",
+    help="The page, one file; only a report is replaced.",
+)
+@reported
+def report(*, run_id: str | None, days: int, out: Path) -> Ended:
+    """Write a page about what runs did: one file to open in a browser."""
+    with importing():
+        from connector.report.output import write_report
+    write_report(run_id, days, out)
     return Ended()
 
 

@@ -17,7 +17,7 @@ TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 FLOORS = (
     ("__init__", "__main__"),
     ("cli",),
-    ("demo",),
+    ("demo", "rehearsal"),
     ("report", "source"),
     ("scaffold",),
     ("sync",),

@@ -9,6 +9,7 @@ and while a thread is within `own_configuration`, dlt itself gets an answer to s
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from connector.errors import ConfigError
 Section = tuple[str, ...]
 WAREHOUSE: Final = ("destination", "warehouse")
 DESIRED: Final = ("destination", "desired")
+DATA_DIR: Final = "DLT_DATA_DIR"
 OF_DLT = frozenset({"extract", "normalize", "load", "data_writer", "runtime"})
 """Sections in which a user may tune dlt's own steps for this job, too."""
 DEFAULTS = (
@@ -147,6 +149,30 @@ def own_configuration() -> Iterator[None]:
             mark.entered -= 1
             if not mark.entered:
                 del container[OwnConfiguration]
+
+
+@contextmanager
+def configured_as(document: dict[str, Any], data_dir: Path) -> Iterator[None]:
+    """Lets a document alone configure this process, and dlt work in a folder of its own.
+
+    No variable, file or vault is asked meanwhile, by any thread: this is for a command of its own.
+
+    Args:
+        document: Settings by section.
+        data_dir: Where dlt keeps its working folders.
+    """
+    providers()  # the first use reads dlt's files, and may fail
+    context = Container()[PluggableRunContext]
+    whole, only = context.providers, DictionaryProvider()
+    before = os.environ.get(DATA_DIR)
+    with only.values(document):
+        context.providers, os.environ[DATA_DIR] = ConfigProvidersContainer([only]), str(data_dir)
+        try:
+            yield
+        finally:
+            context.providers = whole
+            os.environ.pop(DATA_DIR)
+            os.environ.update({} if before is None else {DATA_DIR: before})
 
 
 def _scope_providers(context: PluggableRunContext) -> None:

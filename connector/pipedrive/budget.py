@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 
 from connector.pipedrive.errors import BudgetSpent, Interrupted, OwnBudgetSpent
-from connector.pipedrive.headers import day_left
+from connector.pipedrive.headers import day_budget, day_left
 
 LOOK_SECONDS = 0.5
 """How long a wait for answers lasts before the request to stop is looked at again."""
@@ -19,12 +19,16 @@ class Budget:
         tokens: Spend at most so many tokens; None for no limit.
         reserve: Leave so many of the day's tokens, as far as the server tells how many are left.
         spent: What the command has spent before, of its own tokens.
+
+    Attributes:
+        day: Tokens of the company's whole day, as far as the server has told.
     """
 
     def __init__(self, tokens: int | None = None, reserve: int = 0, spent: int = 0) -> None:
         self._own_left = None if tokens is None else tokens - spent
         self._reserve = reserve
         self._day_left: float | None = None
+        self.day: int | None = None
         self._told_at = 0
         self._taken = 0
         self._in_flight = 0
@@ -87,9 +91,10 @@ class Budget:
             headers: Of its answer; empty where none came.
             charged: Whether the server charged it.
         """
-        left = day_left(headers)
+        left, day = day_left(headers), day_budget(headers)
         with self._settled:
             self._in_flight -= cost
+            self.day = self.day if day is None else day
             if not charged and self._own_left is not None:
                 self._own_left += cost
             if left is None and charged and self._day_left is not None:

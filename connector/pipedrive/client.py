@@ -149,6 +149,11 @@ class Pipedrive:
         known = [left for left in (self.own_left, self.day_left) if left is not None]
         return min(known, default=None)
 
+    @property
+    def day_budget(self) -> int | None:
+        """Tokens of the company's whole day, once an answer has told how many."""
+        return self._budget.day
+
     def get(self, record_type: RecordApi, record_id: str, usage: Usage | None = None) -> Json:
         """Returns one record, archived or not.
 

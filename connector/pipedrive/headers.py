@@ -7,6 +7,9 @@ from collections.abc import Mapping
 TOKENS_A_REQUEST = 10
 """Tokens of a PATCH, which is what `x-daily-requests-left` is told on (documented)."""
 
+MOST_TOKENS = 2**53
+"""More than any company has; a server that tells of more tells nothing."""
+
 
 def number(text: str | None) -> float | None:
     """Reads a header's number; None for one that is absent, negative or not a number."""
@@ -15,6 +18,12 @@ def number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if 0 <= value < float("inf") else None
+
+
+def day_budget(headers: Mapping[str, str]) -> int | None:
+    """Returns the tokens of the company's whole day; the header is observed, and may be missing."""
+    tokens = number(headers.get("x-daily-ratelimit-token-limit"))
+    return None if tokens is None or tokens >= MOST_TOKENS else int(tokens)
 
 
 def day_left(headers: Mapping[str, str]) -> float | None:

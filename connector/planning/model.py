@@ -27,8 +27,17 @@ Status = Literal[
 FreshLook = Literal["auto", "always", "never"]
 """Which leads are read directly before their PATCH."""
 STATUSES: tuple[Status, ...] = get_args(Status)
+ChangeKind = Literal["set", "changed", "cleared"]
+KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 Lead = Mapping[str, Any]
 Row = Mapping[str, Any]
+
+
+def kind_of_change(field: Field, before: Values, body: Values) -> ChangeKind:
+    """Tells whether a body sets a field that was unset, changes it or clears it."""
+    if field.is_blank(body):
+        return "cleared"
+    return "set" if field.is_blank(before) else "changed"
 
 
 class Condition(TypedDict, total=False):

@@ -6,14 +6,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 import pendulum
 from rich.console import Console
 
 from connector.configuration.readers import parse_since
-from connector.errors import ConfigError, PlanError, RunUnderWay
+from connector.errors import ConfigError, LeadSyncError, PlanError, RunUnderWay
 from connector.planning.model import NotSent
 from connector.report.documents import columns_document, plan_document
 from connector.report.endings import print_missed, print_summary
@@ -30,6 +31,7 @@ from connector.sync.stopping import stop_on_signal
 from connector.sync.summary import Entry, Summary, settled_of
 from connector.warehouse import journal
 from connector.warehouse.destination import make_pipeline, working_folder
+from connector.warehouse.figures import figures_of
 from connector.warehouse.standing import read_standing
 from connector.warehouse.store import Warehouse, open_warehouse
 
@@ -38,9 +40,10 @@ if TYPE_CHECKING:
     from connector.sync.explanation import Explanation
 
 Output = Literal["text", "json"]
+Result = TypeVar("Result")
 
 
-def carry_out(job: Callable[..., Summary]) -> Summary:
+def carry_out(job: Callable[..., Result]) -> Result:
     """Runs a job and shows how far it is, until a signal stops it.
 
     Args:
@@ -178,6 +181,31 @@ def _tables(output: str) -> Iterator[Warehouse]:
                 print_standing(console(), standing)
             raise
         yield warehouse
+
+
+def write_report(run_id: str | None, days: int, out: Path) -> None:
+    """Writes the page about some runs, and says so.
+
+    Args:
+        run_id: The only run, by the beginning of its id, or `latest`; None for all of some days.
+        days: How many days.
+        out: The file.
+
+    Raises:
+        LeadSyncError: There is no such run, or the file cannot be written.
+    """
+    from connector.report.page import clear_way, page_of, write_page  # noqa: PLC0415
+
+    place, now = clear_way(out), pendulum.now("UTC")
+    with _tables("text") as warehouse:
+        only = journal.find(warehouse, run_id) if run_id else None
+        found = figures_of(warehouse, only, now.subtract(days=days))
+    if only and not found.runs:
+        raise LeadSyncError(f"no run {only}; `lead-sync runs` lists them")
+    about = f"run {found.runs[0]['run_id']}" if only else f"runs of {counted(days, 'day')}"
+    write_page(place, page_of(found, about, now))
+    outcomes = counted(found.statuses.total(), "outcome")
+    say(console(), f"Wrote {out}: {counted(len(found.runs), 'run')}, {outcomes}.")
 
 
 def show_columns(found: Explanation, output: Output) -> None:

@@ -12,7 +12,6 @@ import errno
 import json
 import os
 import re
-import secrets
 import stat
 import sys
 import tempfile
@@ -24,10 +23,12 @@ from typing import IO, Any
 import pendulum
 
 from connector.errors import LeadSyncError
+from connector.report.place import naming, put_file
 from connector.warehouse.record import package_version
 
 Write = Callable[[Mapping[str, Any], int], None]
 """Told what a run came to, and its exit code."""
+OPTION = "--run-results"
 LARGEST = 16 << 20
 MARKS = frozenset({"format", "version", "command", "started_at", "seconds", "exit_code"})
 """Keys that every results file has."""
@@ -44,15 +45,15 @@ def open_results(path: Path | None, command: str) -> Iterator[Write]:
     if path is None:
         yield lambda _run, _code: None
         return
-    with _naming(path):
+    with naming(OPTION, path):
         stream = _open_stream(path)
         place = None if stream else _clear(path)
 
     def write(run: Mapping[str, Any], code: int) -> None:
         text = json.dumps(_document(command, began, run, code), indent=2, default=str) + "\n"
-        with _naming(path):
+        with naming(OPTION, path):
             if place:
-                _put(place, text)
+                put_file(place, text, _refuse_others)
             elif stream:
                 sys.stdout.flush()
                 stream.write(text)
@@ -128,23 +129,6 @@ def _clear(path: Path) -> Path:
     return place
 
 
-def _put(place: Path, text: str) -> None:
-    """Writes the file beside its place and renames it.
-
-    Raises:
-        OSError: It cannot be written.
-        LeadSyncError: Something else has come to be there.
-    """
-    beside = place.with_name(f".lead-sync-{secrets.token_hex(8)}")
-    try:
-        with beside.open("x", encoding="utf-8") as file:
-            file.write(text)
-        _refuse_others(place)
-        beside.replace(place)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def _refuse_others(place: Path) -> None:
     """Refuses a place with a file that is neither a results file nor empty."""
     if not place.exists():
@@ -152,7 +136,7 @@ def _refuse_others(place: Path) -> None:
     size = place.stat().st_size
     if size and not (size <= LARGEST and _is_results(place.read_bytes())):
         raise LeadSyncError(
-            f"--run-results {place} is a file that is no results file, and stays as it is; "
+            f"{OPTION} {place} is a file that is no results file, and stays as it is; "
             "name another, or remove it"
         )
 
@@ -163,12 +147,3 @@ def _is_results(content: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(document, dict) and document.keys() >= MARKS
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Says on one line why a file cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise LeadSyncError(f"--run-results {path} cannot be written: {error.strerror}") from None

@@ -18,7 +18,7 @@ from connector.report.plans import PlanReport
 from connector.report.runs import print_run, state_of
 from connector.report.screen import say
 from connector.sync.summary import Entry, Summary
-from connector.warehouse import history, journal
+from connector.warehouse import history, journal, noted
 from connector.warehouse.journal import Miss, Written
 from connector.warehouse.record import stored
 from connector.warehouse.schema import TableRow
@@ -82,7 +82,7 @@ def read_stored(warehouse: Warehouse, text: str, *, plan: bool = True) -> Stored
         is_plan,
         list(read(warehouse, read_id)),
         journal.misses(warehouse, run_id),
-        journal.stored_fields(warehouse),
+        noted.known_fields(warehouse),
         [row["run_id"] for row in others if row["run_id"] != run_id and row["released"]],
         journal.domain_of(warehouse),
         journal.holder_of(warehouse),

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
-from connector.planning.model import STATUSES, Patch
+from connector.planning.model import (
+    KINDS,
+    STATUSES,
+    ChangeKind,
+    Patch,
+    kind_of_change,
+)
 from connector.records.fields import Field
 
-ChangeKind = Literal["set", "changed", "cleared"]
-KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
+__all__ = ["KINDS", "ChangeKind", "counted", "kind_of", "statuses_told"]
 
 
 def kind_of(patch: Patch, field: Field) -> ChangeKind:
     """Tells whether a patch sets a field that was unset, changes it or clears it."""
-    if field.is_blank(patch.body):
-        return "cleared"
-    return "set" if field.is_blank(patch.before) else "changed"
+    return kind_of_change(field, patch.before, patch.body)
 
 
 def counted(count: int, noun: str) -> str:

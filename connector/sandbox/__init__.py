@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
+from connector.sandbox.company import move_in
 from connector.sandbox.directory import CUSTOM_FIELDS
 from connector.sandbox.local import DEFAULT_TOKEN, LocalPipedrive
 from connector.sandbox.settings import Settings, changed
@@ -47,6 +49,7 @@ def serve(
     seed: int,
     token: str = DEFAULT_TOKEN,
     ready: Callable[[str], None] | None = None,
+    world: Path | None = None,
     **settings: object,
 ) -> None:
     """Serve a local Pipedrive on 127.0.0.1 until SIGTERM or SIGINT, then return.
@@ -57,6 +60,7 @@ def serve(
         seed: What they are seeded from; the same seed gives the same leads.
         token: The only API token that is accepted.
         ready: Called with the base URL once the server listens.
+        world: A file with another company and its leads; see `connector.sandbox.company`.
         settings: Names and values of `connector.sandbox.settings.Settings`.
 
     Raises:
@@ -64,10 +68,11 @@ def serve(
         ServerMissing: The extra `sandbox` is not installed.
         ValueError: A setting is unknown or has a value it cannot take.
     """
+    held = move_in(world) if world else None  # before anything has looked at the company
     load_server()
     from connector.sandbox.server import run  # noqa: PLC0415
     from connector.sandbox.world import new_world  # noqa: PLC0415
 
     chosen = changed(Settings(), settings)
-    world = new_world(leads=leads, seed=seed, token=token, settings=chosen)
-    run(world, port=port, ready=ready)
+    made = new_world(leads=leads, seed=seed, token=token, settings=chosen, held=held)
+    run(made, port=port, ready=ready)

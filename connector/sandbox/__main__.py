@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from connector.sandbox import DEFAULT_TOKEN, ServerMissing, serve
 from connector.sandbox.settings import CHOICES
@@ -25,6 +26,7 @@ def main() -> None:
             seed=options.seed,
             token=options.token,
             ready=_announce,
+            world=options.world,
             **_settings(options),
         )
     except ServerMissing as error:
@@ -44,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--users", type=int, help="users of the company, 6 at least")
     parser.add_argument("--no-limits", dest="limits", action="store_false", default=None)
     parser.add_argument("--settings", type=json.loads, default={}, help="any settings, as JSON")
+    parser.add_argument("--world", type=Path, help="a company and its leads, from a file")
     parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
     return parser
 

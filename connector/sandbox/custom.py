@@ -43,8 +43,8 @@ _CHECKS: Final[Mapping[str, Callable[[CustomField], values.Check]]] = {
     "address": lambda _: values.text(),
     "double": lambda _: values.decimal,
     "monetary": lambda _: values.number,
-    "enum": lambda field: values.option(field.options, "any"),
-    "set": lambda field: values.option_list(field.options),
+    "enum": lambda field: values.option(field.known_options, "any"),
+    "set": lambda field: values.option_list(field.known_options),
     "user": lambda _: values.known_id(USER_IDS, "user"),
     "org": lambda _: values.known_id(ORGANIZATION_IDS, "organization"),
     "people": lambda _: values.known_id(PERSON_IDS, "person"),
@@ -94,7 +94,7 @@ def complaint(wire: WireKey, value: object, settings: Settings) -> str | None:
         return None
     match wire.field.field_type:
         case "enum":
-            return values.option(wire.field.options, settings.enum_write)(value)
+            return values.option(wire.field.known_options, settings.enum_write)(value)
         case "user":
             return values.known_id(user_ids(settings.users), "user")(value)
         case "double" if settings.long_decimals == "round":

@@ -36,12 +36,21 @@ CURRENCY_CODES: Final = frozenset(_CURRENCIES.split())
 
 @dataclass(frozen=True, slots=True)
 class CustomField:
-    """A custom lead field: its name, type and, for enum and set, the option labels by id."""
+    """A custom lead field: its name, type and, for enum and set, the option labels by id.
+
+    Where its options are not known, it takes any.
+    """
 
     key: str
     name: str
     field_type: str
     options: Mapping[int, str]
+    knows_options: bool = True
+
+    @property
+    def known_options(self) -> Mapping[int, str] | None:
+        """The options, where they are known."""
+        return self.options if self.knows_options else None
 
 
 def _key(name: str) -> str:
@@ -222,8 +231,8 @@ def _field(number: int, key: str, name: str, field_type: str, *, custom: bool) -
     }
 
 
-def _options(labels: Mapping[int, str]) -> list[dict[str, Any]] | None:
-    return [{"id": number, "label": label} for number, label in labels.items()] or None
+def _options(labels: Mapping[int, str] | None) -> list[dict[str, Any]] | None:
+    return [{"id": number, "label": label} for number, label in (labels or {}).items()] or None
 
 
 _OF_DEALS: Final = (

@@ -17,6 +17,7 @@ import requests
 DEFAULT_TOKEN: Final = "sandbox-token"  # noqa: S105
 _START_SECONDS: Final = 9.0
 _SEEDED_A_SECOND: Final = 5_000
+_READ_A_SECOND: Final = 2_000_000
 _STOP_SECONDS: Final = 5.0
 _ANNOUNCEMENT: Final = "listening on "
 _ROOT: Final = Path(__file__).parents[2]
@@ -40,14 +41,27 @@ class LocalPipedrive:
         seed: int = 1,
         port: int = 0,
         token: str = DEFAULT_TOKEN,
+        world: Path | None = None,
         **settings: object,
     ) -> None:
+        """Prepare a sandbox.
+
+        Args:
+            leads: How many leads to seed.
+            seed: What they are seeded from.
+            port: Where it listens; 0 takes a free port.
+            token: The token it accepts.
+            world: A file with another company and its leads; see `connector.sandbox.company`.
+            settings: Names and values of `connector.sandbox.settings.Settings`.
+        """
         self.base_url = ""
         self.api_token = token
-        self._patience = _START_SECONDS + leads / _SEEDED_A_SECOND
+        size = world.stat().st_size if world else 0
+        self._patience = _START_SECONDS + leads / _SEEDED_A_SECOND + size / _READ_A_SECOND
         self._arguments = [
             *("--port", str(port), "--leads", str(leads), "--seed", str(seed)),
             *("--token", token, "--settings", json.dumps(settings), "--with-parent"),
+            *(("--world", str(world)) if world else ()),
         ]
         self._errors: IO[bytes] | None = None
         self._process: subprocess.Popen[str] | None = None
@@ -68,6 +82,7 @@ class LocalPipedrive:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            start_new_session=True,  # Ctrl-C is for whoever uses it, and ends it in the end
             env={**os.environ, "PYTHONPATH": _python_path()},
         )
         try:

@@ -109,7 +109,7 @@ def labels(value: object) -> str | None:
     for label in value:
         if not isinstance(label, str) or not UUID.fullmatch(label):
             return "must contain valid uuids"
-        if label not in LABEL_IDS:
+        if LABEL_IDS is not None and label not in LABEL_IDS:
             return "must contain existing labels"
     return None
 
@@ -125,38 +125,43 @@ def one_of(allowed: Collection[str]) -> Check:
     return check
 
 
-def known_id(allowed: Collection[int], what: str) -> Check:
-    """Return a check that takes the integer id of a thing that exists."""
+def known_id(allowed: Collection[int] | None, what: str) -> Check:
+    """Return a check that takes the integer id of a thing that exists; of any where None is."""
 
     def check(value: object) -> str | None:
         if complaint := integer(value):
             return complaint
-        return None if value in allowed else f"must be an existing {what}"
+        known = allowed is None or value in allowed
+        return None if known else f"must be an existing {what}"
 
     return check
 
 
-def option(allowed: Collection[int], form: str) -> Check:
-    """Return a check that takes an option id in the forms `form` allows, never a label."""
+def option(allowed: Collection[int] | None, form: str) -> Check:
+    """Return a check that takes an option id in the forms `form` allows, never a label.
+
+    Where the options are not known (None), it takes any id.
+    """
 
     def check(value: object) -> str | None:
         taken = {"any": (int, str), "int": (int,), "string": (str,)}[form]
         if isinstance(value, bool) or not isinstance(value, taken):
             return "must be an option id"
-        known = str(value) in {str(number) for number in allowed}
+        known = str(value) in map(str, allowed) if allowed is not None else str(value).isdigit()
         return None if known else "must be an existing option id"
 
     return check
 
 
-def option_list(allowed: Collection[int]) -> Check:
-    """Return a check that takes option ids joined by commas in one string."""
+def option_list(allowed: Collection[int] | None) -> Check:
+    """Return a check that takes option ids joined by commas in one string; any ids for None."""
 
     def check(value: object) -> str | None:
         if not isinstance(value, str) or not _OPTION_LIST.fullmatch(value):
             return "must be option ids joined by commas"
-        known = {str(number) for number in allowed}
-        return None if known.issuperset(value.split(",")) else "must be existing option ids"
+        picked = set(value.split(","))
+        known = allowed is None or picked.issubset(map(str, allowed))
+        return None if known else "must be existing option ids"
 
     return check
 

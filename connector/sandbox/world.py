@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from connector.sandbox.custom import Lead
 from connector.sandbox.faults import FaultQueue
 from connector.sandbox.limits import Limiter
 from connector.sandbox.requestlog import RequestLog
@@ -25,15 +27,29 @@ class World:
     faults: FaultQueue = field(default_factory=FaultQueue)
 
 
-def new_world(*, leads: int, seed: int, token: str, settings: Settings) -> World:
+def new_world(
+    *,
+    leads: int,
+    seed: int,
+    token: str,
+    settings: Settings,
+    held: Iterable[Lead] | None = None,
+) -> World:
     """Return a sandbox's state at its start.
+
+    Args:
+        leads: How many leads to seed.
+        seed: What they are seeded from.
+        token: The only API token that is accepted.
+        settings: How it behaves.
+        held: The leads that it has instead of seeded ones.
 
     Raises:
         ValueError: The token is empty, so that anybody would have it.
     """
     if not token:
         raise ValueError("the API token must not be empty")
-    store = LeadStore(seeded_leads(leads, seed))
+    store = LeadStore(seeded_leads(leads, seed) if held is None else held)
     return World(token, settings, settings, store, RequestLog(token))
 
 

@@ -31,7 +31,7 @@ from connector.sync.leads import Reading
 from connector.sync.reading import Account
 from connector.sync.session import Session
 from connector.sync.summary import Entry
-from connector.warehouse import history, journal, schema
+from connector.warehouse import history, journal, noted, schema
 from connector.warehouse.bases import all_bases
 from connector.warehouse.comparison import compared, mark_failed, mark_passed, sent_leads
 from connector.warehouse.load import BATCH, Marked, into
@@ -232,7 +232,7 @@ def show_plan(
         show: Told each of them.
     """
     named, warehouse = by_key(fields), session.warehouse
-    history.note_fields(warehouse, named.values())
+    noted.note_fields(warehouse, named.values())
     domain = journal.domain_of(warehouse)
     for patch, title in history.planned(warehouse, record.plan_id):
         changed, url = fields_of(patch.body, named), lead_url(domain, patch.lead_id)

@@ -24,7 +24,7 @@ from connector.settings import Settings
 from connector.sync.company import confirm_company
 from connector.sync.increment import increment_of, read_under_of
 from connector.sync.session import Session
-from connector.warehouse import history
+from connector.warehouse import history, noted
 from connector.warehouse.desired import Head, open_desired
 from connector.warehouse.listing import least_listed
 from connector.warehouse.record import RunRecord
@@ -303,7 +303,7 @@ def read_account(session: Session, record: RunRecord) -> Account:
     )
     if lead and not record.desired_rows:
         raise DesiredTableError(f"{session.settings.desired_table} has no row for lead {lead}")
-    history.note_fields(warehouse, fields.values())
+    noted.note_fields(warehouse, fields.values())
     log.info("%d desired rows, %d managed columns", record.desired_rows, len(columns.managed))
     return Account(columns, fields, table, read_under_of(fields, user))
 

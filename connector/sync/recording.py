@@ -25,7 +25,7 @@ from connector.sync.bases import bases_settled, begin_bases, take_over_bases
 from connector.sync.leads import mirror_row
 from connector.sync.session import Session
 from connector.sync.summary import Summary, exit_code_of
-from connector.warehouse import history, journal
+from connector.warehouse import history, journal, noted
 from connector.warehouse.claim import last_run, note_run
 from connector.warehouse.destination import drop_packages
 from connector.warehouse.lease import now_of
@@ -132,6 +132,7 @@ def save_counts(session: Session, record: RunRecord) -> None:
 def _count_usage(session: Session, record: RunRecord) -> None:
     usage = session.client.usage
     record.requests, record.retries, record.tokens = usage.requests, usage.retries, usage.tokens
+    record.day_budget = session.client.day_budget
 
 
 @contextmanager
@@ -213,7 +214,7 @@ def outcome_batches(
 def told_outcomes(session: Session, rows: list[TableRow]) -> Iterator[Marked]:
     """Yields rows of outcomes of patches, and a row for each field that these have changed."""
     yield from into(LEAD_OUTCOMES.name, rows)
-    names = history.field_names(session.warehouse)
+    names = noted.field_names(session.warehouse)
     changes = [change for row in rows for change in change_rows(row, names)]
     yield from into(LEAD_FIELD_CHANGES.name, changes)
 

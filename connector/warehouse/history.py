@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from connector.planning.desired import moment_of
 from connector.planning.model import Patch
-from connector.records.fields import Field
 from connector.warehouse.rows import document_of, patch_of, taken_patch_of
 from connector.warehouse.schema import (
-    LEAD_FIELDS,
     SYNC_ACCOUNT,
     SYNC_RUNS,
-    FieldRow,
     TableRow,
 )
 from connector.warehouse.store import FETCH, Warehouse, matching
@@ -73,6 +69,11 @@ def _planned_leads(warehouse: Warehouse, plan_ids: list[str]) -> dict[str, int]:
 def runs_of_plan(warehouse: Warehouse, plan_id: str) -> list[TableRow]:
     """Returns the run that made a plan and those that applied it, oldest first."""
     return read_runs(warehouse, "WHERE plan_id = %s ORDER BY started_at", plan_id)
+
+
+def every_run(warehouse: Warehouse) -> list[TableRow]:
+    """Returns all runs, oldest first."""
+    return read_runs(warehouse, "ORDER BY started_at")
 
 
 def owners(warehouse: Warehouse) -> list[tuple[int, str | None]]:
@@ -377,31 +378,3 @@ def read_runs(warehouse: Warehouse, which: str = "", *args: Any) -> list[TableRo
 
 def _read(value: Any, name: str) -> Any:
     return document_of(value) if SYNC_RUNS.columns[name]["data_type"] == "json" else value
-
-
-def field_names(warehouse: Warehouse) -> dict[str, str]:
-    """Returns what people call each field, by its key."""
-    rows = warehouse.query(f"SELECT key, name FROM {warehouse.table(LEAD_FIELDS.name)}")
-    return {row["key"]: row["name"] for row in rows}
-
-
-def note_fields(warehouse: Warehouse, fields: Iterable[Field]) -> None:
-    """Writes to `lead_fields` what is not there as it is called now, with the names of options."""
-    rows = warehouse.query(f"SELECT * FROM {warehouse.table('lead_fields')}")
-    known = {row["key"]: (row["name"], row["options"]) for row in rows}
-    noted = [
-        vars(FieldRow(key, field.name_of(key), field.type, _options_of(field)))
-        for field in dict.fromkeys(fields)
-        for key in field.keys
-    ]
-    warehouse.insert(LEAD_FIELDS, [row for row in noted if row["key"] not in known])
-    for row in noted:
-        name, options = known.get(row["key"], (row["name"], row["options"]))
-        row["options"] = row["options"] or options  # not every run asks for them
-        if (name, options) != (row["name"], row["options"]):
-            warehouse.put(LEAD_FIELDS, row)
-
-
-def _options_of(field: Field) -> str | None:
-    names = dict(sorted(field.options.names.items()))
-    return json.dumps(names, ensure_ascii=False) if names else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +11,10 @@ from typing import Literal
 
 from connector.errors import PlanError
 from connector.planning.model import STATUSES, Patch, Status
-from connector.records.definitions import custom_fields
-from connector.records.fields import Field, by_key, is_custom_key
-from connector.records.leads import standard_fields
-from connector.records.options import NO_OPTIONS, Options
-from connector.warehouse import history, lease
+from connector.records.fields import Field
+from connector.warehouse import history, lease, noted
 from connector.warehouse.rows import document_of
-from connector.warehouse.schema import LEAD_FIELDS, TableRow
+from connector.warehouse.schema import TableRow
 from connector.warehouse.store import FETCH, Warehouse
 
 LATEST = "latest"
@@ -122,28 +118,6 @@ def domain_of(warehouse: Warehouse) -> str | None:
     return next((domain for _, domain in history.owners(warehouse)), None)
 
 
-def stored_fields(warehouse: Warehouse) -> dict[str, Field]:
-    """Returns the fields that runs have read, by key, with the names of their values as noted."""
-    if not warehouse.column_names(LEAD_FIELDS.name):
-        return {}
-    rows = list(warehouse.query(f"SELECT * FROM {warehouse.table(LEAD_FIELDS.name)}"))
-    names = {row["key"]: _names_of(row) for row in rows}
-    labels = Options("label", names.get("label_ids", {}))
-    users = Options("user", names.get("owner_id", {}))
-    fields = list(standard_fields(labels, users))
-    for row in rows:
-        if is_custom_key(row["key"]) and "_" not in row["key"]:
-            options = [{"id": one, "label": label} for one, label in names[row["key"]].items()]
-            given = {"field_type": row["type"], "options": options}
-            own = Options("user", names[row["key"]]) if row["type"] == "user" else NO_OPTIONS
-            fields += custom_fields([{**row, **given}], own)
-    return by_key(fields)
-
-
-def _names_of(row: TableRow) -> dict[str, str]:
-    return json.loads(row.get("options") or "{}") or {}
-
-
 @dataclass(frozen=True)
 class Written:
     """A PATCH that was planned or sent, and what is known of it.
@@ -241,7 +215,7 @@ def first_misses(warehouse: Warehouse, run_id: str) -> Missed:
     ranked = sorted(counts, key=lambda one: (-counts[one], STATUSES.index(one[0]), one[1]))
     first = [row for _, row in sorted(some, key=lambda one: (one[0], str(one[1]["reason"])))]
     shown = _misses(warehouse, first[:SHOWN])
-    return Missed({one: counts[one] for one in ranked}, shown, stored_fields(warehouse))
+    return Missed({one: counts[one] for one in ranked}, shown, noted.known_fields(warehouse))
 
 
 def misses(warehouse: Warehouse, run_id: str) -> list[Miss]:

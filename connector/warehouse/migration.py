@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from connector.warehouse.history import field_names
 from connector.warehouse.load import BATCH, Marked, into
+from connector.warehouse.noted import field_names
 from connector.warehouse.rows import change_rows, document_of
 from connector.warehouse.schema import LEAD_FIELD_CHANGES, SYNC_RUNS
 from connector.warehouse.store import FETCH, Warehouse

@@ -158,6 +158,10 @@ class RunRecord:
     requests: Annotated[int, Noted("Calls made to Pipedrive.")] = 0
     retries: Annotated[int, Noted("Those of them that were tried again.")] = 0
     tokens: Annotated[int, Noted("Pipedrive's tokens spent.")] = 0
+    day_budget: Annotated[
+        int | None,
+        Noted("Tokens of the company's day; empty where no answer told of them.", told=False),
+    ] = None
     exit_code: Annotated[
         int | None,
         Noted("What it told a scheduler; empty where it has not come to its end.", told=False),

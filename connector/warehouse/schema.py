@@ -114,14 +114,14 @@ class FieldRow:
     """A field of the account, under the name that people know.
 
     Attributes:
-        options: The ids that it may hold with their names, as a JSON object in text; NULL where no
-            run has asked for them.
+        options: The ids that it may hold, each with its name, as the text of a JSON object; of
+            the owner the users' e-mail addresses. NULL where no run has asked for them.
     """
 
     key: str
     name: str
     type: str
-    options: str | None
+    options: str | None = None
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,18 @@ def test_a_run_needs_no_extra(site: Site, without: dict[str, str], tmp_path: Pat
     assert site.pipedrive.lead(lead)["title"] == "New"
 
 
+def test_a_rehearsal_without_the_extra_says_so(
+    site: Site, without: dict[str, str], tmp_path: Path
+) -> None:
+    site.desire_titles({min(site.pipedrive.leads()): "New"})
+    site.plan()
+    told = run_to_end([str(COMMAND), "rehearse"], {**site.environment(), **without}, tmp_path)
+    assert (told.code, told.stdout) == (1, "")
+    line = told.stderr.splitlines()[-1]
+    assert line.startswith("error: the plan cannot be rehearsed: ")
+    assert line.endswith(WAY_OUT)
+
+
 def test_the_extra_has_what_serves_and_dev_has_the_extra() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {one.partition(">")[0] for one in project["optional-dependencies"]["sandbox"]}

@@ -20,7 +20,7 @@ from connector.settings import load_warehouse_settings
 from connector.warehouse.destination import make_pipeline
 from connector.warehouse.record import RunRecord
 from connector.warehouse.rows import new_id
-from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS
+from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, FieldRow
 from connector.warehouse.store import open_warehouse
 
 settings = load_warehouse_settings()
@@ -32,7 +32,7 @@ with open_warehouse(make_pipeline(settings), settings) as warehouse:
         record = RunRecord(new_id(), "p", "run", started_at=datetime.now(UTC))
         warehouse.put(SYNC_RUNS, record.as_row())
         print(record.run_id, "running", flush=True)
-        fields = [{"key": f"{record.run_id} {n}", "name": "n", "type": "t"} for n in range(150)]
+        fields = [vars(FieldRow(f"{record.run_id} {n}", "n", "t")) for n in range(150)]
         warehouse.insert(LEAD_FIELDS, fields)
         print(record.run_id, "fields", flush=True)
         record.state, record.leads_read = "done", 7

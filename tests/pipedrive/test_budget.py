@@ -101,6 +101,20 @@ def test_a_header_that_makes_no_sense_tells_nothing(odd: str) -> None:
     assert budget_of(odd, REQUESTS).day_left is None
 
 
+WHOLE_DAY = "x-daily-ratelimit-token-limit"
+
+
+def test_the_whole_days_tokens_are_known_once_an_answer_tells() -> None:
+    assert Budget().day is None
+    assert budget_of(30).day is None
+    assert budget_of(60_000, WHOLE_DAY).day == 60_000
+    for odd in ("-1", "nan", "1e300", "", "many"):
+        assert budget_of(odd, WHOLE_DAY).day is None
+    budget = budget_of(60_000, WHOLE_DAY)
+    budget.settle(budget.take(COST, NOT_STOPPED), COST, {}, charged=True)
+    assert budget.day == 60_000
+
+
 def test_a_huge_number_is_no_limit() -> None:
     budget_of("9" * 300).take(COST, NOT_STOPPED)
 

@@ -22,7 +22,7 @@ from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
 
 from connector.errors import WarehouseError
-from connector.warehouse import bases, history, journal, lease, migration, retention, trial
+from connector.warehouse import bases, history, journal, lease, migration, noted, retention, trial
 from connector.warehouse.record import RunRecord
 from connector.warehouse.schema import SYNC_LEASE, SYNC_RUNS
 from connector.warehouse.store import Warehouse
@@ -137,7 +137,7 @@ def say_history(warehouse: Warehouse) -> None:
     history.pending_lead_ids(warehouse)
     history.open_lead_ids(warehouse, "plan")
     history.sender(warehouse, "run")
-    history.field_names(warehouse)
+    noted.field_names(warehouse)
 
 
 @pytest.mark.parametrize("destination", DIALECTS)

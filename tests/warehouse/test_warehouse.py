@@ -17,7 +17,7 @@ from connector.warehouse import history
 from connector.warehouse.destination import make_pipeline, sweep
 from connector.warehouse.load import batches, into, load_pending
 from connector.warehouse.migration import fill_in_old
-from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, TABLES, lead_row
+from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, TABLES, FieldRow, lead_row
 from connector.warehouse.store import FETCH, Warehouse
 from tests.support.account import SCORE
 from tests.support.warehouse import (
@@ -254,8 +254,7 @@ def test_a_row_is_put_over_the_one_with_its_key(site: Site) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
 def test_any_number_of_rows_is_inserted(site: Site, count: int) -> None:
-    row: Row = {"name": "n", "type": "t", "options": None}
-    rows = [row | {"key": f"k{number}"} for number in range(count)]
+    rows = [vars(FieldRow(f"k{number}", "n", "t")) for number in range(count)]
     with site.opened() as warehouse:
         warehouse.insert(LEAD_FIELDS, rows)
         found = list(warehouse.query("SELECT key, name, type FROM pipedrive_leads.lead_fields"))
