@@ -28,6 +28,7 @@ format: $(VENV)/ready  ## Bring the code into its format
 
 bench: $(VENV)/ready  ## Print speed against a bare client
 	$(BIN)/python -m tests.benchmarks.apply_rate
+	$(BIN)/python -m tests.benchmarks.scale --json benchmarks.json --svg benchmarks.svg
 
 soak: $(VENV)/ready  ## Mix faults at random for a few minutes
 	$(BIN)/python -m tests.faults.soak

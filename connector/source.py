@@ -65,10 +65,11 @@ def pipedrive_leads(
             columns, _ = columns_for(warehouse, client, settings)
             table = stack.enter_context(open_desired(warehouse, settings))
             kept = has_bases(warehouse)
-            scratch.want(table.rows(None, with_time=True, names=set()))
+            head = table.head()
+            scratch.want(table.rows(head, None, with_time=True, names=set()))
             scratch.note_mirror(mirror(warehouse, EVERYTHING))
             mark_failed(warehouse, scratch)
-            read = table.head().read
+            read = head.read
             for number, found in enumerate(compared(warehouse, scratch, read, with_bases=kept)):
                 decision = decide(
                     found.rows,

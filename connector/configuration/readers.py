@@ -19,6 +19,8 @@ from connector.records.cells import from_json
 Read = TypeVar("Read")
 Reader = Callable[[Any], Read]
 LARGEST = 10**18
+PART_OF_NAME = r'(?:\w[\w$]*|"(?:[^"%\x00-\x1f]|"")+"|`[^`%\x00-\x1f]+`)'
+"""A name in SQL, bare or in the quotes of any dialect; a % would be taken for a mark."""
 TRUTHS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
@@ -158,9 +160,15 @@ def mapping(value: Any) -> dict[str, str]:
 def table_name(value: Any) -> str:
     """Takes the name of a table, perhaps with those of its schema and database before it."""
     name = value if isinstance(value, str) else ""
-    if not re.fullmatch(r"\w[\w$]*(\.\w[\w$]*){0,2}", name):
-        raise ValueError("is no table name; write schema.table")
+    if not re.fullmatch(rf"{PART_OF_NAME}(\.{PART_OF_NAME}){{0,2}}", name):
+        raise ValueError('is no table name; write schema.table, or "Schema"."Table"')
     return name
+
+
+def table_parts(name: str) -> list[str]:
+    """Returns the parts of a table's name without their quotes."""
+    parts = re.findall(PART_OF_NAME, name)
+    return [part.strip('"`').replace('""', '"') for part in parts]
 
 
 def folder_name(value: Any) -> str:

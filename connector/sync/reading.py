@@ -313,7 +313,7 @@ def _read_desired(session: Session, record: RunRecord) -> Named:
     settings, changed = session.settings, set[str]()
     with open_desired(session.warehouse, settings) as table:
         head = table.head()
-        rows = table.rows(session.scope.lead, with_time=minds_time(settings), names=changed)
+        rows = table.rows(head, session.scope.lead, with_time=minds_time(settings), names=changed)
         record.desired_rows = session.scratch.want(rows)
     return named_by(head, changed, settings)
 

@@ -20,6 +20,7 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRela
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase
 
+from connector.configuration.readers import table_parts
 from connector.errors import ConfigError, WarehouseError
 from connector.settings import WarehouseSettings
 from connector.warehouse.destination import is_desired_apart
@@ -97,7 +98,7 @@ def check_names(client: Client, settings: WarehouseSettings) -> None:
         )
     if is_desired_apart():
         return
-    *places, table = settings.desired_table.lower().split(".")
+    *places, table = [part.lower() for part in table_parts(settings.desired_table)]
     is_ours = table in KNOWN_BY or table.startswith("_dlt_")
     elsewhere = len(places) == 2 and catalog is not None and places[0] != catalog
     is_here = not places or places[-1] in datasets or places == [catalog]

@@ -35,9 +35,6 @@ from connector.warehouse.store import (
     require_file,
 )
 
-KEY = f"lower(trim(CAST({LEAD_ID} AS VARCHAR)))"
-"""SQL for the lead of a row, as the mirror spells it."""
-
 
 @dataclass(frozen=True)
 class Head:
@@ -46,10 +43,12 @@ class Head:
     Attributes:
         columns: Their names, in lower case, with their types.
         readers: How the cells of a row are to be read, in order.
+        spelled: Their names as the warehouse spells them.
     """
 
     columns: Mapping[str, str]
     readers: Sequence[tuple[str, Reader]]
+    spelled: Mapping[str, str]
 
     @property
     def has_struct(self) -> bool:
@@ -100,18 +99,20 @@ class DesiredTable:
         names: set[str] = set()
         if CHANGES not in head.columns or head.has_struct:
             return names
-        sql = f"SELECT {CHANGES} FROM {self.name} WHERE {CHANGES} IS NOT NULL"
+        column = self._escaped(head, CHANGES)
+        sql = f"SELECT {column} FROM {self.name} WHERE {column} IS NOT NULL"
         with self._told(), self._client.execute_query(sql) as cursor:
             for [value] in fetched(cursor):
                 names |= _keys_of(value)
         return names
 
     def rows(
-        self, lead: str | None, *, with_time: bool, names: set[str]
+        self, head: Head, lead: str | None, *, with_time: bool, names: set[str]
     ) -> Iterator[tuple[str | None, Cells, Cells]]:
         """Yields of each row its lead, its cells, and those of them that say what is wanted.
 
         Args:
+            head: What its columns are.
             lead: Only the rows of this lead.
             with_time: Whether `updated_at` says something of it, too.
             names: Gets every key that `changes` of some row holds.
@@ -120,12 +121,13 @@ class DesiredTable:
             DesiredTableError: There is no such table.
             WarehouseError: It cannot be read.
         """
-        sql = self._select(None if lead is None else f"{KEY} = %s")
+        columns = list(head.columns)
+        if LEAD_ID not in columns:
+            return  # told when the columns are mapped
+        key_of_row = f"lower(trim(CAST({self._escaped(head, LEAD_ID)} AS VARCHAR)))"
+        sql = self._select(None if lead is None else f"{key_of_row} = %s")
         args = () if lead is None else (bound(lead),)
         with self._told(), self._client.execute_query(sql, *args) as cursor:
-            columns = [column[0].lower() for column in cursor.description or ()]
-            if LEAD_ID not in columns:
-                return  # told when the columns are mapped
             key = columns.index(LEAD_ID)
             changes = columns.index(CHANGES) if CHANGES in columns else None
             time = None if with_time or UPDATED_AT not in columns else columns.index(UPDATED_AT)
@@ -135,6 +137,9 @@ class DesiredTable:
                 cells = tuple(row)
                 wish = cells if time is None else cells[:time] + cells[time + 1 :]
                 yield _lead_of(cells[key]), cells, wish
+
+    def _escaped(self, head: Head, column: str) -> str:
+        return self._client.escape_column_name(head.spelled[column], casefold=False)
 
     def _select(self, condition: str | None) -> str:
         where = f" WHERE {condition}" if condition else ""
@@ -219,7 +224,7 @@ def _tables_of(client: SqlClientBase[Any]) -> list[tuple[str, str]]:
 def _head_of(description: Sequence[Sequence[Any]] | None) -> Head:
     found = description or ()
     types = {column[0].lower(): str(column[1]) for column in found}
-    return Head(types, readers_for(found))
+    return Head(types, readers_for(found), {column[0].lower(): column[0] for column in found})
 
 
 def _keys_of(changes: Any) -> set[str]:

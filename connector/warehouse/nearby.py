@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from connector.configuration.readers import table_parts
+
 SYSTEM = frozenset({"information_schema", "pg_catalog", "sys"})
 FEW = 5
 Name = tuple[str, str]
@@ -23,7 +25,7 @@ def missing_table(wanted: str, tables: Iterable[Name], own: str) -> str:
         {one for one in tables if one[0].lower() not in SYSTEM and one[0].lower() != own.lower()}
     )
     text = f"the warehouse has no table {wanted}"
-    *_, schema, name = ("", *wanted.lower().split("."))
+    *_, schema, name = ("", *(part.lower() for part in table_parts(wanted)))
     built = [one for one in others if _is_built_for(one, schema, name)]
     if built:
         found = ".".join(built[0])

@@ -23,6 +23,7 @@ from typing import Any
 import duckdb
 
 from connector.sandbox import LocalPipedrive
+from tests.benchmarks.plot import plot
 
 NARROW = ("title",)
 WIDE = (
@@ -78,8 +79,20 @@ def main() -> None:
                 f"{row.ratio:5.1f} x bare  {row.mebibytes:>5} MiB  {row.tokens:>6} tokens",
                 flush=True,
             )
+    if given.svg:
+        given.svg.write_text(plot(panels_of(rows)))
     if given.json:
         given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+def panels_of(rows: Sequence[Cost]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Returns what is drawn: a line for each kind of run in each panel."""
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in rows:
+        shown = {"CPU seconds": row.cpu, "MiB at most": row.mebibytes, "tokens": row.tokens}
+        for title, value in shown.items():
+            panels.setdefault(title, {}).setdefault(row.what, []).append((row.leads, value))
+    return panels
 
 
 def measure(leads: int) -> Iterator[Cost]:

@@ -78,7 +78,7 @@ def test_the_extra_has_what_serves_and_dev_has_the_extra() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {one.partition(">")[0] for one in project["optional-dependencies"]["sandbox"]}
     assert names == {"starlette", "uvicorn", "httptools", "uvloop"}
-    assert "lead-sync[sandbox]" in project["optional-dependencies"]["dev"]
+    assert "lead-sync[postgres,sandbox]" in project["optional-dependencies"]["dev"]
     required = {one.partition(">")[0].partition("[")[0] for one in project["dependencies"]}
     assert required.isdisjoint({*names, "typer"})
     assert "click" in required

@@ -165,14 +165,32 @@ def test_no_message_about_a_url_repeats_a_password(url: str) -> None:
     assert len(str(raised.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("table", ["leads", "crm.leads", "db.crm.leads", "crm.leads$2", "_a.b1"])
+@pytest.mark.parametrize(
+    "table",
+    ["leads", "crm.leads", "db.crm.leads", "crm.leads$2", "_a.b1", '"A b"."c"', "`p-1`.d.t"],
+)
 def test_table_names(table: str) -> None:
     assert load(desired_table=table).desired_table == table
 
 
 @pytest.mark.parametrize(
     "table",
-    ["", " ", "a b", "a;b", "crm.leads; DROP TABLE x", "a.b.c.d", ".a", "a.", '"a"', "a--", "a\n"],
+    [
+        "",
+        " ",
+        "a b",
+        "a;b",
+        "crm.leads; DROP TABLE x",
+        "a.b.c.d",
+        ".a",
+        "a.",
+        '"a',
+        "a--",
+        "a\n",
+        '""',
+        '"a%b"',
+        '"a" b',
+    ],
 )
 def test_table_names_that_are_refused(table: str) -> None:
     with pytest.raises(ConfigError, match="no table name"):

@@ -80,3 +80,36 @@ def test_what_is_wrong_with_it_is_one_line(
     assert told in ended.told
     assert "Traceback" not in ended.told
     assert not site.pipedrive.requests("PATCH")
+
+
+@pytest.mark.parametrize("only", [[], ["--lead"]])
+def test_names_may_be_quoted_and_in_any_case(site: Site, only: list[str]) -> None:
+    [lead] = new_leads(site, 1)
+    with duckdb.connect(str(site.database)) as connection:
+        connection.execute('CREATE SCHEMA "Sales Marts"')
+        connection.execute(
+            'CREATE TABLE "Sales Marts"."Lead.Changes" ("LEAD_ID" VARCHAR, "Title" VARCHAR, '
+            '"Changes" JSON)'
+        )
+        connection.execute(
+            'INSERT INTO "Sales Marts"."Lead.Changes" VALUES (?, ?, ?)',
+            [lead, "Wanted", '{"expected_close_date": "2026-12-31"}'],
+        )
+    table = '"Sales Marts"."Lead.Changes"'
+    ended = site.command("run", *only, *([lead] if only else []), desired_table=table)
+    assert ended.code == 0, ended
+    assert bodies(site.pipedrive)[lead] == [
+        {"title": "Wanted", "expected_close_date": "2026-12-31"}
+    ]
+    assert site.command("columns", desired_table=table).code == 0
+
+
+def test_a_view_over_files_is_a_table_like_any_other(site: Site) -> None:
+    [lead] = new_leads(site, 1)
+    file = site.folder / "rows.csv"
+    file.write_text(f"lead_id,title\n{lead},Wanted\n")
+    with duckdb.connect(str(site.database)) as connection:
+        connection.execute("CREATE SCHEMA crm")
+        connection.execute(f"CREATE VIEW crm.lead_changes AS SELECT * FROM read_csv('{file}')")
+    assert site.command("run").code == 0
+    assert site.pipedrive.lead(lead)["title"] == "Wanted"
