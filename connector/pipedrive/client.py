@@ -274,24 +274,27 @@ class Pipedrive:
     ) -> Iterator[list[Json]]:
         usage = Usage(self.usage)
 
+        asked: list[int] = []
+        seen: set[int] = set()
+        most = 0
+
         def read_page(start: int) -> Page:
             if self.stop.is_set():
                 raise Interrupted("the run was asked to stop")
+            if most and len(asked) >= most:
+                raise TooManyPages(f"GET {API}{path} goes on after {most} pages")
+            asked.append(start)
             call = Call("GET", path, cost, {"start": start, "limit": limit, **(params or {})})
             read = partial(_page, start=start, limit=limit)
             return self._again(usage, partial(self._call, call, usage, read))
 
-        seen: set[int] = set()
-        most = 0
         ahead = None if expected is None else PagesAhead(read_page, expected, PAGES_AHEAD)
-        for rows, following in ahead.walk() if ahead else walk(read_page):
+        for rows, _ in ahead.walk() if ahead else walk(read_page):
             if (mark := _mark(rows)) in seen:
                 raise AccountError(f"GET {API}{path} brings the same page again and again")
             most = most or most_pages(len(rows))
             seen.add(mark)
             yield records_of(rows)
-            if following is not None and len(seen) >= most:
-                raise TooManyPages(f"GET {API}{path} goes on after {most} pages")
 
     def _again(self, usage: Usage, call: Callable[[], Found]) -> Found:
         tries = retrying(self.stop, self.attempts, usage)

@@ -138,7 +138,7 @@ def test_tables_of_an_older_version_are_shown_as_far_as_they_go(site: Site) -> N
     site.pipedrive.set_lead(lead, title="Old", label_ids=[])
     site.desire(TYPES, [{"lead_id": lead, "title": "New", "labels": ["Hot"], "owner_email": ADA}])
     site.run()
-    site.query("DROP VIEW pipedrive_leads.lead_field_changes")
+    site.query("DROP TABLE pipedrive_leads.lead_field_changes")
     site.query("ALTER TABLE pipedrive_leads.lead_fields DROP COLUMN options")
     site.query("ALTER TABLE pipedrive_leads.sync_runs DROP COLUMN exit_code")
     listed = site.command("runs")
