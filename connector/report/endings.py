@@ -40,6 +40,9 @@ def print_summary(console: Console, summary: Summary) -> None:
 
 def print_notes(console: Console, summary: Summary) -> None:
     """Prints what is to be known of a plan or a run beside its counts."""
+    if (whole := summary.whole_as_of) and whole < summary.started_at:
+        updated = "Read what was updated since the run before"
+        say(console, f"{updated}; all leads as of {whole:%Y-%m-%d %H:%M} UTC.")
     if summary.beyond_limit:
         say(console, f"Left for later by `--limit`: {counted(summary.beyond_limit, 'lead')}.")
     if summary.kept_nulls:

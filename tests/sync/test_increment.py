@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from connector.report.endings import print_summary
 from connector.sync import increment
 from connector.sync.increment import OVERLAP, known_until
 from tests.support.harness import Row, Site, bodies
@@ -55,6 +58,15 @@ def test_the_second_run_reads_what_was_updated_since(site: Site, leads: list[str
     assert second["whole_as_of"] == first["whole_as_of"] >= first["started_at"]
     assert second["updated_until"] >= first["updated_until"]
     assert (first["leads_listed"], second["leads_listed"]) == (10, None)
+
+
+def test_a_person_is_told_how_old_the_rest_is(site: Site, leads: list[str]) -> None:
+    assert leads
+    printed = StringIO()
+    print_summary(Console(file=printed, width=200), site.run())
+    [first, _] = site.runs()
+    told = f"all leads as of {first['whole_as_of'].astimezone(UTC):%Y-%m-%d %H:%M} UTC."
+    assert f"Read what was updated since the run before; {told}" in printed.getvalue()
 
 
 def test_an_edit_while_a_run_applies_is_in_the_next_increment(site: Site, leads: list[str]) -> None:
