@@ -73,7 +73,7 @@ def explain(warehouse: Warehouse, client: Pipedrive, settings: Settings) -> Expl
     with open_desired(warehouse, settings) as desired:
         head = desired.head()
         table = Named.of(head, desired.changed_names(head), settings)
-        sample, unread = _sample(desired, settings)
+        sample, unread = _sample(desired)
     types = head.columns
     columns, problems = examine_columns(
         types,
@@ -93,12 +93,12 @@ def explain(warehouse: Warehouse, client: Pipedrive, settings: Settings) -> Expl
     return Explanation(list(types), columns, problems, told)
 
 
-def _sample(desired: DesiredTable, settings: Settings) -> tuple[list[Row], list[Problem]]:
+def _sample(desired: DesiredTable) -> tuple[list[Row], list[Problem]]:
     """Returns some rows of the desired table; what is wrong where it cannot be read."""
     try:
         return desired.sample(SAMPLE), []
     except WarehouseError as error:
-        return [], [Problem("", f"{settings.desired_table}: {error}", "mend the table")]
+        return [], [Problem("", str(error), "mend the table")]
 
 
 def _problems_of_table(head: Head, columns: Columns, problems: list[Problem]) -> list[Problem]:
