@@ -135,8 +135,8 @@ class Scratch:
 
         def packed() -> Iterator[tuple[str | None, bytes, bytes]]:
             for lead_id, cells, wish in rows:
-                packed = pickle.dumps(cells)
-                said = packed if wish is cells else pickle.dumps(wish)
+                packed = _packed(cells)
+                said = packed if wish is cells else _packed(wish)
                 yield lead_id, _digest(said), packed
 
         with self._writing():
@@ -375,6 +375,15 @@ def _wanted_of(lead_id: Any, rows: Sequence[Sequence[Any]]) -> Wanted:
     alone = len(rows) == 1 and lead is not None
     agreement = Agreement(lead_id, wanted, lead, base) if alone else None
     return Wanted(lead_id, [_cells(row[1]) for row in rows], agreement=agreement)
+
+
+def _packed(cells: Cells) -> bytes:
+    try:
+        return pickle.dumps(cells)
+    except TypeError:  # a driver's own kind of bytes
+        return pickle.dumps(
+            tuple(bytes(cell) if isinstance(cell, memoryview) else cell for cell in cells)
+        )
 
 
 def _cells(packed: bytes) -> Cells:
