@@ -166,6 +166,7 @@ def test_of_two_machines_one_has_its_turn(any_site: Site) -> None:
     titles = desire(any_site, new_leads(any_site, 40, latency_ms=50))
     with watched(any_site, **SLOWLY) as run:
         wait_for(run, "sending")
+        run.process.send_signal(signal.SIGSTOP)  # however long the other takes to start
         second = subprocess.Popen(
             [str(COMMAND), "run"],
             env=any_site.environment(**SLOWLY) | {"DLT_DATA_DIR": str(any_site.folder / "other")},
@@ -175,6 +176,7 @@ def test_of_two_machines_one_has_its_turn(any_site: Site) -> None:
             text=True,
         )
         refused = finish(second)
+        run.process.send_signal(signal.SIGCONT)
         first = run.ended()
     assert (first.code, refused.code) == (0, 6), refused.told
     assert f"another run is under way: process {run.process.pid} on" in refused.stderr
