@@ -243,7 +243,7 @@ def test_what_a_lost_turn_ends_ends_by_that_error(warehouse: Warehouse, clock: l
 
 def test_a_block_renews_its_turn_and_ends_it(warehouse: Warehouse) -> None:
     renewed = threading.Event()
-    with take_turn(warehouse, FIRST, 0.4, threading.Event()) as mine:
+    with take_turn(warehouse, FIRST, 3, threading.Event()) as mine:
         first: datetime = row(warehouse)["until"]
         for _ in range(100):
             if renewed.wait(0.05) or row(warehouse)["until"] > first:
