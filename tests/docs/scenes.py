@@ -1,0 +1,67 @@
+"""What happens beside the commands of a page: a colleague's edit, a night's change of a table."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import jinja2
+
+from connector.sandbox import LocalPipedrive
+
+OURS = "SOURCES__PIPEDRIVE_LEADS__"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a page is played: a project's folder, an account, and the environment of commands."""
+
+    project: Path
+    data_dir: Path
+    pipedrive: LocalPipedrive
+    environment: dict[str, str]
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file."""
+        return self.project / "warehouse.duckdb"
+
+    def execute(self, sql: str) -> None:
+        """Execute statements in the warehouse."""
+        with duckdb.connect(str(self.warehouse)) as connection:
+            connection.execute(sql)
+
+
+def set_up(folder: Path, pipedrive: LocalPipedrive) -> Stage:
+    """Return a stage on which the account and the warehouse are set in the environment."""
+    project, data_dir = folder / "crm", folder / "dlt"
+    project.mkdir()
+    kept = {name: value for name, value in os.environ.items() if "__" not in name}
+    environment = {
+        **kept,
+        "COLUMNS": "200",
+        "DLT_DATA_DIR": str(data_dir),
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+        "DESTINATION__WAREHOUSE__CREDENTIALS": f"duckdb:///{project / 'warehouse.duckdb'}",
+        f"{OURS}BASE_URL": pipedrive.base_url,
+        f"{OURS}API_TOKEN": pipedrive.api_token,
+        "PIPEDRIVE_TOKEN": pipedrive.api_token,
+    }
+    stage = Stage(project, data_dir, pipedrive, environment)
+    stage.execute("CREATE SCHEMA crm")
+    return stage
+
+
+def nothing_is_set_up(stage: Stage) -> None:
+    """Leaves a folder with nothing in it, and a token in a variable."""
+    stage.warehouse.unlink()
+    for name in [name for name in stage.environment if name.startswith((OURS, "DESTINATION__"))]:
+        del stage.environment[name]
+
+
+def a_colleague_renames_a_lead(stage: Stage) -> None:
+    """Somebody edits a lead in Pipedrive between a plan and its application."""
+    lead = "cebb898a-e76d-45ef-9baf-02cfcf80f751"
+    stage.pipedrive.set_lead(lead, title="Alpenrose Robotics – on hold")
