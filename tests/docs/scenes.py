@@ -65,3 +65,12 @@ def a_colleague_renames_a_lead(stage: Stage) -> None:
     """Somebody edits a lead in Pipedrive between a plan and its application."""
     lead = "cebb898a-e76d-45ef-9baf-02cfcf80f751"
     stage.pipedrive.set_lead(lead, title="Alpenrose Robotics – on hold")
+
+
+def dbt_builds_the_model(stage: Stage) -> None:
+    """Builds the model as dbt does with the target `main`: in the schema `main_crm`."""
+    template = (stage.project / "models/lead_changes.sql").read_text()
+    told: dict[str, str] = {}
+    query = jinja2.Template(template).render(config=lambda **given: told.update(given) or "")
+    schema = f"main_{told['schema']}"
+    stage.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.lead_changes AS {query}")
