@@ -185,7 +185,9 @@ def is_like(told: str, printed: str) -> bool:
 def played(text: str) -> str:
     """Play a page in a new folder, beside a new local Pipedrive."""
     with tempfile.TemporaryDirectory() as folder, LocalPipedrive() as pipedrive:
-        return Player(scenes.set_up(Path(folder), pipedrive)).play(text)
+        stage = scenes.set_up(Path(folder), pipedrive)
+        with stage.others:
+            return Player(stage).play(text)
 
 
 def main(names: Sequence[str]) -> None:

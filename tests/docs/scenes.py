@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import jinja2
 
-from connector.sandbox import LocalPipedrive
+from connector.sandbox import CUSTOM_FIELDS, LocalPipedrive
+from connector.sync.lock import hold
 
 OURS = "SOURCES__PIPEDRIVE_LEADS__"
 
@@ -22,6 +24,8 @@ class Stage:
     data_dir: Path
     pipedrive: LocalPipedrive
     environment: dict[str, str]
+    others: ExitStack
+    """Other programs, until they end."""
 
     @property
     def warehouse(self) -> Path:
@@ -49,7 +53,7 @@ def set_up(folder: Path, pipedrive: LocalPipedrive) -> Stage:
         f"{OURS}API_TOKEN": pipedrive.api_token,
         "PIPEDRIVE_TOKEN": pipedrive.api_token,
     }
-    stage = Stage(project, data_dir, pipedrive, environment)
+    stage = Stage(project, data_dir, pipedrive, environment, ExitStack())
     stage.execute("CREATE SCHEMA crm")
     return stage
 
@@ -83,3 +87,44 @@ def the_marts_are_elsewhere(stage: Stage) -> None:
         "SELECT '1027c4d1-c386-4bc4-8d61-3e30d8f16adf' AS lead_id, 'Harbour Retail' AS title"
     )
     stage.warehouse.rename(stage.project / "marts.duckdb")
+
+
+def a_night_is_over(stage: Stage) -> None:
+    """Makes a table of 30 leads that wants them just as they are."""
+    leads = sorted(stage.pipedrive.leads().values(), key=lambda lead: str(lead["id"]))[:30]
+    stage.execute(
+        "CREATE TABLE crm.lead_changes (lead_id VARCHAR, title VARCHAR, tier VARCHAR, "
+        "expected_close_date DATE)"
+    )
+    names = ("id", "title", CUSTOM_FIELDS["Tier"], "expected_close_date")
+    with duckdb.connect(str(stage.warehouse)) as connection:
+        rows = [[lead.get(name) for name in names] for lead in leads]
+        connection.executemany("INSERT INTO crm.lead_changes VALUES (?, ?, ?, ?)", rows)
+
+
+def a_join_breaks(stage: Stage) -> None:
+    """Lets the join that fills two columns find nothing."""
+    stage.execute(
+        "CREATE TABLE crm.sound AS FROM crm.lead_changes; "
+        "UPDATE crm.lead_changes SET tier = NULL, expected_close_date = NULL"
+    )
+
+
+def the_join_is_mended(stage: Stage) -> None:
+    """Builds the table as it was before."""
+    stage.execute("CREATE OR REPLACE TABLE crm.lead_changes AS FROM crm.sound; DROP TABLE crm.sound")
+
+
+def everything_is_renamed(stage: Stage) -> None:
+    """Lets the table want another title of every lead."""
+    stage.execute("UPDATE crm.lead_changes SET title = title || ' (2027)'")
+
+
+def another_run_is_under_way(stage: Stage) -> None:
+    """Lets another process hold the working folder."""
+    stage.others.enter_context(hold(stage.data_dir / "pipelines/pipedrive_leads"))
+
+
+def the_other_run_ends(stage: Stage) -> None:
+    """Lets it end."""
+    stage.others.close()
