@@ -1,0 +1,130 @@
+"""What happens beside the commands of a page: a colleague's edit, a night's change of a table."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import jinja2
+
+from connector.sandbox import CUSTOM_FIELDS, LocalPipedrive
+from connector.sync.lock import hold
+
+OURS = "SOURCES__PIPEDRIVE_LEADS__"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a page is played: a project's folder, an account, and the environment of commands."""
+
+    project: Path
+    data_dir: Path
+    pipedrive: LocalPipedrive
+    environment: dict[str, str]
+    others: ExitStack
+    """Other programs, until they end."""
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file."""
+        return self.project / "warehouse.duckdb"
+
+    def execute(self, sql: str) -> None:
+        """Execute statements in the warehouse."""
+        with duckdb.connect(str(self.warehouse)) as connection:
+            connection.execute(sql)
+
+
+def set_up(folder: Path, pipedrive: LocalPipedrive) -> Stage:
+    """Return a stage on which the account and the warehouse are set in the environment."""
+    project, data_dir = folder / "crm", folder / "dlt"
+    project.mkdir()
+    kept = {name: value for name, value in os.environ.items() if "__" not in name}
+    environment = {
+        **kept,
+        "COLUMNS": "200",
+        "DLT_DATA_DIR": str(data_dir),
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+        "DESTINATION__WAREHOUSE__CREDENTIALS": f"duckdb:///{project / 'warehouse.duckdb'}",
+        f"{OURS}BASE_URL": pipedrive.base_url,
+        f"{OURS}API_TOKEN": pipedrive.api_token,
+        "PIPEDRIVE_TOKEN": pipedrive.api_token,
+    }
+    stage = Stage(project, data_dir, pipedrive, environment, ExitStack())
+    stage.execute("CREATE SCHEMA crm")
+    return stage
+
+
+def nothing_is_set_up(stage: Stage) -> None:
+    """Leaves a folder with nothing in it, and a token in a variable."""
+    stage.warehouse.unlink()
+    for name in [name for name in stage.environment if name.startswith((OURS, "DESTINATION__"))]:
+        del stage.environment[name]
+
+
+def a_colleague_renames_a_lead(stage: Stage) -> None:
+    """Somebody edits a lead in Pipedrive between a plan and its application."""
+    lead = "cebb898a-e76d-45ef-9baf-02cfcf80f751"
+    stage.pipedrive.set_lead(lead, title="Alpenrose Robotics – on hold")
+
+
+def dbt_builds_the_model(stage: Stage) -> None:
+    """Builds the model as dbt does with the target `main`: in the schema `main_crm`."""
+    template = (stage.project / "models/lead_changes.sql").read_text()
+    told: dict[str, str] = {}
+    query = jinja2.Template(template).render(config=lambda **given: told.update(given) or "")
+    schema = f"main_{told['schema']}"
+    stage.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.lead_changes AS {query}")
+
+
+def the_marts_are_elsewhere(stage: Stage) -> None:
+    """Puts desired rows into a file of their own, and lets the one for the tables be made."""
+    stage.execute(
+        "CREATE TABLE crm.lead_changes AS "
+        "SELECT '1027c4d1-c386-4bc4-8d61-3e30d8f16adf' AS lead_id, 'Harbour Retail' AS title"
+    )
+    stage.warehouse.rename(stage.project / "marts.duckdb")
+
+
+def a_night_is_over(stage: Stage) -> None:
+    """Makes a table of 30 leads that wants them just as they are."""
+    leads = sorted(stage.pipedrive.leads().values(), key=lambda lead: str(lead["id"]))[:30]
+    stage.execute(
+        "CREATE TABLE crm.lead_changes (lead_id VARCHAR, title VARCHAR, tier VARCHAR, "
+        "expected_close_date DATE)"
+    )
+    names = ("id", "title", CUSTOM_FIELDS["Tier"], "expected_close_date")
+    with duckdb.connect(str(stage.warehouse)) as connection:
+        rows = [[lead.get(name) for name in names] for lead in leads]
+        connection.executemany("INSERT INTO crm.lead_changes VALUES (?, ?, ?, ?)", rows)
+
+
+def a_join_breaks(stage: Stage) -> None:
+    """Lets the join that fills two columns find nothing."""
+    stage.execute(
+        "CREATE TABLE crm.sound AS FROM crm.lead_changes; "
+        "UPDATE crm.lead_changes SET tier = NULL, expected_close_date = NULL"
+    )
+
+
+def the_join_is_mended(stage: Stage) -> None:
+    """Builds the table as it was before."""
+    stage.execute("CREATE OR REPLACE TABLE crm.lead_changes AS FROM crm.sound; DROP TABLE crm.sound")
+
+
+def everything_is_renamed(stage: Stage) -> None:
+    """Lets the table want another title of every lead."""
+    stage.execute("UPDATE crm.lead_changes SET title = title || ' (2027)'")
+
+
+def another_run_is_under_way(stage: Stage) -> None:
+    """Lets another process hold the working folder."""
+    stage.others.enter_context(hold(stage.data_dir / "pipelines/pipedrive_leads"))
+
+
+def the_other_run_ends(stage: Stage) -> None:
+    """Lets it end."""
+    stage.others.close()
