@@ -1,4 +1,4 @@
-"""Plays the pages' commands and queries; `python -m tests.docs.player [PAGE…]` rewrites what they print.
+"""Plays the pages' commands and queries; `python -m tests.docs.player [PAGE…]` rewrites them.
 
 A page is Markdown. Each is played in a folder of its own, beside a local Pipedrive of its own:
 
@@ -36,7 +36,9 @@ PAGES = (
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "tests/docs/ways").glob("*.md")),
 )
-PIECE = re.compile(r"^<!-- (scene|not played): (.+?) -->$|^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PIECE = re.compile(
+    r"^<!-- (scene|not played): (.+?) -->$|^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 LOGGED = re.compile(r"^\d{4}-\d\d-\d\d .*\n", re.MULTILINE)
 """A line of the log, in whose place a terminal shows a bar."""
@@ -105,7 +107,8 @@ class Player:
             return f"{self._code}\n"
         words = shlex.split(command)
         if words[0] == "export":
-            self._stage.environment.update([words[1].split("=", 1)])
+            name, _, value = words[1].partition("=")
+            self._stage.environment[name] = value
             return ""
         if words[0] == "duckdb":
             return self._sql((self._stage.project / words[-1]).read_text())

@@ -12,6 +12,8 @@ import jinja2
 
 from connector.sandbox import CUSTOM_FIELDS, LocalPipedrive
 from connector.sync.lock import hold
+from tests.support.forking import COMMAND
+from tests.support.harness import run_to_end
 
 OURS = "SOURCES__PIPEDRIVE_LEADS__"
 
@@ -112,7 +114,9 @@ def a_join_breaks(stage: Stage) -> None:
 
 def the_join_is_mended(stage: Stage) -> None:
     """Builds the table as it was before."""
-    stage.execute("CREATE OR REPLACE TABLE crm.lead_changes AS FROM crm.sound; DROP TABLE crm.sound")
+    stage.execute(
+        "CREATE OR REPLACE TABLE crm.lead_changes AS FROM crm.sound; DROP TABLE crm.sound"
+    )
 
 
 def everything_is_renamed(stage: Stage) -> None:
@@ -128,3 +132,15 @@ def another_run_is_under_way(stage: Stage) -> None:
 def the_other_run_ends(stage: Stage) -> None:
     """Lets it end."""
     stage.others.close()
+
+
+def a_run_has_changed_leads(stage: Stage) -> None:
+    """Lets the job change, clear and miss a few leads."""
+    stage.execute(
+        "CREATE TABLE crm.lead_changes AS FROM (VALUES "
+        "('0d589a58-c842-419a-81fb-e94cb8378d82', 'Alpenrose Retail – second office', 'Gold'), "
+        "('34c8d03a-b7d9-465c-9da7-7d913d90fd27', 'Lakeside Media – warehouse roll-out', NULL), "
+        "('e9a413ca-5975-4f83-8297-c0d69aff956c', 'Summit Clinics – warehouse roll-out', 'Goldd')"
+        ") AS t (lead_id, title, tier)"
+    )
+    run_to_end([str(COMMAND), "run"], stage.environment, cwd=stage.project, forked=True)
