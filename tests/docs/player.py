@@ -47,7 +47,7 @@ MASKS = (
     (RUN_ID, "ID"),
     (re.compile(r"\b\d+(\.\d+)? (s|min|seconds?|tokens left)\b"), "N s"),
     (re.compile(r"\b\d+ left today"), "N left today"),
-    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?"), "TIME"),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+\d\d)?Z?"), "TIME"),
     (re.compile(r"\bprocess \d+"), "process N"),
     (re.compile(r"[─━ ]+"), " "),
 )

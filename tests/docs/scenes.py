@@ -144,3 +144,13 @@ def a_run_has_changed_leads(stage: Stage) -> None:
         ") AS t (lead_id, title, tier)"
     )
     run_to_end([str(COMMAND), "run"], stage.environment, cwd=stage.project, forked=True)
+
+
+def the_marts_are_built(stage: Stage) -> None:
+    """Builds the mart that a desired table is made of."""
+    stage.execute(
+        "CREATE SCHEMA marts; CREATE TABLE marts.leads AS "
+        "SELECT '1027c4d1-c386-4bc4-8d61-3e30d8f16adf' AS lead_id, 'New title' AS title, "
+        "'ada.lind@example.com' AS owner_email, ['Hot'] AS labels, 10.5 AS value_amount, "
+        "'EUR' AS value_currency, 5 AS lead_score, 'Gold' AS tier"
+    )
