@@ -9,10 +9,10 @@ import pytest
 from connector.planning.diff import decide
 from connector.planning.earlier import (
     Resolved,
+    as_wanted,
     resolve_doubt,
     resolve_interrupted,
     resolve_planned,
-    why_not_wanted,
 )
 from connector.planning.model import Comparison, Outcome, Patch, Planned
 from connector.warehouse.rows import outcome_row, patch_rows, settled_rows
@@ -42,7 +42,7 @@ def resolved(
     rows = tuple({"lead_id": LEAD_ID, **row} for row in rows)
     columns = columns_of(*rows, {"lead_id": LEAD_ID})
     found = Comparison(LEAD_ID, rows, lead, patches)
-    return resolve_interrupted(found, BY_KEY, why_not_wanted(columns, unarchive=unarchive))
+    return resolve_interrupted(found, BY_KEY, as_wanted(columns, unarchive=unarchive))
 
 
 def settled(
