@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connector.planning.columns import Columns
@@ -84,15 +84,31 @@ def resolve_planned(found: Comparison, fields: Fields) -> Resolved:
     lead = dict(found.current)
     unarchives = any(patch.body.get(LEADS.archive_key) is False for patch in found.patches)
     if lead.get(LEADS.archive_key) is True and not unarchives:
-        why = "archived in Pipedrive since it was planned"
-        unsent = [*(one.patch for one in overtaken), *rest]
-        archived = (Outcome(patch, "archived", why, took=patch.took) for patch in unsent)
-        return Resolved([*done, *archived], [])
+        is_own = any(
+            LEADS.archive_key in one.took for one in (*rest, *(o.patch for o in overtaken))
+        )
+        unsent = rest if is_own else [*(one.patch for one in overtaken), *rest]
+        archived = [
+            Outcome(patch, "archived", why_archived(patch.took), took=patch.took, lead=lead)
+            for patch in unsent
+        ]
+        return Resolved([*done, *(overtaken if is_own else ()), *archived], [])
     if overtaken:
         told = "; ".join(str(one.reason) for one in overtaken)
         behind = (Outcome(one, "conflict", told, took=one.took, lead=lead) for one in rest)
         return Resolved([*done, *overtaken, *behind], [])
     return Resolved(done, rest)
+
+
+def why_archived(took: Collection[str]) -> str:
+    """Tells why the rest of a patch cannot be sent to an archived lead.
+
+    Args:
+        took: The keys of the patch that are in effect through it.
+    """
+    if LEADS.archive_key in took:
+        return "archived by this patch itself, so what is left of it cannot be sent"
+    return "archived in Pipedrive since it was planned; not sent"
 
 
 def resolve_doubt(found: Comparison, fields: Fields) -> list[Outcome]:

@@ -26,7 +26,7 @@ from connector.pipedrive.errors import (
 )
 from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
-from connector.planning.earlier import ALREADY_SO
+from connector.planning.earlier import ALREADY_SO, why_archived
 from connector.planning.look import Anew
 from connector.planning.model import Change, Lead, Outcome, Patch, Status
 from connector.planning.truth import Effect, changed_since, effect_of
@@ -90,7 +90,7 @@ class Attempt:
         except LeadNotFound as error:
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except LeadArchived as error:
-            return self._outcome("archived", "archived in Pipedrive", error=error)
+            return self._archived(error)
         except Refused as error:
             return self._refused(error)
         except InDoubt as error:
@@ -157,8 +157,7 @@ class Attempt:
         if not anew.change.body:
             return self._outcome("confirmed", ALREADY_SO, lead=lead)
         if lead.get(LEADS.archive_key) is True and LEADS.archive_key not in anew.change.body:
-            reason = "archived in Pipedrive since it was planned; not sent"
-            return self._outcome("archived", reason, lead=lead)
+            return self._outcome("archived", why_archived(self._took), lead=lead)
         self._look_first = None
         self._take_on(anew.change)
         self._left_alone = f"left as they are: {kept}" if kept else ""
@@ -275,8 +274,13 @@ class Attempt:
             how = "in effect" if was_open else BY_OTHERS
             return self._outcome("confirmed", f"{how}, though refused: {error}", lead=lead)
         if lead.get(LEADS.archive_key) is True:
-            return self._outcome("archived", "archived in Pipedrive", error=error, lead=lead)
+            return self._archived(error, lead=lead)
         return self.failed(error, lead)
+
+    def _archived(self, error: PipedriveError, **known: Any) -> Outcome:
+        is_own = LEADS.archive_key in self._took
+        reason = why_archived(self._took) if is_own else "archived in Pipedrive"
+        return self._outcome("archived", reason, error=error, **known)
 
     def _outcome(self, status: Status, reason: str | None = None, **known: Any) -> Outcome:
         body = self._patch.body

@@ -194,6 +194,30 @@ def test_of_a_stored_plan_nothing_is_in_effect_through_it(
     assert [(one.left, one.took) for one in result.left] == ([(left, ())] if left else [])
 
 
+ARCHIVING: Row = {"title": "New", "is_archived": True}
+
+
+@pytest.mark.parametrize(
+    ("title", "sent_by", "status", "told"),
+    [
+        ("Pilot", PLAN, "archived", "archived by this patch itself"),
+        ("A person's", PLAN, "conflict", "A person's"),
+        ("Pilot", None, "archived", "archived in Pipedrive since it was planned"),
+        ("A person's", None, "archived", "archived in Pipedrive since it was planned"),
+    ],
+)
+def test_who_has_archived_the_lead_of_a_stored_plan_is_told(
+    title: str, sent_by: str | None, status: str, told: str
+) -> None:
+    patches = patches_of(ARCHIVING, LEAD, sent_by=sent_by)
+    found = Comparison(LEAD_ID, [], {**ARCHIVED, "title": title}, patches)
+    result = resolve_planned(found, BY_KEY)
+    [outcome] = result.outcomes
+    assert not result.left
+    assert (outcome.status, told in str(outcome.reason)) == (status, True)
+    assert outcome.took == (("is_archived",) if sent_by else ())
+
+
 @pytest.mark.parametrize("lead", [None, LEAD])
 def test_outcomes_have_every_column(lead: Lead | None) -> None:
     [patch] = patches_of(TITLE, LEAD)

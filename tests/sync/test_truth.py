@@ -195,6 +195,24 @@ def test_what_had_no_answer_is_ours_though_it_is_refused_the_second_time(scene: 
     assert told(scene) == [("confirmed", BOTH)]
 
 
+def test_a_patch_that_has_archived_its_lead_says_so_of_what_is_left(scene: Site) -> None:
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "is_archived": "BOOLEAN"}
+    scene.desire(columns, [{"lead_id": LEAD, "title": "Wished", "is_archived": True}])
+    patches: list[str] = []
+
+    def look(method: str, _path: str) -> Raw | None:
+        if method != "PATCH" or patches:
+            return None
+        patches.append(method)
+        scene.pipedrive.archive_lead(LEAD)  # a part of it takes effect
+        return Raw(b"", 502)
+
+    with front_of(scene.pipedrive.base_url, look) as url:
+        scene.run(base_url=url, **QUICK)
+    assert told(scene) == [("archived", ["is_archived"])]
+    assert "archived by this patch itself" in scene.outcomes()[0]["reason"]
+
+
 def killed_in_effect(site: Site) -> str:
     """Kill a run once both fields are as wished; return it."""
     return kill_in_effect(site, lambda: shown(site) == WISH)
