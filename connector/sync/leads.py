@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -41,12 +41,6 @@ class Reading:
     """
 
     unreadable: Mapping[str, str]
-
-
-def mirror_rows(leads: Iterable[Mapping[str, Any]], run_id: str) -> list[schema.TableRow]:
-    """Returns the rows of the mirror of leads that were just read."""
-    read_at = pendulum.now("UTC")
-    return [schema.lead_row(lead, read_at, run_id) for lead in leads]
 
 
 FIRST_PAGES = 400
@@ -125,7 +119,8 @@ def _changed(
         shown.add(leads)
         record.leads_read += len(leads)
         session.tell(record, "refresh", record.leads_read, None)
-        yield mirror_rows(session.scratch.see(leads), session.run_id)
+        read_at, changed = pendulum.now("UTC"), session.scratch.see(leads)
+        yield [schema.lead_row(lead, read_at, session.run_id, digest) for lead, digest in changed]
 
 
 def _most_pages(session: Session) -> MostPages:
