@@ -114,12 +114,13 @@ def _changed(
         updated_since=increment.spelled if increment else None,
         expected=0 if increment else least_listed(session.warehouse),
     )
+    see = session.scratch.see if increment else session.scratch.see_all
     for page in pages:
         leads = [lead for lead in page if lead.get("id")]  # one without an id is no lead
         shown.add(leads)
         record.leads_read += len(leads)
         session.tell(record, "refresh", record.leads_read, None)
-        read_at, changed = pendulum.now("UTC"), session.scratch.see(leads)
+        read_at, changed = pendulum.now("UTC"), see(leads)
         yield [schema.lead_row(lead, read_at, session.run_id, digest) for lead, digest in changed]
 
 

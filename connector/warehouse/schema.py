@@ -7,7 +7,7 @@ has every column, in the column's type, so that a load cannot fail on what an AP
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import date, datetime
@@ -222,20 +222,24 @@ class Table:
 
 def _table(name: str, key: str, row: type, *, is_written_once: bool = False) -> Table:
     """Declares a table by the dataclass of its rows."""
-    columns = {one.name: _column(one.name, row) for one in fields(row)}
+    columns = _columns(row, [one.name for one in fields(row)])
     return Table(name, key, columns, is_written_once)
 
 
-def _column(name: str, row: type) -> TColumnSchema:
-    """Returns the column of a dataclass's field."""
-    kind = get_type_hints(row)[name]
+def _columns(row: type, names: Iterable[str]) -> dict[str, TColumnSchema]:
+    """Returns the columns of some of a dataclass's fields."""
+    kinds = get_type_hints(row)
+    return {name: {"name": name, "data_type": _type_of(kinds[name])} for name in names}
+
+
+def _type_of(kind: Any) -> TDataType:
     kind = get_args(kind)[0] if isinstance(kind, UnionType) else kind
-    return {"name": name, "data_type": TYPES[get_origin(kind) or kind]}
+    return TYPES[get_origin(kind) or kind]
 
 
 def _runs_table() -> Table:
     """Declares `sync_runs`, in which each status has a count of its own."""
-    columns = {name: _column(name, RunRecord) for name in stored()}
+    columns = _columns(RunRecord, stored())
     counts: dict[str, TColumnSchema] = {
         status: {"name": status, "data_type": "bigint"} for status in STATUSES
     }

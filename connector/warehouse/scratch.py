@@ -177,13 +177,23 @@ class Scratch:
             self._connection.executemany("INSERT INTO mirror VALUES (?, ?, ?, ?)", leads)
 
     def see(self, leads: Iterable[Lead]) -> list[tuple[Lead, str]]:
-        """Keeps leads as this run has read them.
+        """Keeps some leads as this run has read them.
 
         Where rows shift while pages are walked, a lead comes twice: the newer copy counts.
 
         Returns:
             Those that the books have otherwise, each with the digest of its record.
         """
+        return self._see(leads, with_known=True)
+
+    def see_all(self, leads: Iterable[Lead]) -> list[tuple[Lead, str]]:
+        """Does what `see` does, of a page of all leads: a record that the books have stays there.
+
+        Few of them are looked at again, and to write all of them takes longer than that.
+        """
+        return self._see(leads, with_known=False)
+
+    def _see(self, leads: Iterable[Lead], *, with_known: bool) -> list[tuple[Lead, str]]:
         page: dict[str, tuple[str, Lead]] = {}
         for lead in leads:
             lead_id, updated = str(lead["id"]).lower(), str(lead.get("update_time") or "")
@@ -197,12 +207,13 @@ class Scratch:
                 continue
             record = _encoded(lead)
             digest, position = _digest(record).hex(), None
-            if lead_id in before or known.get(lead_id) != digest:
+            is_new = lead_id in before or known.get(lead_id) != digest
+            if is_new or with_known:
                 self._records += 1
                 position = self._records
                 records.append((position, record))
-                changed.append((lead, digest))
             rows.append((lead_id, updated, digest, position))
+            changed += [(lead, digest)] if is_new else []
         with self._writing():
             self._connection.executemany("INSERT INTO records VALUES (?, ?)", records)
             self._connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, 0)", rows)
