@@ -155,7 +155,7 @@ def _look_up(session: Session, record: RunRecord, looked_up: Iterator[Found]) ->
 
 def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -> Reading:
     """Reads certain leads into the mirror, by the cheaper of the list and a call for each."""
-    client, workers = session.client, session.settings.workers
+    client, workers = session.client, session.workers
     pages = -(-history.count_active(session.warehouse) // LEADS.page_limit) or 1
     if len(lead_ids) * LEADS.tokens.one <= pages * LEADS.tokens.page:
         return _look_up(session, record, one_by_one(client, LEADS, list(lead_ids), workers))
@@ -165,7 +165,7 @@ def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -
 
 
 def _unlisted(session: Session, lead_ids: list[str]) -> Iterator[Found]:
-    return look_up(session.client, LEADS, filter(_is_lead_id, lead_ids), session.settings.workers)
+    return look_up(session.client, LEADS, filter(_is_lead_id, lead_ids), session.workers)
 
 
 def _looked_up_row(session: Session, found: Found) -> schema.TableRow | None:
