@@ -332,7 +332,8 @@ class Pipedrive:
             headers, error = answer.headers, classify(answer, missing)
             charged = not isinstance(error, RateLimited | BudgetSpent)
         finally:
-            usage.add(tokens=call.cost if charged else 0)
+            spent = call.cost if charged else 0
+            usage.add(tokens=spent, written=0 if call.data is None else spent)
             self._budget.settle(number, call.cost, headers, charged=charged)
             if headers:
                 self._limiter.observe(headers, turn)
