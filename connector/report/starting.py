@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+import dlt
 
 from connector.configuration import readers
 from connector.configuration.providers import DESIRED, WAREHOUSE, Section, ask, variable
@@ -18,6 +19,7 @@ from connector.errors import ConfigError
 from connector.records.text import visible
 from connector.report.screen import console, say
 from connector.scaffold.manifest import relation_of
+from connector.scaffold.profile import Target, target_of
 from connector.scaffold.project import (
     Kind,
     Place,
@@ -27,6 +29,7 @@ from connector.scaffold.project import (
     parse_place,
 )
 from connector.settings import SECTION
+from connector.warehouse.destination import DUCKDB
 
 TABLE = "crm.lead_changes"
 FILE = "warehouse.duckdb"
@@ -133,50 +136,54 @@ def ask_what_is_wanted(flags: Flags) -> Wanted:
         "Your company's address at Pipedrive, such as https://acme.pipedrive.com",
     )
     token, is_kept = _token(questions, flags.token_env, from_stdin=flags.token_stdin)
-    books, rows = _places(questions, flags.desired, flags.warehouse)
+    folder = Path(os.environ.get("DLT_PROJECT_DIR", ""))  # where dlt looks for .dlt
+    dbt = (target_of(folder) if flags.dbt else None) or Target("", "", "")
+    books, rows = _places(questions, flags.desired, flags.warehouse, _place_of(dbt))
     table = questions.get(
         "--desired-table",
         _table(flags.desired_table, relation),
         readers.table_name,
         "The table of desired leads",
-        TABLE,
+        dbt.names_of(TABLE)[0],
     )
+    table, own = dbt.names_of(table)
     books = _reached(questions, WAREHOUSE, books)
     rows = _reached(questions, DESIRED, rows) if rows else None
-    folder = Path(os.environ.get("DLT_PROJECT_DIR", ""))  # where dlt looks for .dlt
-    return Wanted(url, token, table, books, rows, flags.model, is_kept, folder)
+    return Wanted(url, token, table, books, rows, flags.model, own, is_kept, folder)
+
+
+def _place_of(target: Target) -> str:
+    """Returns where dbt builds, as an answer to the question where the rows are."""
+    if target.type == DUCKDB:
+        return target.file or FILE
+    return target.type if target.type in dlt.destinations.__all__ else FILE
 
 
 def _places(
-    questions: Questions, desired: str | None, warehouse: str | None
+    questions: Questions, desired: str | None, warehouse: str | None, default: str
 ) -> tuple[Place, Place | None]:
-    """Returns where runs write, and where the desired rows are if that is elsewhere."""
-    rows = None
-    if desired is not None or (warehouse is None and questions.person):
-        rows = questions.get(
-            "--desired",
-            desired,
-            partial(parse_place, DESIRED if desired else WAREHOUSE),
-            "Where the desired rows are: a DuckDB file, or the type of another warehouse",
-            FILE,
-        )
-    if rows is None or desired is not None:
+    """Returns where runs write, and where the desired rows are if that is elsewhere.
+
+    Args:
+        questions: Asks for what is not given.
+        desired: Where the desired rows are, if given.
+        warehouse: Where runs write, if given.
+        default: Where the desired rows are unless somebody says otherwise.
+    """
+    read = partial(parse_place, WAREHOUSE)
+    if desired is None and warehouse is None and questions.person:
+        asked = "Where the desired rows are: a DuckDB file, or the type of another warehouse"
+        rows = questions.get("--desired", None, read, asked, default)
+        asked = "Where runs write their tables: there as well, or a DuckDB file or a type"
         books = questions.get(
-            "--warehouse",
-            warehouse,
-            partial(parse_place, WAREHOUSE),
-            "Where runs write their tables: a DuckDB file, or the type of another warehouse",
-            FILE,
+            "--warehouse", None, lambda text: rows if text == SAME else read(text), asked, SAME
         )
     else:
-        same = rows
-        books = questions.get(
-            "--warehouse",
-            None,
-            lambda text: same if text == SAME else parse_place(WAREHOUSE, text),
-            "Where runs write their tables: there as well, or a DuckDB file or a type",
-            SAME,
-        )
+        asked = "Where runs write their tables: a DuckDB file, or the type of another warehouse"
+        books = questions.get("--warehouse", warehouse, read, asked, FILE if desired else default)
+        rows = books
+        if desired is not None:
+            rows = questions.get("--desired", desired, partial(parse_place, DESIRED), "")
     return books, None if rows == books else rows
 
 

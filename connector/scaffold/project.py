@@ -61,6 +61,7 @@ class Wanted:
         warehouse: Where runs write their tables.
         desired: Where the desired rows are; None for the warehouse.
         model: Which model of the table to write.
+        model_table: The table as its model names it; empty where dbt puts nothing in front.
         keep_token: Whether the token stands somewhere already, and is not written down.
         folder: Where.
     """
@@ -71,6 +72,7 @@ class Wanted:
     warehouse: Place
     desired: Place | None = None
     model: Kind = "sql"
+    model_table: str = ""
     keep_token: bool = False
     folder: Path = Path()
 
@@ -109,8 +111,10 @@ def start_project(wanted: Wanted) -> Iterator[Step]:
     company = company_of(client.me())
     fields = describe_catalog(read_catalog(client), settings)
     example = _example(client) if wanted.model != "none" else None
-    model = Model(settings.desired_table, str(company), fields, example)
-    yield _write(wanted.folder / ".dlt/config.toml", config_text(wanted), "the settings")
+    table = wanted.model_table or settings.desired_table
+    model = Model(table, str(company), fields, example)
+    about = f"the settings; the desired table is {settings.desired_table}"
+    yield _write(wanted.folder / ".dlt/config.toml", config_text(wanted), about)
     yield _write_secrets(wanted)
     yield _ignore(wanted.folder / ".gitignore")
     if wanted.model != "none":

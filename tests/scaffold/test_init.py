@@ -455,3 +455,75 @@ def test_a_person_is_asked_where_runs_write(site: Site) -> None:
     secrets = tomllib.loads((site.folder / ".dlt/secrets.toml").read_text())
     assert secrets["destination"]["desired"] == {"credentials": MARTS}
     assert "books.duckdb" in secrets["destination"]["warehouse"]["credentials"]["database"]
+
+
+PROFILES = """
+shop:
+  target: dev
+  outputs:
+    dev: {type: duckdb, path: build/shop.duckdb, schema: analytics}
+    env: {type: duckdb, path: "{{ env_var('DB') }}", schema: "{{ env_var('S') }}"}
+    far: {type: postgres, schema: dbt_ada}
+"""
+
+
+def dbt_project(site: Site, profiles: str = PROFILES) -> None:
+    (site.folder / "dbt_project.yml").write_text("name: shop\nprofile: shop\n")
+    (site.folder / "profiles.yml").write_text(profiles)
+
+
+def configured(site: Site) -> tuple[str, str]:
+    """The desired table, and the schema that the model asks for."""
+    config = tomllib.loads((site.folder / ".dlt/config.toml").read_text())
+    model = (site.folder / "models/lead_changes.sql").read_text()
+    schema = re.search(r"schema='(\w*)'", model)
+    return config["sources"]["pipedrive_leads"]["desired_table"], schema[1] if schema else ""
+
+
+def test_a_dbt_project_says_what_it_builds_and_where(site: Site) -> None:
+    """No setting is left to be changed by hand once dbt has built."""
+    dbt_project(site)
+    told = init(site, "--dbt")
+    assert told.code == 0, told.told
+    assert configured(site) == ("analytics_crm.lead_changes", "crm")
+    assert "the settings; the desired table is analytics_crm.lead_changes" in told.stdout
+    secrets = tomllib.loads((site.folder / ".dlt/secrets.toml").read_text())
+    file = site.folder / "build/shop.duckdb"
+    assert secrets["destination"]["warehouse"]["credentials"] == {"database": str(file)}
+
+
+def test_a_schema_that_is_given_is_not_put_in_front_twice(site: Site) -> None:
+    dbt_project(site)
+    init(site, "--dbt", "--desired-table", "analytics_mart.lead_changes")
+    assert configured(site) == ("analytics_mart.lead_changes", "mart")
+
+
+def test_the_target_schema_itself_needs_no_schema_of_the_model(site: Site) -> None:
+    dbt_project(site)
+    init(site, "--dbt", "--desired-table", "analytics.lead_changes")
+    assert configured(site) == ("analytics.lead_changes", "")
+
+
+def test_another_type_of_warehouse_is_taken_from_dbt(site: Site) -> None:
+    dbt_project(site, PROFILES.replace("target: dev", "target: far"))
+    init(site, "--dbt")
+    assert configured(site) == ("dbt_ada_crm.lead_changes", "crm")
+    config = tomllib.loads((site.folder / ".dlt/config.toml").read_text())
+    assert config["destination"]["warehouse"] == {"destination_type": "postgres"}
+
+
+@pytest.mark.parametrize("lacking", ["templates", "broken", "macro", "folder"])
+def test_what_dbt_does_not_say_is_left_as_it_is(site: Site, lacking: str) -> None:
+    dbt_project(site)
+    (site.folder / "macros").mkdir()
+    if lacking == "templates":
+        dbt_project(site, PROFILES.replace("target: dev", "target: env"))
+    elif lacking == "broken":
+        dbt_project(site, "shop: [\n")
+    elif lacking == "macro":
+        (site.folder / "macros/names.sql").write_text("{% macro generate_schema_name() %}")
+    else:
+        (site.folder / "dbt_project.yml").unlink()
+    told = init(site, "--dbt")
+    assert told.code == 0, told.told
+    assert configured(site) == ("crm.lead_changes", "crm")
