@@ -14,7 +14,7 @@ from rich.text import Text
 
 from connector.records.fields import NOTHING
 from connector.records.text import message, visible
-from connector.report.endings import overridden_line, print_guards
+from connector.report.endings import overridden_line, print_guards, print_next
 from connector.report.screen import say
 from connector.report.words import counted, statuses_told
 from connector.sync.summary import EXIT_INCOMPLETE, Summary
@@ -119,6 +119,8 @@ def print_rehearsal(console: Console, rehearsal: Rehearsal, *, whole: bool = Fal
     if summary.state == "done":
         _print_left(console, rehearsal)
     say(console, "Nothing left this machine, and no token of the account was spent.")
+    if summary.state == "done" and not rehearsal.left:
+        print_next(console, f"`lead-sync apply {rehearsal.plan_id}` sends it")
 
 
 def _print_lead(console: Console, lead: RehearsedLead) -> None:
@@ -144,7 +146,6 @@ def _where(rehearsal: Rehearsal) -> str:
 def _print_left(console: Console, rehearsal: Rehearsal) -> None:
     if not rehearsal.left:
         say(console, "A second plan is empty: each lead says all that this one wants.")
-        say(console, f"next: lead-sync apply {rehearsal.plan_id}")
         return
     leads = counted(len(rehearsal.left), "lead")
     some = ", ".join(map(visible, rehearsal.left[:3])) + (", …" * (len(rehearsal.left) > 3))

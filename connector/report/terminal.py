@@ -12,7 +12,7 @@ from rich.text import Text
 
 from connector.records.fields import NOTHING
 from connector.records.text import message, visible
-from connector.report.endings import print_summary
+from connector.report.endings import print_next, print_summary
 from connector.report.exits import exit_code
 from connector.report.screen import console, say
 from connector.sync.stopping import stop_on_signal
@@ -77,10 +77,19 @@ def print_columns(console: Console, found: Explanation) -> None:
         say(console, ("problem", "red"), f"  {message(text)}")
     for name, doubt in found.doubts.items():
         say(console, ("look", "yellow"), f"     {message(f'{name}: {doubt}')}")
+    if not found.problems:
+        print_next(console, "`lead-sync plan` shows what a run would change")
 
 
 def print_findings(console: Console, findings: Iterable[Finding]) -> None:
-    """Prints a line for each thing that `check` has looked at."""
+    """Prints a line for each thing that `check` has looked at, and what to look at next."""
+    wrong = []
     for finding in findings:
         mark = ("ok", "green") if finding.good else ("problem", "red")
         say(console, mark, f"  {finding.subject}: {message(finding.text)}")
+        wrong += [] if finding.good else [finding.subject]
+    columns = "`lead-sync columns` shows what each column manages"
+    if not wrong:
+        print_next(console, f"{columns}, `lead-sync plan` what a run would change")
+    elif {*wrong} == {"columns"}:
+        print_next(console, f"{columns}, and all that is wrong")

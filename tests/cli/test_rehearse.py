@@ -178,7 +178,7 @@ def test_the_leads_are_told_old_and_new_in_the_words_of_their_users(scene: Scene
 def test_a_second_plan_is_empty(scene: Scene) -> None:
     assert scene.told["left"] == []
     assert "A second plan is empty: each lead says all that this one wants." in scene.text.stdout
-    assert f"next: lead-sync apply {scene.plan_id}\n" in scene.text.stdout
+    assert scene.text.stdout.endswith(f"next: `lead-sync apply {scene.plan_id}` sends it\n")
 
 
 def test_nothing_leaves_the_machine_and_the_books_stay_as_they_are(scene: Scene) -> None:

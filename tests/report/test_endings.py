@@ -54,6 +54,24 @@ def test_a_run_that_missed_nothing_says_nothing_of_it(site: Site) -> None:
     assert "next:" not in ended.stdout
 
 
+def test_who_takes_a_run_back_is_told_that_the_table_still_wants_it(site: Site) -> None:
+    desire(site, new_leads(site, 1))
+    assert site.command("run").code == 0
+    ended = site.command("revert", "latest", "--yes")
+    assert ended.code == 0, ended.told
+    assert next_of(ended).startswith("mend the desired table before the next run")
+
+
+def test_check_says_which_command_comes_next(site: Site) -> None:
+    leads = new_leads(site, 1)
+    desire(site, leads)
+    assert "`lead-sync plan`" in next_of(site.command("check"))
+    site.desire({"lead_id": "VARCHAR", "titel": "VARCHAR"}, [{"lead_id": leads[0]}])
+    assert "`lead-sync columns`" in next_of(site.command("check"))
+    assert "next:" not in site.command("check", api_token="wrong").stdout
+    assert "next:" not in site.command("columns").stdout
+
+
 def test_a_breaker_after_refusals_hints_at_the_way_to_send_them_again(site: Site) -> None:
     desire(site, new_leads(site, 12))
     site.pipedrive.fault("status", status=400, method="PATCH", times=100)
