@@ -140,9 +140,8 @@ def next_step(summary: Summary) -> str | None:
         return f"{_look(summary)} shows all of it{_retry(summary)}"
     if summary.exit_code == EXIT_STOPPED:
         return f"{_look(summary)} shows how far it came{_retry(summary) or _go_on(summary)}"
-    if summary.reverts and summary.planned:
-        return "mend the desired table before the next run, which sends again what it still wants"
-    return None
+    again = "mend the desired table before the next run, which sends again what it still wants"
+    return again if summary.reverts and summary.planned else None
 
 
 def next_after_error(summary: Summary) -> str:
