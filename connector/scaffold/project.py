@@ -159,7 +159,7 @@ def parse_place(section: Section, text: str) -> Place:
 def config_text(wanted: Wanted) -> str:
     """Returns the settings that anybody may read."""
     lines = [
-        "# Settings of lead-sync that anybody may read; its README has all of them.",
+        "# Settings of lead-sync that anybody may read; docs/settings.md has all of them.",
         "",
         f"[{'.'.join(SECTION)}]",
         f"base_url = {_toml(wanted.base_url)}",

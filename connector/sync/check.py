@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import dlt
 from connector.configuration.providers import looked_in
 from connector.errors import (
     AccountError,
+    BooksMissing,
     ConfigError,
     DesiredTableError,
     LeadSyncError,
@@ -102,12 +104,18 @@ def _table(
 ) -> Iterator[Finding]:
     folder = working_folder(settings)
     try:
-        with open_dataset(pipeline, settings) as warehouse:
-            where = f"dataset {settings.dataset_name}, {warehouse.place}"
-            yield Finding("warehouse", f"opened, {where}; working folder {folder}")
-            if company is not None:
-                refuse_other(warehouse, folder, company)
-            yield _writing(warehouse, settings)
+        with ExitStack() as stack:
+            warehouse = None
+            try:
+                warehouse = stack.enter_context(open_dataset(pipeline, settings))
+            except BooksMissing as missing:
+                yield Finding("warehouse", f"{missing}; working folder {folder}")
+            if warehouse is not None:
+                where = f"dataset {settings.dataset_name}, {warehouse.place}"
+                yield Finding("warehouse", f"opened, {where}; working folder {folder}")
+                if company is not None:
+                    refuse_other(warehouse, folder, company)
+                yield _writing(warehouse, settings)
             with open_desired(warehouse, settings) as table:
                 names = table.head().columns
             yield Finding("table", f"{settings.desired_table}: {len(names)} columns")

@@ -157,8 +157,14 @@ class DesiredTable:
 
 
 @contextmanager
-def open_desired(warehouse: Warehouse, settings: WarehouseSettings) -> Iterator[DesiredTable]:
+def open_desired(
+    warehouse: Warehouse | None, settings: WarehouseSettings
+) -> Iterator[DesiredTable]:
     """Yields the desired table, where the books are or in a destination of its own.
+
+    Args:
+        warehouse: The books; None where the first plan makes them.
+        settings: Where the table is.
 
     Raises:
         ConfigError: That destination's settings cannot be used.
@@ -166,12 +172,12 @@ def open_desired(warehouse: Warehouse, settings: WarehouseSettings) -> Iterator[
         WarehouseError: It cannot be opened.
     """
     name, own = settings.desired_table, settings.dataset_name
-    if not is_desired_apart():
+    if warehouse is not None and not is_desired_apart():
         yield DesiredTable(warehouse.client, name, own)
         return
     with own_configuration(), opening(DESIRED):
         client = _client(settings)
-    if _is_same_file(client, warehouse.client):
+    if warehouse is not None and _is_same_file(client, warehouse.client):
         yield DesiredTable(warehouse.client, name, own)
         return
     with opening(DESIRED):
