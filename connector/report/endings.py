@@ -128,20 +128,30 @@ def print_next(console: Console, step: str) -> None:
     say(console, ("next:", "bold"), f" {step}")
 
 
-def next_step(summary: Summary) -> str | None:
-    """Returns what to do after a plan or a run; a command to look comes before one that acts."""
+def next_step(summary: Summary, *, seen: bool = False) -> str | None:
+    """Returns what to do after a plan or a run; a command to look comes before one that acts.
+
+    Args:
+        summary: What it came to.
+        seen: Whether all that it did, or would do, stands above.
+    """
     if summary.tripped:
-        return _past_guards(summary)
+        return _past_guards(summary, seen=seen)
     if summary.command == "plan" and summary.state == "done":
         if not summary.planned or summary.reverts:
             return None
         return f"`lead-sync apply {summary.plan_id}` sends it"
     if summary.exit_code == EXIT_INCOMPLETE:
-        return f"{_look(summary)} shows all of it{_retry(summary)}"
+        return _joined("" if seen else f"{_look(summary)} shows all of it", _retry(summary))
     if summary.exit_code == EXIT_STOPPED:
-        return f"{_look(summary)} shows how far it came{_retry(summary) or _go_on(summary)}"
+        look = "" if seen else f"{_look(summary)} shows how far it came"
+        return _joined(look, _retry(summary) or _go_on(summary))
     again = "mend the desired table before the next run, which sends again what it still wants"
     return again if summary.reverts and summary.planned else None
+
+
+def _joined(*steps: str) -> str | None:
+    return "; ".join(filter(None, steps)) or None
 
 
 def next_after_error(summary: Summary) -> str:
@@ -154,13 +164,13 @@ def _look(summary: Summary) -> str:
     return f"`lead-sync runs {summary.run_id}`"
 
 
-def _past_guards(summary: Summary) -> str:
+def _past_guards(summary: Summary, *, seen: bool) -> str:
     flags = " ".join(dict.fromkeys(trip.get("accept", "") for trip in summary.tripped))
     if not summary.planned:
         return f"look at the desired table; if it is right, run it again and accept it with {flags}"
-    look = f"`lead-sync show {summary.plan_id} --all` shows all of it"
+    look = "" if seen else f"`lead-sync show {summary.plan_id} --all` shows all of it; "
     apply = f"`lead-sync apply {summary.plan_id}`"
-    return f"{look}; if it is right, send it by {apply} and accept it with {flags}"
+    return f"{look}if it is right, send it by {apply} and accept it with {flags}"
 
 
 def _retry(summary: Summary) -> str:
@@ -170,12 +180,12 @@ def _retry(summary: Summary) -> str:
     )
     if not refused:
         return ""
-    return "; once what was refused is mended, `lead-sync run --retry-failed` sends it again"
+    return "once what was refused is mended, `lead-sync run --retry-failed` sends it again"
 
 
 def _go_on(summary: Summary) -> str:
     if summary.command == "plan":
-        return "; `lead-sync plan` begins again"
+        return "`lead-sync plan` begins again"
     if summary.reverts:
-        return f"; `lead-sync revert {summary.reverts}` goes on with the rest"
-    return "; `lead-sync run` goes on with the rest"
+        return f"`lead-sync revert {summary.reverts}` goes on with the rest"
+    return "`lead-sync run` goes on with the rest"

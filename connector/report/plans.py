@@ -203,7 +203,8 @@ class PlanReport:
         if left := self._lines.left_out:
             all_of_it = f"`lead-sync show {summary.plan_id} --all`"
             say(out, f"… and {counted(left, 'lead')} more: {all_of_it} shows all", style="dim")
-        if (step := next_step(summary)) and not applied_by:
+        step = next_step(summary, seen=not left)
+        if step and not applied_by:
             out.print()
             print_next(out, step)
 
