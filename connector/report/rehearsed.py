@@ -18,6 +18,7 @@ from connector.report.endings import overridden_line, print_guards, print_next
 from connector.report.screen import say
 from connector.report.words import counted, statuses_told
 from connector.sync.summary import EXIT_INCOMPLETE, Summary
+from connector.warehouse.record import every_status
 
 SHOWN = 20
 """Leads that a person is shown unless all are asked for; those with trouble come first."""
@@ -70,7 +71,7 @@ class Rehearsal:
         return self.summary.exit_code or (EXIT_INCOMPLETE if self.left else 0)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns it as JSON types."""
+        """Returns it as JSON types, as `schemas/rehearse.json` describes it."""
         return {
             "format": 1,
             "plan_id": self.plan_id,
@@ -79,7 +80,7 @@ class Rehearsal:
             "read_at": self.read_at and self.read_at.isoformat(),
             "state": self.summary.state,
             "message": self.summary.message,
-            "outcomes": dict(self.summary.statuses),
+            "outcomes": every_status(self.summary.statuses),
             "tripped": self.summary.tripped,
             "seconds": self.summary.seconds,
             "requests": self.summary.requests,

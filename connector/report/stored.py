@@ -162,7 +162,7 @@ def _next_of(found: Stored) -> str | None:
 
 
 def stored_document(found: Stored) -> dict[str, Any]:
-    """Returns a plan or a run as JSON types."""
+    """Returns a plan or a run as JSON types, as `schemas/show.json` describes it."""
     run = {name: found.run[name] for name in (*stored(), *STATUSES, "planned")}
     return {
         "format": 1,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.support.harness import Ended, NewSite, Site
+from tests.support.schemas import problems
 
 pytestmark = pytest.mark.xdist_group("report show")
 
@@ -75,6 +76,11 @@ def test_a_plan_is_shown_as_it_was_when_it_was_made(seen: Seen) -> None:
     assert "— → Hot" in shown
 
 
+@pytest.mark.parametrize("name", ["plan", "run", "guarded"])
+def test_json_is_as_its_schema_says(seen: Seen, name: str) -> None:
+    assert problems("show", json.loads(seen.told[name, "json"].stdout)) == []
+
+
 def test_a_plan_keeps_what_it_leaves_out(any_site: Site) -> None:
     """With titles and reasons, on a plan's first showing and on any later one."""
     site = any_site
@@ -97,6 +103,7 @@ def test_a_plan_keeps_what_it_leaves_out(any_site: Site) -> None:
     document = json.loads(site.command("show", "latest", "--output", "json").stdout)
     told = [(one["lead_id"], one["title"], one["status"]) for one in document["misses"]]
     assert told == [(leads[1], "Lead 1", "rejected"), (rows[2]["lead_id"], None, "not_found")]
+    assert problems("show", document) == []
     assert site.outcomes() == []
 
 

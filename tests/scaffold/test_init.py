@@ -164,7 +164,7 @@ def test_a_second_time_changes_nothing(site: Site) -> None:
 def test_a_dbt_model_with_its_schema(site: Site) -> None:
     told = init(site, "--dbt")
     assert told.code == 0
-    assert "dbt run --select lead_changes" in told.stdout
+    assert "dbt build --select lead_changes" in told.stdout
     assert not (site.folder / "lead_changes.sql").exists()
     model = (site.folder / "models/lead_changes.sql").read_text()
     assert "{{ config(materialized='table', schema='crm') }}" in model
