@@ -145,7 +145,7 @@ def next_step(summary: Summary, *, seen: bool = False) -> str | None:
         return _joined("" if seen else f"{_look(summary)} shows all of it", _retry(summary))
     if summary.exit_code == EXIT_STOPPED:
         look = "" if seen else f"{_look(summary)} shows how far it came"
-        return _joined(look, _retry(summary) or _go_on(summary))
+        return _joined(look, _retry(summary) or go_on(summary))
     again = "mend the desired table before the next run, which sends again what it still wants"
     return again if summary.reverts and summary.planned else None
 
@@ -183,7 +183,8 @@ def _retry(summary: Summary) -> str:
     return "once what was refused is mended, `lead-sync run --retry-failed` sends it again"
 
 
-def _go_on(summary: Summary) -> str:
+def go_on(summary: Summary) -> str:
+    """Says which command goes on with what is left of a run."""
     if summary.command == "plan":
         return "`lead-sync plan` begins again"
     if summary.reverts:

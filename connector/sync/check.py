@@ -14,7 +14,6 @@ from connector.errors import (
     AccountError,
     BooksMissing,
     ConfigError,
-    DesiredTableError,
     LeadSyncError,
     WarehouseError,
 )
@@ -99,6 +98,15 @@ def _writing(warehouse: Warehouse, settings: Settings) -> Finding:
     return Finding("writing", f"{settings.dataset_name} and dlt's schema beside it can be written")
 
 
+def _desired(warehouse: Warehouse | None, settings: Settings) -> Finding:
+    try:
+        with open_desired(warehouse, settings) as table:
+            names, place = table.head().columns, table.place and f", {table.place}"
+    except WarehouseError as error:
+        return Finding("table", str(error), good=False)
+    return Finding("table", f"{settings.desired_table}: {len(names)} columns{place}")
+
+
 def _table(
     pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, company: Company | None
 ) -> Iterator[Finding]:
@@ -116,13 +124,9 @@ def _table(
                 if company is not None:
                     refuse_other(warehouse, folder, company)
                 yield _writing(warehouse, settings)
-            with open_desired(warehouse, settings) as table:
-                names = table.head().columns
-            yield Finding("table", f"{settings.desired_table}: {len(names)} columns")
-            if company is not None:
+            yield (table := _desired(warehouse, settings))
+            if table.good and company is not None:
                 yield from _columns(explain(warehouse, client, settings))
-    except DesiredTableError as error:
-        yield Finding("table", str(error), good=False)
     except ConfigError as error:
         yield Finding("config", str(error), good=False)
     except AccountError as error:

@@ -29,6 +29,7 @@ from connector.warehouse.scratch import Cells
 from connector.warehouse.store import (
     Warehouse,
     bound,
+    client_place,
     fetched,
     first_line,
     opening,
@@ -67,12 +68,16 @@ class DesiredTable:
         client: A connection to where it is.
         name: The table, with its schema.
         own: The schema of the tables that runs write, where it is in the same place.
+
+    Attributes:
+        place: Where it is, if it is elsewhere than those tables; empty if not.
     """
 
     def __init__(self, client: SqlClientBase[Any], name: str, own: str = "") -> None:
         self._client = client
         self.name = name
         self._own = own
+        self.place = "" if own else client_place(client)
 
     def head(self) -> Head:
         """Returns what its columns are.

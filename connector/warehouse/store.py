@@ -206,7 +206,7 @@ def _answered(done: str = "read") -> Iterator[None]:
         raise WarehouseError(f"the warehouse cannot be {done}: {first_line(error)}") from None
 
 
-def _place(client: SqlClientBase[Any]) -> str:
+def client_place(client: SqlClientBase[Any]) -> str:
     """Returns where the tables are, without a password."""
     credentials = client.credentials
     if isinstance(credentials, DuckDbCredentials):
@@ -217,7 +217,7 @@ def _place(client: SqlClientBase[Any]) -> str:
 def place_of(pipeline: dlt.Pipeline) -> str:
     """Returns where the warehouse is by its settings; empty where they do not tell."""
     with own_configuration(), suppress(Exception):  # what is wrong with them, opening tells
-        return _place(pipeline.sql_client())
+        return client_place(pipeline.sql_client())
     return ""
 
 
@@ -257,7 +257,7 @@ class Warehouse:
         self._client = client
         self._streaming: list[SqlClientBase[Any]] = []
         self.desired_table = desired_table
-        self.place = _place(client)
+        self.place = client_place(client)
         self.table = client.make_qualified_table_name
         self.unfinished_patches = (
             f"(SELECT p.* FROM {self.table('lead_patches')} p "

@@ -50,6 +50,7 @@ MASKS = (
     (re.compile(r"\b\d+ left today"), "N left today"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+\d\d)?Z?"), "TIME"),
     (re.compile(r"\bprocess \d+"), "process N"),
+    (re.compile(r'"seconds": [\d.]+'), '"seconds": N'),
     (re.compile(r"[─━ ]+"), " "),
 )
 """What differs from one time to the next: it is replaced before two lines are compared."""
