@@ -27,8 +27,16 @@ def print_summary(console: Console, summary: Summary) -> None:
     else:
         rows = counted(summary.desired_rows, "desired row")
         about = f"{rows}, {about}, {summary.unchanged} unchanged"
-    say(console, f"Run {summary.run_id} {summary.state} in {took(summary.seconds)}: {about}.")
-    say(console, f"Outcomes: {statuses_told(summary.statuses).removeprefix(', ') or 'none'}.")
+    say(
+        console,
+        f"Run {summary.run_id} {summary.state} in {took(summary.seconds)}: {about}.",
+        hang=4,
+    )
+    say(
+        console,
+        f"Outcomes: {statuses_told(summary.statuses).removeprefix(', ') or 'none'}.",
+        hang=4,
+    )
     tokens, requests = counted(summary.tokens, "token"), counted(summary.requests, "request")
     say(console, f"Spent: {tokens} in {requests}, {summary.retries} retried.")
     print_notes(console, summary)
@@ -42,7 +50,7 @@ def print_notes(console: Console, summary: Summary) -> None:
     """Prints what is to be known of a plan or a run beside its counts."""
     if (whole := summary.whole_as_of) and whole < summary.started_at:
         updated = "Read what was updated since the run before"
-        say(console, f"{updated}; all leads as of {whole:%Y-%m-%d %H:%M} UTC.")
+        say(console, f"{updated}; all leads as of {whole:%Y-%m-%d %H:%M} UTC.", hang=4)
     if summary.beyond_limit:
         say(console, f"Left for later by `--limit`: {counted(summary.beyond_limit, 'lead')}.")
     if summary.kept_nulls:
@@ -51,11 +59,11 @@ def print_notes(console: Console, summary: Summary) -> None:
     if summary.unagreed:
         fields, are = counted(summary.unagreed, "field"), "is" if summary.unagreed == 1 else "are"
         told = f"{fields} on which nothing was agreed yet {are} written by this plan"
-        say(console, f"{told}: see `on_conflict`.")
+        say(console, f"{told}: see `on_conflict`.", hang=4)
     for trip in summary.overridden:
-        say(console, overridden_line(trip))
+        say(console, overridden_line(trip), hang=4)
     if summary.message and not summary.tripped:
-        say(console, f"{stopped(summary.state, summary.message)}.", style="yellow")
+        say(console, f"{stopped(summary.state, summary.message)}.", style="yellow", hang=4)
 
 
 def stopped(state: str, why: str) -> str:

@@ -210,7 +210,11 @@ class PlanReport:
 
     def _print_counts(self, summary: Summary) -> None:
         told = f"{counted(summary.planned, 'lead')} to change, {summary.unchanged} unchanged"
-        say(self._console, f"Plan {summary.plan_id}: {told}{statuses_told(summary.statuses)}.")
+        say(
+            self._console,
+            f"Plan {summary.plan_id}: {told}{statuses_told(summary.statuses)}.",
+            hang=4,
+        )
         if summary.reverts:
             say(self._console, f"It takes back run {summary.reverts}.")
         if self.changes.kinds:

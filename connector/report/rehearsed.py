@@ -10,7 +10,6 @@ from typing import Any
 
 import pendulum
 from rich.console import Console
-from rich.text import Text
 
 from connector.records.fields import NOTHING
 from connector.records.text import message, visible
@@ -104,13 +103,13 @@ def print_rehearsal(console: Console, rehearsal: Rehearsal, *, whole: bool = Fal
     if rest := len(ranked) - len(shown):
         say(console, f"… and {counted(rest, 'more lead')}; --all shows them.")
     summary = rehearsal.summary
-    say(console, f"\nRehearsed plan {rehearsal.plan_id} on {_where(rehearsal)}.")
+    say(console, f"\nRehearsed plan {rehearsal.plan_id} on {_where(rehearsal)}.", hang=0)
     changes = Counter(one.field for lead in rehearsal.rehearsed for one in lead.changes)
     told = statuses_told(summary.statuses).removeprefix(", ") or "none"
     say(console, f"Outcomes: {told}, in {summary.seconds:.1f} s.")
     if changes:
         fields = ", ".join(f"{visible(name)} {count}" for name, count in changes.most_common())
-        say(console, f"Fields changed: {message(fields)}.")
+        say(console, f"Fields changed: {message(fields)}.", hang=4)
     for trip in summary.overridden:
         say(console, overridden_line(trip))
     if summary.tripped:
@@ -127,13 +126,16 @@ def print_rehearsal(console: Console, rehearsal: Rehearsal, *, whole: bool = Fal
 def _print_lead(console: Console, lead: RehearsedLead) -> None:
     style = "green" if lead.status in TAKEN else "yellow"
     title = visible(lead.title) if lead.title else NOTHING
-    say(console, (title, "bold"), f"  {visible(lead.lead_id)}  ", (lead.status, style))
+    status = f"{lead.status:<9}  "
+    head = ((status, style), (title, "bold"), f"  {visible(lead.lead_id)}")
+    say(console, *head, hang=len(status))
     if lead.reason:
-        say(console, f"    {message(lead.reason)}")
+        say(console, f"    {message(lead.reason)}", hang=4)
     width = max((len(visible(one.field)) for one in lead.changes), default=0)
     for one in lead.changes:
         name = f"    {visible(one.field):<{width}}  "
-        say(console, Text.assemble(name, visible(one.old), " → ", (visible(one.new), "green")))
+        values = (visible(one.old), " → ", (visible(one.new), "green"))
+        say(console, name, *values, hang=len(name))
 
 
 def _where(rehearsal: Rehearsal) -> str:
