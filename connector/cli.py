@@ -194,7 +194,15 @@ def lead_sync(context: click.Context, *, show_version: bool) -> None:
 
 @lead_sync.command()
 @click.option("--base-url", metavar="URL", help="The company's address, or its name there.")
-@click.option("--warehouse", metavar="FILE|TYPE", help="A DuckDB file, or a type as postgres.")
+@click.option(
+    "--warehouse",
+    metavar="FILE|TYPE",
+    show_default="warehouse.duckdb",
+    help="Where runs write, and the desired rows are: a DuckDB file, or a type such as postgres.",
+)
+@click.option(
+    "--desired", metavar="FILE|TYPE", help="Where the desired rows are, if that is elsewhere."
+)
 @click.option("--desired-table", metavar="NAME", help="The table of desired leads.")
 @click.option("--token-stdin", is_flag=True, help="Read the API token from standard input.")
 @click.option("--token-env", metavar="NAME", help="Take the API token from this variable.")
@@ -206,13 +214,14 @@ def lead_sync(context: click.Context, *, show_version: bool) -> None:
     metavar="FILE MODEL",
     help="Take the table that dbt builds for a model from target/manifest.json.",
 )
+@click.option("--no-model", is_flag=True, help="The table is there: write no model of it.")
 @click.option("--yes", is_flag=True, help="Ask nothing: take what is not given as it is.")
 def init(**given: Any) -> int:
     """Begin a project: its settings, and a model of the table for the account's own fields."""
     with importing():
-        from connector.report.starting import ask_what_is_wanted, show_steps
+        from connector.report.starting import Flags, ask_what_is_wanted, show_steps
         from connector.scaffold.project import start_project
-    wanted = ask_what_is_wanted(**given)
+    wanted = ask_what_is_wanted(Flags(**given))
     show_steps(start_project(wanted), wanted)
     return EXIT_DONE
 

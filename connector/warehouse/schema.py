@@ -51,6 +51,24 @@ class PatchRow:
     planned_at: datetime
 
 
+@dataclass(frozen=True)
+class LeftOutRow:
+    """A lead that a plan has left out, or a part of it, for a reason; a run has an outcome instead.
+
+    Attributes:
+        left_out_id: Sorts as the plan came to them.
+        keys: The keys of the fields that it is about; NULL for the whole lead.
+    """
+
+    left_out_id: str
+    plan_id: str
+    lead_id: str | None
+    status: str
+    reason: str
+    keys: Keys | None
+    planned_at: datetime
+
+
 @dataclass(frozen=True, kw_only=True)
 class OutcomeRow:
     """What became of a patch, or of a desired row that was never planned.
@@ -272,6 +290,7 @@ def _mirror_table() -> Table:
 
 LEADS = _mirror_table()
 LEAD_PATCHES = _table("lead_patches", "patch_id", PatchRow)
+PLAN_LEFT_OUT = _table("plan_left_out", "left_out_id", LeftOutRow)
 LEAD_OUTCOMES = _table("lead_outcomes", "outcome_id", OutcomeRow, is_written_once=True)
 LEAD_FIELD_CHANGES = _table("lead_field_changes", "change_id", ChangeRow, is_written_once=True)
 LEAD_FIELDS = _table("lead_fields", "key", FieldRow)
@@ -282,8 +301,8 @@ SYNC_LEASE = _table("sync_lease", "lease", LeaseRow)
 TABLES = {
     one.name: one
     for one in (
-        *(LEADS, LEAD_PATCHES, LEAD_OUTCOMES, LEAD_FIELD_CHANGES, LEAD_FIELDS, LEAD_BASES),
-        *(SYNC_RUNS, SYNC_ACCOUNT),
+        *(LEADS, LEAD_PATCHES, PLAN_LEFT_OUT, LEAD_OUTCOMES, LEAD_FIELD_CHANGES, LEAD_FIELDS),
+        *(LEAD_BASES, SYNC_RUNS, SYNC_ACCOUNT),
     )
 }
 """Those that dlt makes; `sync_lease` is there before them, made by plain SQL."""
