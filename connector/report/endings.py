@@ -37,13 +37,21 @@ def print_summary(console: Console, summary: Summary) -> None:
         f"Outcomes: {statuses_told(summary.statuses).removeprefix(', ') or 'none'}.",
         hang=4,
     )
-    tokens, requests = counted(summary.tokens, "token"), counted(summary.requests, "request")
-    say(console, f"Spent: {tokens} in {requests}, {summary.retries} retried.")
+    say(console, f"Spent: {spent_told(summary)}.")
     print_notes(console, summary)
     print_guards(console, summary)
     print_missed(console, summary.missed, summary.domain)
     if step := next_step(summary):
         print_next(console, step)
+
+
+def spent_told(summary: Summary) -> str:
+    """Says what reading and writing took, and what a PATCH for each desired lead would."""
+    tokens, requests = counted(summary.tokens, "token"), counted(summary.requests, "request")
+    read, written = summary.tokens - summary.tokens_written, summary.tokens_written
+    told = f"{tokens} in {requests}, {summary.retries} retried: {read} to read, {written} to write"
+    blind = summary.blind_cost
+    return f"{told} (sent blindly: {blind})" if blind else told
 
 
 def print_notes(console: Console, summary: Summary) -> None:
