@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connector.planning.columns import Columns
 from connector.planning.diff import decide
 from connector.planning.model import (
     DAMAGED,
+    Change,
     Comparison,
     Lead,
     Outcome,
@@ -21,8 +22,8 @@ from connector.records.fields import Field
 from connector.records.leads import LEADS
 
 Fields = Mapping[str, Field]
-WhyNot = Callable[[Comparison, Sequence[Patch]], str]
-"""Tells why a lead's patches are not to be sent any more; nothing where they still are."""
+StillWanted = Callable[[Comparison, Sequence[Patch]], Sequence[Patch] | str]
+"""Returns a lead's patches as they are still to be sent, or tells why they are not any more."""
 GONE = "no such lead any more"
 UNREAD_SENT = "interrupted, and the lead cannot be read, so it may be in effect"
 UNREAD_UNSENT = "not sent by this run, as the lead cannot be read"
@@ -41,7 +42,7 @@ class Resolved:
     left: list[Patch]
 
 
-def resolve_interrupted(found: Comparison, fields: Fields, why_not: WhyNot) -> Resolved:
+def resolve_interrupted(found: Comparison, fields: Fields, still: StillWanted) -> Resolved:
     """Settles a lead's patches that a run was sending when it was cut off.
 
     What is in effect is in effect through them. What is as it was goes out under the patch's own
@@ -51,7 +52,7 @@ def resolve_interrupted(found: Comparison, fields: Fields, why_not: WhyNot) -> R
     Args:
         found: The patches, and the lead as it is.
         fields: The lead's fields by key.
-        why_not: Tells whether what is not in effect is still to be sent.
+        still: Tells whether what is not in effect is still to be sent.
     """
     if found.current is None:
         return _all("not_found", found, f"{GONE}; whether the patch took effect is not known")
@@ -59,10 +60,10 @@ def resolve_interrupted(found: Comparison, fields: Fields, why_not: WhyNot) -> R
         return _all("failed", found, f"interrupted; {DAMAGED}")
     done, overtaken, rest = _sort(found, found.current, fields)
     outcomes = [*done, *overtaken]
-    reason = "the lead was changed in Pipedrive" if overtaken else why_not(found, rest)
-    if rest and reason:
-        return Resolved([*outcomes, *(_dropped(patch, reason) for patch in rest)], [])
-    return Resolved(outcomes, rest)
+    wanted = "the lead was changed in Pipedrive" if overtaken else still(found, rest)
+    if isinstance(wanted, str):
+        return Resolved([*outcomes, *(_dropped(patch, wanted) for patch in rest)], [])
+    return Resolved(outcomes, [*wanted])
 
 
 def resolve_planned(found: Comparison, fields: Fields) -> Resolved:
@@ -83,15 +84,31 @@ def resolve_planned(found: Comparison, fields: Fields) -> Resolved:
     lead = dict(found.current)
     unarchives = any(patch.body.get(LEADS.archive_key) is False for patch in found.patches)
     if lead.get(LEADS.archive_key) is True and not unarchives:
-        why = "archived in Pipedrive since it was planned"
-        unsent = [*(one.patch for one in overtaken), *rest]
-        archived = (Outcome(patch, "archived", why, took=patch.took) for patch in unsent)
-        return Resolved([*done, *archived], [])
+        is_own = any(
+            LEADS.archive_key in one.took for one in (*rest, *(o.patch for o in overtaken))
+        )
+        unsent = rest if is_own else [*(one.patch for one in overtaken), *rest]
+        archived = [
+            Outcome(patch, "archived", why_archived(patch.took), took=patch.took, lead=lead)
+            for patch in unsent
+        ]
+        return Resolved([*done, *(overtaken if is_own else ()), *archived], [])
     if overtaken:
         told = "; ".join(str(one.reason) for one in overtaken)
         behind = (Outcome(one, "conflict", told, took=one.took, lead=lead) for one in rest)
         return Resolved([*done, *overtaken, *behind], [])
     return Resolved(done, rest)
+
+
+def why_archived(took: Collection[str]) -> str:
+    """Tells why the rest of a patch cannot be sent to an archived lead.
+
+    Args:
+        took: The keys of the patch that are in effect through it.
+    """
+    if LEADS.archive_key in took:
+        return "archived by this patch itself, so what is left of it cannot be sent"
+    return "archived in Pipedrive since it was planned; not sent"
 
 
 def resolve_doubt(found: Comparison, fields: Fields) -> list[Outcome]:
@@ -119,20 +136,23 @@ def unreadable(found: Comparison, trouble: str) -> list[Outcome]:
     ]
 
 
-def why_not_wanted(columns: Columns, *, unarchive: bool) -> WhyNot:
-    """Returns what tells whether patches are still what the desired table asks for."""
+def as_wanted(columns: Columns, *, unarchive: bool) -> StillWanted:
+    """Returns what tells whether patches are still what the desired table asks for.
 
-    def tell(found: Comparison, rest: Sequence[Patch]) -> str:
-        wanted: list[dict[str, object]] = []
+    They are sent under the rules of now: those may have changed since the patches were planned.
+    """
+
+    def tell(found: Comparison, rest: Sequence[Patch]) -> Sequence[Patch] | str:
+        changes: Sequence[Change] = ()
         if found.rows:
             decision = decide(
                 found.rows, found.current, columns, unarchive=unarchive, base=found.base
             )
             changes = decision.changes if isinstance(decision, Planned) else ()
-            wanted = [change.body for change in changes]
-        left = [patch.body_left for patch in rest]
-        unwanted = "interrupted before it took effect, and no longer what is wanted"
-        return "" if wanted == left else unwanted
+        if [change.body for change in changes] != [patch.body_left for patch in rest]:
+            return "interrupted before it took effect, and no longer what is wanted"
+        pairs = zip(rest, changes, strict=True)
+        return [replace(patch, conditions=change.conditions) for patch, change in pairs]
 
     return tell
 

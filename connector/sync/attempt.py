@@ -26,7 +26,7 @@ from connector.pipedrive.errors import (
 )
 from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
-from connector.planning.earlier import ALREADY_SO
+from connector.planning.earlier import ALREADY_SO, why_archived
 from connector.planning.look import Anew
 from connector.planning.model import Change, Lead, Outcome, Patch, Status
 from connector.planning.truth import Effect, changed_since, effect_of
@@ -34,6 +34,7 @@ from connector.records.fields import Field
 from connector.records.kinds import Option, spell_id
 from connector.records.leads import LEADS
 
+BY_OTHERS = "made so in Pipedrive by somebody else"
 MAYBE_LATER = "; not in effect when last read, but a send had no answer, so it may be in effect"
 
 
@@ -89,7 +90,7 @@ class Attempt:
         except LeadNotFound as error:
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except LeadArchived as error:
-            return self._outcome("archived", "archived in Pipedrive", error=error)
+            return self._archived(error)
         except Refused as error:
             return self._refused(error)
         except InDoubt as error:
@@ -97,9 +98,12 @@ class Attempt:
             return self._last_look(error)
 
     @property
-    def has_options(self) -> bool:
-        """Whether the id of an option is still to be sent."""
-        return any(self._is_option(key) and self._patch.body[key] is not None for key in self._left)
+    def options_left(self) -> frozenset[str]:
+        """The keys under which the id of an option is still to be sent."""
+        body = self._patch.body
+        return frozenset(
+            key for key in self._left if self._is_option(key) and body[key] is not None
+        )
 
     def spell_options(self, *, as_text: bool) -> bool:
         """Spells the ids of options as text or as numbers; tells whether that changes the body."""
@@ -153,8 +157,7 @@ class Attempt:
         if not anew.change.body:
             return self._outcome("confirmed", ALREADY_SO, lead=lead)
         if lead.get(LEADS.archive_key) is True and LEADS.archive_key not in anew.change.body:
-            reason = "archived in Pipedrive since it was planned; not sent"
-            return self._outcome("archived", reason, lead=lead)
+            return self._outcome("archived", why_archived(self._took), lead=lead)
         self._look_first = None
         self._take_on(anew.change)
         self._left_alone = f"left as they are: {kept}" if kept else ""
@@ -252,20 +255,32 @@ class Attempt:
         return self._outcome("failed", reason, error=error, lead=lead)
 
     def _refused(self, error: Refused) -> Outcome:
-        """Looks at the lead, as no status or text tells an archived lead for certain."""
+        """Looks at the lead, as no status or text tells an archived lead for certain.
+
+        What was refused has no effect. So what is there is somebody else's, but for a send before
+        it that had no answer.
+        """
         try:
             lead = self._client.get(LEADS, self._patch.lead_id, self._usage)
         except LeadNotFound:
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except PipedriveError:
-            self.is_open = True
-            reason = f"{error}; the lead cannot be read, so it may be in effect"
+            reason = self._with_doubt(f"{error}; the lead cannot be read")
             return self._outcome("failed", reason, error=error)
-        if self._see(lead).is_whole:
-            return self._outcome("confirmed", f"in effect, though refused: {error}", lead=lead)
+        patch, unsent, was_open = self._patch, self._unsent(), self.is_open
+        if was_open:
+            self._see(lead)
+        if effect_of(patch.before, unsent, lead, self._fields, patch.conditions).is_whole:
+            how = "in effect" if was_open else BY_OTHERS
+            return self._outcome("confirmed", f"{how}, though refused: {error}", lead=lead)
         if lead.get(LEADS.archive_key) is True:
-            return self._outcome("archived", "archived in Pipedrive", error=error, lead=lead)
+            return self._archived(error, lead=lead)
         return self.failed(error, lead)
+
+    def _archived(self, error: PipedriveError, **known: Any) -> Outcome:
+        is_own = LEADS.archive_key in self._took
+        reason = why_archived(self._took) if is_own else "archived in Pipedrive"
+        return self._outcome("archived", reason, error=error, **known)
 
     def _outcome(self, status: Status, reason: str | None = None, **known: Any) -> Outcome:
         body = self._patch.body

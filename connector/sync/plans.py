@@ -89,7 +89,7 @@ class Plan:
         settled: The first leads that get no patch, or not all of it.
         table: The desired table, where the plan is of all of it.
         plan_id: The only plan; None for whatever is released.
-        parts: By their ids the patches that are in effect in part, with what is left to be sent.
+        revised: By their ids the patches that are sent otherwise than they were planned.
         size: What the guards count of it, whatever `--limit` leaves of it.
     """
 
@@ -97,7 +97,7 @@ class Plan:
     settled: Sequence[NotSent] = ()
     table: str | None = None
     plan_id: str | None = None
-    parts: Mapping[str, Patch] = field(default_factory=dict)
+    revised: Mapping[str, Patch] = field(default_factory=dict)
     size: PlanSize = field(default_factory=PlanSize)
 
 
@@ -106,7 +106,7 @@ def plan_changes(
     record: RunRecord,
     account: Account,
     reading: Reading,
-    parts: Mapping[str, Patch],
+    revised: Mapping[str, Patch],
 ) -> Plan:
     """Compares every lead, and loads the plan of as many as the limit allows.
 
@@ -120,7 +120,7 @@ def plan_changes(
         record: Counts what it finds.
         account: What the desired table manages.
         reading: What came of reading the leads.
-        parts: Patches of interrupted runs that are in effect in part, with what is left.
+        revised: Patches of interrupted runs that are sent otherwise than they were planned.
     """
     scope, columns, scratch = session.scope, account.columns, session.scratch
     left = history.count_unfinished(session.warehouse, scope.lead) if record.released else 0
@@ -150,7 +150,7 @@ def plan_changes(
     record.planned = left
     settled = _load_plan(session, record, within, MOST_SHOWN)
     table = None if scope.lead else session.settings.desired_table
-    return Plan(record.planned, settled, table, parts=parts, size=size)
+    return Plan(record.planned, settled, table, revised=revised, size=size)
 
 
 def _prepare_comparison(session: Session, account: Account, *, kept: bool, anew: bool) -> None:
@@ -359,7 +359,7 @@ def patches_to_send(session: Session, plan: Plan) -> Iterator[list[Patch]]:
     """Yields the released patches of each lead that has no outcome yet, within the limit."""
     scope = session.scope
     found = history.unfinished(session.warehouse, scope.lead, plan.plan_id)
-    leads = patches_by_lead(plan.parts.get(patch.patch_id, patch) for patch in found)
+    leads = patches_by_lead(plan.revised.get(patch.patch_id, patch) for patch in found)
     return _with_unread(session, islice(leads, scope.limit))
 
 

@@ -8,12 +8,12 @@ from itertools import islice
 
 from connector.planning.earlier import (
     Resolved,
-    WhyNot,
+    StillWanted,
+    as_wanted,
     resolve_doubt,
     resolve_interrupted,
     resolve_planned,
     unreadable,
-    why_not_wanted,
 )
 from connector.planning.model import Comparison, Outcome, Patch
 from connector.records.fields import Field, by_key
@@ -38,13 +38,13 @@ def settle_wanted(
     """Settles what earlier runs left; what is still wanted stays released.
 
     Returns:
-        By their ids the patches that are in effect in part, with what is left to be sent.
+        By their ids the patches that are sent otherwise than they were planned.
     """
     warehouse, columns, fields = session.warehouse, account.columns, account.fields
     keys = history.pending_keys(warehouse)
     if keys - fields.keys():
         fields = {**by_key(read_fields(session.client, dict.fromkeys(keys, "JSON"))), **fields}
-    why_not = why_not_wanted(columns, unarchive=session.settings.unarchive)
+    still = as_wanted(columns, unarchive=session.settings.unarchive)
     found = interrupted(
         warehouse,
         session.scratch,
@@ -54,7 +54,7 @@ def settle_wanted(
         read=account.table.head.read,
         with_bases=keeps_bases(session),
     )
-    return _settle_left(session, record, reading, fields, found, why_not)
+    return _settle_left(session, record, reading, fields, found, still)
 
 
 def with_pending(session: Session, lead_ids: Iterable[str]) -> list[str]:
@@ -86,14 +86,14 @@ def settle_for(
     overtaken = "interrupted before it took effect; a later plan of this lead comes in its place"
     leads = {*lead_ids}
 
-    def why_not(found: Comparison, _rest: Sequence[Patch]) -> str:
-        return overtaken if found.lead_id in leads else ""
+    def still(found: Comparison, rest: Sequence[Patch]) -> Sequence[Patch] | str:
+        return overtaken if found.lead_id in leads else rest
 
     lead, unread = session.scope.lead, reading.unreadable
     found = interrupted(
         session.warehouse, session.scratch, session.run_id, lead, unread, but_plan=but_plan
     )
-    _settle_left(session, record, reading, fields, found, why_not)
+    _settle_left(session, record, reading, fields, found, still)
 
 
 def drop_overtaken(
@@ -123,9 +123,9 @@ def drop_overtaken(
     def resolve(one: Comparison) -> Resolved:
         return resolve_planned(one, fields)
 
-    parts = _settle(session, record, reading, found, resolve)
+    revised = _settle(session, record, reading, found, resolve)
     record.planned = history.count_unfinished(warehouse, None, plan_id)
-    return Plan(record.planned, table=stored.desired_table, plan_id=plan_id, parts=parts)
+    return Plan(record.planned, table=stored.desired_table, plan_id=plan_id, revised=revised)
 
 
 def _settle_left(
@@ -134,7 +134,7 @@ def _settle_left(
     reading: Reading,
     fields: Mapping[str, Field],
     found: Iterator[Comparison],
-    why_not: WhyNot,
+    still: StillWanted,
 ) -> dict[str, Patch]:
     """Settles what was left in doubt, then what was interrupted, and notes that this run has.
 
@@ -144,18 +144,18 @@ def _settle_left(
         reading: What came of reading the leads.
         fields: The leads' fields by key.
         found: The interrupted patches, beside the leads; nothing of it is read before.
-        why_not: Tells whether what is not in effect is still to be sent.
+        still: Tells whether what is not in effect is still to be sent.
 
     Returns:
-        By their ids the patches that are in effect in part, with what is left to be sent.
+        By their ids the patches that are sent otherwise than they were planned.
     """
     session.load(_settle_doubts(session, fields))
-    parts = _settle(
-        session, record, reading, found, lambda one: resolve_interrupted(one, fields, why_not)
+    revised = _settle(
+        session, record, reading, found, lambda one: resolve_interrupted(one, fields, still)
     )
     if session.scope.lead is None:
         history.note_taken_over(session.warehouse, session.run_id)
-    return parts
+    return revised
 
 
 def _settle(
@@ -175,15 +175,15 @@ def _settle(
         resolve: Settles one lead's patches.
 
     Returns:
-        By their ids the patches that are in effect in part, with what is left to be sent.
+        By their ids the patches that are sent otherwise than they were planned.
     """
-    parts: dict[str, Patch] = {}
+    revised: dict[str, Patch] = {}
 
     def settle(one: Comparison) -> list[Outcome]:
         if trouble := reading.unreadable.get(one.lead_id or ""):
             return unreadable(one, trouble)
         resolved = resolve(one)
-        parts.update(_in_part(resolved.left))
+        revised.update(_revised(one.patches, resolved.left))
         return resolved.outcomes
 
     def rows() -> Iterator[Marked]:
@@ -192,7 +192,7 @@ def _settle(
             yield from outcome_batches(session, record, outcomes)
 
     session.load(rows())
-    return parts
+    return revised
 
 
 def _settle_doubts(session: Session, fields: Mapping[str, Field]) -> Iterator[Marked]:
@@ -205,9 +205,11 @@ def _settle_doubts(session: Session, fields: Mapping[str, Field]) -> Iterator[Ma
         yield from bases_settled(session, outcomes)
 
 
-def _in_part(patches: Iterable[Patch]) -> dict[str, Patch]:
+def _revised(planned: Iterable[Patch], left: Iterable[Patch]) -> dict[str, Patch]:
+    """Returns those of the patches left that are in effect in part, or under other rules now."""
+    before = {patch.patch_id: patch.conditions for patch in planned}
     return {
         patch.patch_id: replace(patch, sent_by=None)
-        for patch in patches
-        if len(patch.left or ()) < len(patch.body)
+        for patch in left
+        if len(patch.left or ()) < len(patch.body) or patch.conditions != before[patch.patch_id]
     }

@@ -31,7 +31,7 @@ class OptionSpelling:
 
     def send(self, attempt: Attempt) -> Outcome:
         """Sends one patch to its end."""
-        if not attempt.has_options:
+        if not attempt.options_left:
             return attempt.run()
         if not self._tried:
             with self._finding_out:
@@ -41,18 +41,22 @@ class OptionSpelling:
         return attempt.run()
 
     def _find_out(self, attempt: Attempt) -> Outcome:
+        """Sends one patch in both spellings, if need be; what others have set proves nothing."""
+        options = attempt.options_left
         attempt.spell_options(as_text=False)
         outcome = attempt.run()
-        if outcome.status in DONE or (outcome.status == "ignored" and not attempt.has_options):
+        if not options.isdisjoint(outcome.took or ()):
             self._note(as_text=False)
             return outcome
         if not _is_refused(outcome) or not attempt.spell_options(as_text=True):
             return outcome
         again = attempt.run()
-        if again.status in DONE:
+        if not options.isdisjoint(again.took or ()):
             self._note(as_text=True)
-        else:
-            self._tried = True  # it is not the spelling that is refused
+            return again
+        if again.status in DONE:
+            return again
+        self._tried = True  # it is not the spelling that is refused
         return outcome if isinstance(again.error, Refused) else again
 
     def _note(self, *, as_text: bool) -> None:

@@ -61,7 +61,6 @@ USUAL: tuple[Fault, ...] = (
 REFUSALS: tuple[Fault, ...] = tuple({"kind": "status", "status": code} for code in (400, 422, 403))
 SELDOM: tuple[Fault, ...] = (
     *REFUSALS,
-    {"kind": "status", "status": 400, "write": True},
     {"kind": "status", "status": 429, "retry_after": 1},
     {"kind": "ignore"},
     {"kind": "hang", "seconds": 2.0, "write": "before"},

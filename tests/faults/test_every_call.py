@@ -239,10 +239,6 @@ LIES: Mapping[str, tuple[Fault, ...]] = {
         {"kind": "hang", "seconds": 5.0, "write": "after", "method": "PATCH"},
         {"kind": "status", "status": 400, "method": "PATCH"},
     ),
-    "400 but written, then 403 to the look": (
-        {"kind": "status", "status": 400, "write": True, "method": "PATCH"},
-        {"kind": "status", "status": 403, "method": "GET"},
-    ),
     "written only after the silence, then ignored": (
         {"kind": "hang", "seconds": 5.0, "write": "after", "method": "PATCH"},
         {"kind": "ignore", "method": "PATCH"},

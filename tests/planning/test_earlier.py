@@ -9,10 +9,10 @@ import pytest
 from connector.planning.diff import decide
 from connector.planning.earlier import (
     Resolved,
+    as_wanted,
     resolve_doubt,
     resolve_interrupted,
     resolve_planned,
-    why_not_wanted,
 )
 from connector.planning.model import Comparison, Outcome, Patch, Planned
 from connector.warehouse.rows import outcome_row, patch_rows, settled_rows
@@ -42,7 +42,7 @@ def resolved(
     rows = tuple({"lead_id": LEAD_ID, **row} for row in rows)
     columns = columns_of(*rows, {"lead_id": LEAD_ID})
     found = Comparison(LEAD_ID, rows, lead, patches)
-    return resolve_interrupted(found, BY_KEY, why_not_wanted(columns, unarchive=unarchive))
+    return resolve_interrupted(found, BY_KEY, as_wanted(columns, unarchive=unarchive))
 
 
 def settled(
@@ -192,6 +192,30 @@ def test_of_a_stored_plan_nothing_is_in_effect_through_it(
     assert [one.status for one in result.outcomes] == statuses
     assert all(one.took == () for one in result.outcomes)
     assert [(one.left, one.took) for one in result.left] == ([(left, ())] if left else [])
+
+
+ARCHIVING: Row = {"title": "New", "is_archived": True}
+
+
+@pytest.mark.parametrize(
+    ("title", "sent_by", "status", "told"),
+    [
+        ("Pilot", PLAN, "archived", "archived by this patch itself"),
+        ("A person's", PLAN, "conflict", "A person's"),
+        ("Pilot", None, "archived", "archived in Pipedrive since it was planned"),
+        ("A person's", None, "archived", "archived in Pipedrive since it was planned"),
+    ],
+)
+def test_who_has_archived_the_lead_of_a_stored_plan_is_told(
+    title: str, sent_by: str | None, status: str, told: str
+) -> None:
+    patches = patches_of(ARCHIVING, LEAD, sent_by=sent_by)
+    found = Comparison(LEAD_ID, [], {**ARCHIVED, "title": title}, patches)
+    result = resolve_planned(found, BY_KEY)
+    [outcome] = result.outcomes
+    assert not result.left
+    assert (outcome.status, told in str(outcome.reason)) == (status, True)
+    assert outcome.took == (("is_archived",) if sent_by else ())
 
 
 @pytest.mark.parametrize("lead", [None, LEAD])

@@ -9,10 +9,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from connector.planning.earlier import (
+    as_wanted,
     resolve_doubt,
     resolve_interrupted,
     resolve_planned,
-    why_not_wanted,
 )
 from connector.planning.model import Comparison, NotSent, Patch, Planned
 from connector.planning.truth import effect_of, truth_of
@@ -102,7 +102,7 @@ def test_what_goes_out_again_is_untouched_and_nothing_of_a_lead_with_theirs(scen
     patch = Patch("p-1", "p", LEAD_ID, body, before, sent_by="r")
     found = Comparison(LEAD_ID, case.rows, now, [patch])
     effect = effect_of(before, body, now, BY_KEY)
-    wanted = why_not_wanted(case.columns, unarchive=False)
+    wanted = as_wanted(case.columns, unarchive=False)
     for resolved in (resolve_interrupted(found, BY_KEY, wanted), resolve_planned(found, BY_KEY)):
         assert len(resolved.outcomes) + len(resolved.left) == 1
         for left in resolved.left:
@@ -134,6 +134,6 @@ def test_an_interrupted_patch_that_is_wanted_no_more_is_told_by_what_took_effect
     patch = Patch("p-1", "p", LEAD_ID, {"title": "N", "channel": 3}, {"title": "T"}, sent_by="r")
     now = {"id": LEAD_ID, "title": "N", "is_archived": False}
     found = Comparison(LEAD_ID, [], now, [patch])
-    wanted = why_not_wanted(columns_of({"lead_id": LEAD_ID}), unarchive=False)
+    wanted = as_wanted(columns_of({"lead_id": LEAD_ID}), unarchive=False)
     [outcome] = resolve_interrupted(found, BY_KEY, wanted).outcomes
     assert (outcome.status, outcome.took) == ("confirmed", ("title",))

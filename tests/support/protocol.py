@@ -29,10 +29,10 @@ from connector.pipedrive.usage import Usage
 from connector.planning.columns import Columns, map_columns
 from connector.planning.diff import decide
 from connector.planning.earlier import (
+    as_wanted,
     resolve_doubt,
     resolve_interrupted,
     resolve_planned,
-    why_not_wanted,
 )
 from connector.planning.look import decide_anew, decide_exactly
 from connector.planning.model import Comparison, Outcome, Patch, Planned
@@ -496,7 +496,7 @@ class Protocol:
         parts: dict[str, Sending] = {}
         if others:
             sent = [replace(one.patch, sent_by=sender(one.patch)) for one in others]
-            wanted = why_not_wanted(self._columns, unarchive=False)
+            wanted = as_wanted(self._columns, unarchive=False)
             overtaken = "a later plan of this lead comes in its place"
             why_not = wanted if job.command in ("run", "plan") else lambda _found, _rest: overtaken
             found = Comparison(LEAD_ID, [row], now, sent)

@@ -169,10 +169,10 @@ def messages(ended: Ended) -> list[str]:
     ]
 
 
-def kill_in_effect(site: Site, is_in_effect: Callable[[], bool]) -> str:
+def kill_in_effect(site: Site, is_in_effect: Callable[[], bool], **settings: Any) -> str:
     """Kill a run once its PATCH took effect, before the answer; return its id."""
     site.pipedrive.fault("hang", method="PATCH", seconds=30.0, write="before")
-    process = site.start("run")
+    process = site.start("run", **settings)
     with ended_at_last(process):
         wait_until(is_in_effect, "no PATCH took effect")
         process.kill()

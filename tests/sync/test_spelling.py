@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from connector.sandbox import CUSTOM_FIELDS
+from tests.support.front import front_of, once
 from tests.support.harness import Site, bodies, lead_id
 
 TIER = CUSTOM_FIELDS["Tier"]
@@ -60,6 +61,21 @@ def test_once_it_is_known_a_refused_lead_is_sent_once(tiers: Site) -> None:
     tiers.pipedrive.fault("status", method="PATCH", status=400, body=REFUSED, times=99)
     assert tiers.run().statuses["failed"] == len(LEADS)
     assert len(tiers.pipedrive.requests("PATCH")) == len(LEADS)
+
+
+def test_what_a_person_sets_meanwhile_proves_no_spelling(tiers: Site) -> None:
+    """The lead that finds it out is refused as a number, and shows the wish nevertheless."""
+    tiers.pipedrive.settings(enum_write="string")
+    first = LEADS[0]
+
+    def edit() -> None:
+        tiers.pipedrive.set_lead(first, **{TIER: "191"})
+
+    with front_of(tiers.pipedrive.base_url, once(first, edit, "PATCH")) as url:
+        tiers.run(base_url=url, workers=1, lead=first)
+    tiers.pipedrive.clear_requests()
+    assert tiers.run().statuses["applied"] == len(LEADS) - 1
+    assert sent(tiers).count(191) == 1
 
 
 def test_what_is_refused_for_another_reason_is_tried_twice_with_one_lead_alone(

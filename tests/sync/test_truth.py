@@ -145,6 +145,74 @@ def test_a_refused_patch_took_nothing_and_its_revert_leaves_a_persons_work(scene
     assert shown(scene) == WISH
 
 
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        (WISH, ("confirmed", [])),
+        ({"title": WISH["title"]}, ("failed", [])),
+        ({"title": WISH["title"], "channel_id": THEIRS}, ("failed", [])),
+    ],
+    ids=["all of it", "a part", "a part, and something else"],
+)
+def test_what_a_person_does_while_a_patch_is_refused_is_not_taken_for_ours(
+    scene: Site, theirs: Row, expected: tuple[str, Any]
+) -> None:
+    scene.pipedrive.fault("status", method="PATCH", status=400, body={"success": False})
+    run = run_with_edit(scene, "PATCH", lambda: edit(scene, **theirs))
+    assert told(scene) == [expected]
+    assert not changes(scene)
+    made = shown(scene)
+    ended = scene.command("revert", run.run_id, "--yes")
+    assert "has sent nothing that could be taken back" in ended.told
+    assert shown(scene) == made
+
+
+def test_a_refusal_takes_nothing_though_the_lead_cannot_be_read(scene: Site) -> None:
+    scene.pipedrive.fault("status", method="PATCH", status=400, body={"success": False})
+    scene.pipedrive.fault("status", method="GET", route="leads/{id}", status=403)
+    run = scene.run(**QUICK)
+    edit(scene, **WISH)
+    scene.plan()
+    assert told(scene) == [("failed", [])]
+    assert "has sent nothing" in scene.command("revert", run.run_id, "--yes").told
+    assert shown(scene) == WISH
+
+
+def test_what_had_no_answer_is_ours_though_it_is_refused_the_second_time(scene: Site) -> None:
+    patches: list[str] = []
+
+    def look(method: str, _path: str) -> Raw | None:
+        if method != "PATCH":
+            return None
+        patches.append(method)
+        if len(patches) == 1:
+            return Raw(b"", 502)
+        edit(scene, **WISH)  # the first one, which comes late
+        return Raw(b'{"success": false}', 400)
+
+    with front_of(scene.pipedrive.base_url, look) as url:
+        scene.run(base_url=url, **QUICK)
+    assert told(scene) == [("confirmed", BOTH)]
+
+
+def test_a_patch_that_has_archived_its_lead_says_so_of_what_is_left(scene: Site) -> None:
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "is_archived": "BOOLEAN"}
+    scene.desire(columns, [{"lead_id": LEAD, "title": "Wished", "is_archived": True}])
+    patches: list[str] = []
+
+    def look(method: str, _path: str) -> Raw | None:
+        if method != "PATCH" or patches:
+            return None
+        patches.append(method)
+        scene.pipedrive.archive_lead(LEAD)  # a part of it takes effect
+        return Raw(b"", 502)
+
+    with front_of(scene.pipedrive.base_url, look) as url:
+        scene.run(base_url=url, **QUICK)
+    assert told(scene) == [("archived", ["is_archived"])]
+    assert "archived by this patch itself" in scene.outcomes()[0]["reason"]
+
+
 def killed_in_effect(site: Site) -> str:
     """Kill a run once both fields are as wished; return it."""
     return kill_in_effect(site, lambda: shown(site) == WISH)
