@@ -144,6 +144,10 @@ class Player:
                 if ids.setdefault(one, other) != other:
                     pairs = None
         if pairs is None:
+            known = self._ids.values()
+            new = [one for one in dict.fromkeys(RUN_ID.findall(told)) if one not in self._ids]
+            real = [one for one in dict.fromkeys(RUN_ID.findall(printed)) if one not in known]
+            self._ids |= zip(new, real, strict=False)  # later commands name what the page has
             back = {real: one for one, real in self._ids.items()}
             self._ids |= {one: one for one in RUN_ID.findall(printed) if one not in back}
             return RUN_ID.sub(lambda found: back.get(found[0], found[0]), printed)
