@@ -23,14 +23,12 @@ from connector.errors import LeadSyncError
 from connector.report.exits import EXIT_DONE, EXIT_ERROR, code_of, reason, tell_usage
 from connector.report.screen import console
 from connector.report.start import importing
+from connector.report.usage import PlainCommand, guard, number, options
 
 if TYPE_CHECKING:
     from connector.report.fields import Form
     from connector.report.output import Output
     from connector.sync.summary import Summary
-
-Command = Callable[..., Any]
-Decorator = Callable[[Command], Command]
 
 
 @dataclass(frozen=True)
@@ -44,20 +42,17 @@ class Ended:
 PROGRAM = "lead-sync"
 COMPLETE = "_LEAD_SYNC_COMPLETE"
 """Asks for a shell's completion instead of a command: click's own."""
-COMPLETION = f"""\b
+EPILOG = f"""\b
+Exit codes: 0 done, 1 error, 2 plan --detailed-exitcode found changes,
+3 some leads were missed, 4 a guard stopped it, 5 stopped early,
+6 another run is under way.
+
+\b
 Commands and options complete themselves in your shell with this line in its profile:
   bash  eval "$({COMPLETE}=bash_source {PROGRAM})"
   zsh   eval "$({COMPLETE}=zsh_source {PROGRAM})"
   fish  {COMPLETE}=fish_source {PROGRAM} | source
 """
-
-
-class WholeLine(click.Command):
-    """A command whose line in the list of commands is not cut."""
-
-    def get_short_help_str(self, limit: int = 45) -> str:
-        """Returns the first line of its help, however long a line may be."""
-        return super().get_short_help_str(max(limit, len(self.help or "")))
 
 
 ORDER = (
@@ -70,7 +65,7 @@ ORDER = (
 class InOrder(click.Group):
     """Lists its commands in the order in which a person needs them."""
 
-    command_class = WholeLine
+    command_class = PlainCommand
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Returns their names; one that has no place in that order comes last."""
@@ -78,43 +73,18 @@ class InOrder(click.Group):
         return known + [name for name in self.commands if name not in known]
 
 
-def options(*given: Decorator) -> Decorator:
-    """Gives a command several options, which its help shows in this order."""
-
-    def give(command: Command) -> Command:
-        for option in reversed(given):
-            command = option(command)
-        return command
-
-    return give
-
-
-def _guard(name: str, default: str, help_text: str, metavar: str = "N|off") -> Decorator:
-    return click.option(
-        f"--{name}", metavar=metavar, show_default=default, help=f"Guard: {help_text}"
-    )
-
-
 guard_options = options(
-    _guard("max-patches", "off", "leads changed at most."),
-    _guard("max-changed-percent", "off", "the same, of the leads compared."),
-    _guard("max-clears", "20", "leads that lose a value at most."),
-    _guard("max-clears-percent", "10", "the same, of the leads compared."),
-    _guard("max-overwrites", "200", "leads on which a value is replaced by another at most."),
-    _guard("max-overwrites-percent", "50", "the same, of the leads compared."),
-    _guard("max-archived", "20", "leads archived at most."),
-    _guard("empty-desired", "stop", "whether an empty desired table stops.", "stop|allow"),
-    _guard("min-desired-percent-of-last", "50", "least rows, of those of the last run."),
-    _guard("max-not-found-percent", "50", "desired leads that the account does not have, at most."),
+    guard("max-patches", "off", "Leads changed at most."),
+    guard("max-changed-percent", "off", "The same, in percent of the leads compared."),
+    guard("max-clears", "20", "Leads that lose a value at most."),
+    guard("max-clears-percent", "10", "The same, in percent of the leads compared."),
+    guard("max-overwrites", "200", "Leads on which a value is replaced by another, at most."),
+    guard("max-overwrites-percent", "50", "The same, in percent of the leads compared."),
+    guard("max-archived", "20", "Leads archived at most."),
+    guard("empty-desired", "stop", "Whether an empty desired table stops.", "stop|allow"),
+    guard("min-desired-percent-of-last", "50", "Least rows, in percent of those of the last run."),
+    guard("max-not-found-percent", "50", "Percent of desired leads that are unknown, at most."),
 )
-
-
-def number(name: str, least: int, **given: Any) -> Decorator:
-    """Returns an option that takes a whole number."""
-    kind = click.IntRange(min=least, max=given.pop("most", None))
-    return click.option(f"--{name}", type=kind, metavar="N", **given)
-
-
 forms = click.Choice(["text", "json"])
 output_option = click.option(
     "--output", type=forms, default="text", help="Print for people or for machines."
@@ -131,9 +101,9 @@ seconds_option = click.option(
     "--max-seconds",
     type=float,
     metavar="N",
-    show_default="no limit",
-    help="Stop cleanly after so long.",
+    help="Stop cleanly after so many seconds.  [default: no limit]",
 )
+age_option = click.option("--max-age", metavar="TIME", help="Refuse an older plan.  [default: 24h]")
 refresh_option = click.option(
     "--full-refresh", is_flag=True, help="Ask again for leads known as gone or archived."
 )
@@ -179,7 +149,7 @@ def reported(command: Callable[..., Ended]) -> Callable[..., int]:
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"show_default": True},
-    epilog=COMPLETION,
+    epilog=EPILOG,
 )
 @click.option("--version", "show_version", is_flag=True, help="Print the version and exit.")
 @click.pass_context
@@ -193,11 +163,19 @@ def lead_sync(context: click.Context, *, show_version: bool) -> None:
 
 
 @lead_sync.command()
-@click.option("--base-url", metavar="URL", help="The company's address, or its name there.")
-@click.option("--warehouse", metavar="FILE|TYPE", help="A DuckDB file, or a type as postgres.")
-@click.option("--desired-table", metavar="NAME", help="The table of desired leads.")
+@click.option("--base-url", metavar="URL", help="The company's address, or its name in it: acme.")
 @click.option("--token-stdin", is_flag=True, help="Read the API token from standard input.")
 @click.option("--token-env", metavar="NAME", help="Take the API token from this variable.")
+@click.option(
+    "--warehouse",
+    metavar="FILE|TYPE",
+    help="Where runs write, and the desired rows are: a DuckDB file, or a type such as postgres.  "
+    "[default: warehouse.duckdb]",
+)
+@click.option(
+    "--desired", metavar="FILE|TYPE", help="Where the desired rows are, if that is elsewhere."
+)
+@click.option("--desired-table", metavar="NAME", help="Their table.  [default: crm.lead_changes]")
 @click.option("--dbt", is_flag=True, help="Write a dbt model with its schema.yml.")
 @click.option(
     "--dbt-manifest",
@@ -206,13 +184,18 @@ def lead_sync(context: click.Context, *, show_version: bool) -> None:
     metavar="FILE MODEL",
     help="Take the table that dbt builds for a model from target/manifest.json.",
 )
-@click.option("--yes", is_flag=True, help="Ask nothing: take what is not given as it is.")
+@click.option("--no-model", is_flag=True, help="The table is there: write no model of it.")
+@click.option("--yes", is_flag=True, help="Ask nothing, and take the defaults.")
 def init(**given: Any) -> int:
-    """Begin a project: its settings, and a model of the table for the account's own fields."""
+    """Begin a project: its settings, and a model of the table for the account's own fields.
+
+    At a terminal it asks for what is not given. A file that is there stays as it is. In the folder
+    of a dbt project, --dbt takes where dbt builds from the project's profile.
+    """
     with importing():
-        from connector.report.starting import ask_what_is_wanted, show_steps
+        from connector.report.starting import Flags, ask_what_is_wanted, show_steps
         from connector.scaffold.project import start_project
-    wanted = ask_what_is_wanted(**given)
+    wanted = ask_what_is_wanted(Flags(**given))
     show_steps(start_project(wanted), wanted)
     return EXIT_DONE
 
@@ -259,8 +242,7 @@ def plan(
 
 @lead_sync.command()
 @click.argument("plan_id")
-@click.option("--max-age", metavar="TIME", show_default="24h", help="Refuse an older plan.")
-@options(seconds_option, output_option, log_option, guard_options)
+@options(age_option, seconds_option, output_option, log_option, guard_options)
 @reported
 def apply(*, plan_id: str, output: Output, log_format: Output, **given: Any) -> Ended:
     """Apply a stored plan, once, where the leads are still as it found them.
@@ -279,9 +261,8 @@ def apply(*, plan_id: str, output: Output, log_format: Output, **given: Any) -> 
 
 @lead_sync.command()
 @click.argument("plan_id", required=False)
-@click.option("--max-age", metavar="24h", help="Refuse a plan that is older.")
 @click.option("--all", "whole", is_flag=True, help="Print every lead, not the first 20.")
-@options(output_option, log_option, guard_options)
+@options(age_option, output_option, log_option, guard_options)
 @reported
 def rehearse(
     *, plan_id: str | None, whole: bool, output: Output, log_format: Output, **given: Any
@@ -385,7 +366,10 @@ def runs(*, run_id: str | None, failed: bool, since: str | None, output: Output)
 )
 @reported
 def show(*, plan_or_run: str, whole: bool, output: str) -> Ended:
-    """Show a stored plan or run again, from the tables alone."""
+    """Show a stored plan or run again, from the tables alone.
+
+    An id, the beginning of one, or latest. A run that a guard stopped shows what it would send.
+    """
     with importing():
         from connector.report.output import show_stored
     show_stored(plan_or_run, output, whole=whole)
@@ -393,14 +377,14 @@ def show(*, plan_or_run: str, whole: bool, output: str) -> Ended:
 
 
 @lead_sync.command()
-@click.option("--run", "run_id", metavar="ID", help="Only this run, or `latest`.")
-@number("days", 1, most=3660, default=30, help="Runs of so many days.")
+@click.option("--run", "run_id", metavar="ID", help="Only this run, or latest.")
+@number("days", 1, most=3660, default=30, help="Runs of the last so many days.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     default="report.html",
     metavar="FILE",
-    help="The page, one file; only a report is replaced.",
+    help="Where to; what is there and is no report stays as it is.",
 )
 @reported
 def report(*, run_id: str | None, days: int, out: Path) -> Ended:
@@ -455,13 +439,18 @@ def check(*, output: Output) -> Ended:
 
 @lead_sync.command()
 @number("port", 0, most=65535, default=8055, help="0 takes a free one.")
-@number("leads", 0, default=40, help="Seeded leads.")
+@number("leads", 0, default=40, help="How many leads it has.")
 @click.option(
     "--seed", type=int, default=1, metavar="N", help="The same seed makes the same leads."
 )
 @click.option("--limits/--no-limits", default=True, help="Keep Pipedrive's limits.")
-@click.option("--plan", default="growth", metavar="NAME", help="lite, growth, premium or ultimate.")
-@number("latency-ms", 0, default=0, help="Least time a call takes.")
+@click.option(
+    "--plan",
+    default="growth",
+    metavar="NAME",
+    help="Pipedrive's plan: lite, growth, premium or ultimate.",
+)
+@number("latency-ms", 0, default=0, help="Milliseconds that a call takes at least.")
 def sandbox(*, leads: int, **settings: Any) -> int:
     """Serve a local Pipedrive until it is stopped."""
     with importing():
@@ -482,7 +471,7 @@ def sandbox(*, leads: int, **settings: Any) -> int:
 
 @lead_sync.command()
 def demo() -> int:
-    """Run the job on a local Pipedrive and a new DuckDB file."""
+    """Run the job on a local Pipedrive and a new DuckDB file, demo.duckdb."""
     with importing():
         from connector.demo import play
     return play(console())

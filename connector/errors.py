@@ -28,6 +28,10 @@ class WarehouseError(LeadSyncError):
     """The warehouse cannot be opened, read or written."""
 
 
+class BooksMissing(WarehouseError):
+    """The file for the tables written is not there yet; the first plan makes it."""
+
+
 class DesiredTableError(WarehouseError):
     """The desired table is missing, or one of its columns maps to no field."""
 

@@ -246,7 +246,7 @@ def _look(
         rows = list(rehearsed.outcomes(books))
     touched = {row["lead_id"] for row in rows if document_of(row["took"])}
     patches = [patch for patch in script.patches if whole or patch.lead_id in touched]
-    leads = _read(client, {patch.lead_id for patch in patches}, settings.workers)
+    leads = _read(client, {patch.lead_id for patch in patches}, client.at_once)
     told = [_rehearsed(row, leads.get(row["lead_id"], {}), known) for row in rows]
     left = {
         patch.lead_id for patch in patches if not _is_there(patch, leads.get(patch.lead_id), known)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from dlt.common.typing import ConfigValueSentinel
 
@@ -74,7 +74,7 @@ class Settings(WarehouseSettings):
             on what else the lead has, `always` or `never`.
         unarchive: Whether `is_archived = false` may bring an archived lead back.
         timezone: Where timestamps with a zone become dates.
-        workers: PATCHes in flight at once.
+        workers: PATCHes in flight at once; `auto` for as many as use up the burst limit.
         chunk_size: Leads applied between two loads of outcomes.
         max_attempts: Tries of one call before a lead fails.
         timeout_seconds: Longest silence of the server during one call.
@@ -114,7 +114,7 @@ class Settings(WarehouseSettings):
     fresh_look: FreshLook = _setting(readers.choice(get_args(FreshLook)), "auto")
     unarchive: bool = _setting(readers.flag, False)
     timezone: str = _setting(readers.zone, "UTC")
-    workers: int = _setting(readers.whole(1, 512), 8)
+    workers: int | Literal["auto"] = _setting(readers.whole_or_auto(1, 512), "auto")
     chunk_size: int = _setting(readers.whole(1, 100_000), 500)
     max_attempts: int = _setting(readers.whole(1, 100), 5)
     timeout_seconds: float = _setting(readers.number(0.001, 3600), 30.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import dlt
+import pendulum
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.extract import DltResource
 
@@ -17,7 +18,6 @@ from connector.planning.diff import decide
 from connector.planning.model import Planned
 from connector.records.leads import LEADS
 from connector.settings import SECTION, load_settings
-from connector.sync.leads import mirror_rows
 from connector.sync.reading import columns_for
 from connector.warehouse import schema
 from connector.warehouse.bases import has_bases
@@ -52,7 +52,8 @@ def pipedrive_leads(
     def leads() -> Iterator[list[schema.TableRow]]:
         run_id = new_id()
         for page in client.pages(LEADS):
-            rows = mirror_rows((lead for lead in page if lead.get("id")), run_id)
+            read_at = pendulum.now("UTC")
+            rows = (schema.lead_row(lead, read_at, run_id) for lead in page if lead.get("id"))
             yield [encode(row) for row in rows]
 
     @dlt.resource(selected=False, **schema.LEAD_PATCHES.hints)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from zoneinfo import available_timezones
 
 from connector.records.cells import from_json
@@ -65,6 +65,20 @@ def whole(low: int, high: int, must: str = "") -> Reader[int]:
         if not low <= found <= high:
             raise ValueError(must or _bound(found, low, high))
         return int(found)
+
+    return read
+
+
+def whole_or_auto(low: int, high: int) -> Reader[int | Literal["auto"]]:
+    """Returns the reader of a whole number, or of `auto` for one that is found as things go."""
+    read_number = whole(low, high)
+
+    def read(value: Any) -> int | Literal["auto"]:
+        if _stripped(value) == "auto":
+            return "auto"
+        if _number(value) is None:
+            raise ValueError(f"is no whole number; give {low} to {high}, or auto")
+        return read_number(value)
 
     return read
 

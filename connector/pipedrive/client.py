@@ -134,6 +134,11 @@ class Pipedrive:
         return self._limiter.burst
 
     @property
+    def at_once(self) -> int:
+        """Calls in flight that use up the limit, as long as answers take at present."""
+        return self._limiter.at_once
+
+    @property
     def own_left(self) -> int | None:
         """Tokens left of the command's own budget; None where it has none."""
         return self._budget.own_left
@@ -317,20 +322,21 @@ class Pipedrive:
         headers: Mapping[str, str] = {}
         charged = False
         try:
-            with self._limiter.turn() as waited:
+            with self._limiter.turn() as turn:
                 if call.data is not None and not self.may_write():
                     raise Interrupted("the run may write no more")
-                usage.add(requests=1, waited=waited)
+                usage.add(requests=1, waited=turn.waited)
                 charged = True  # as far as can be known, until an answer says otherwise
                 answer = self._send(call)
             missing = call.missing if self._has_answered else None
             headers, error = answer.headers, classify(answer, missing)
             charged = not isinstance(error, RateLimited | BudgetSpent)
         finally:
-            usage.add(tokens=call.cost if charged else 0)
+            spent = call.cost if charged else 0
+            usage.add(tokens=spent, written=0 if call.data is None else spent)
             self._budget.settle(number, call.cost, headers, charged=charged)
             if headers:
-                self._limiter.observe(headers)
+                self._limiter.observe(headers, turn)
         if error is not None:
             raise self._paced(error)
         self._has_answered = True

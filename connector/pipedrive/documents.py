@@ -12,6 +12,7 @@ from connector.pipedrive.escapes import escape
 
 DEEPEST = 64
 """How deep a record may be nested. A record beyond that cannot be stored or compared."""
+_NESTED = (dict, list)
 _CUT_BELOW = 4 * DEEPEST
 _MARKS = re.compile(r'"(?>[^"\\]+|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
@@ -30,13 +31,13 @@ def read_document(body: bytes) -> dict[str, Any] | None:
 
 def is_too_deep(value: Any) -> bool:
     """Tells whether a value is nested deeper than a record may be."""
-    level, depth = [value] if isinstance(value, dict | list) else [], 0
+    level, depth = [value] if isinstance(value, _NESTED) else [], 0
     while level and depth < DEEPEST:
         level = [
             part
             for one in level
             for part in (one.values() if isinstance(one, dict) else one)
-            if isinstance(part, dict | list)
+            if isinstance(part, _NESTED)
         ]
         depth += 1
     return bool(level)

@@ -3,16 +3,20 @@
 Pipedrive counts the requests of a token in a rolling window of two seconds (documented).
 When a request reaches the server is unknown here: some time between sending it and having
 its answer. So a request holds its place from the moment it is sent until two seconds after
-its answer, which keeps the server's own count within the limit whatever the network does.
+its answer, less half of the quickest answer so far: no answer has come faster than the way to the
+server and back, so the next request is under way for some of that time as well. This keeps the
+server's own count within the limit while the way there varies by less than that half.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from connector.pipedrive.errors import Interrupted
 from connector.pipedrive.headers import number
@@ -20,8 +24,25 @@ from connector.pipedrive.headers import number
 WINDOW_SECONDS = 2.0
 FIRST_BURST = 20
 """Requests a window before the first answer tells the limit: the smallest plan's (documented)."""
+FEWEST_AT_ONCE, MOST_AT_ONCE = 4, 64
+"""Requests in flight that are worth having; beyond that, connections cost more than they bring."""
+AT_ONCE = 8
+"""Requests in flight where no limit is told, or nothing is answered yet."""
 LONGEST_RESET_SECONDS = 10.0
 """A window is two seconds long; a server that tells of a reset in an hour is not believed."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A request's place in the window.
+
+    Attributes:
+        waited: Seconds for which it waited.
+        expired: How many requests before it the server has surely forgotten.
+    """
+
+    waited: float
+    expired: int
 
 
 class Limiter:
@@ -37,8 +58,9 @@ class Limiter:
         self._fixed = burst
         self._burst: int | None = burst or FIRST_BURST
         self._told = False
-        self._in_flight = 0
-        self._answered: deque[float] = deque()
+        self._begun = self._in_flight = 0
+        self._held_until: deque[float] = deque()
+        self._shortest = self._usual = math.inf
         self._paused_until = 0.0
         self._lock = threading.Lock()
 
@@ -47,39 +69,64 @@ class Limiter:
         """Requests a window, as the server or the caller has told; None while neither has."""
         return self._burst if self._told or self._fixed else None
 
+    @property
+    def at_once(self) -> int:
+        """Requests in flight that use up the limit, at the usual time of an answer, and to spare.
+
+        A window that is free again is used up within a half of it, so that none is left over.
+        """
+        with self._lock:
+            if self._burst is None or math.isinf(self._usual):
+                return AT_ONCE
+            in_flight = 2 * self._burst * self._usual / WINDOW_SECONDS
+        return min(max(math.ceil(in_flight), FEWEST_AT_ONCE), MOST_AT_ONCE)
+
     @contextmanager
-    def turn(self) -> Iterator[float]:
-        """Waits for a place in the window, holds it, and yields the seconds waited.
+    def turn(self) -> Iterator[Turn]:
+        """Waits for a place in the window, and holds it.
 
         Raises:
             Interrupted: The run was asked to stop during the wait.
         """
-        waited = self._wait_for_place()
+        turn = self._wait_for_place()
+        sent = time.monotonic()
         try:
-            yield waited
+            yield turn
         finally:
+            answered = time.monotonic()
             with self._lock:
                 self._in_flight -= 1
-                self._answered.append(time.monotonic())
+                self._measure(answered - sent)
+                self._held_until.append(answered + WINDOW_SECONDS - self._shortest / 2)
 
     def pause(self, seconds: float) -> None:
         """Holds back every request that is not yet sent for so many seconds."""
         with self._lock:
             self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
-    def observe(self, headers: Mapping[str, str]) -> None:
+    def observe(self, headers: Mapping[str, str], turn: Turn = Turn(0.0, 0)) -> None:
         """Learns the limit from an answer; where none is told, there is none to keep.
 
         When the server sees an empty window that this run's own requests do not explain,
         somebody else uses the token: then everyone waits for the window to reset.
+
+        Args:
+            headers: The answer's.
+            turn: That of its request.
         """
         limit = number(headers.get("x-ratelimit-limit"))
         with self._lock:
             self._learn(limit)
-            ours = self._in_flight + len(self._answered)
+            ours = self._begun - turn.expired
         if limit and number(headers.get("x-ratelimit-remaining")) == 0 and ours < limit:
             reset = number(headers.get("x-ratelimit-reset")) or WINDOW_SECONDS
             self.pause(min(reset, LONGEST_RESET_SECONDS))
+
+    def _measure(self, seconds: float) -> None:
+        self._shortest = min(self._shortest, seconds)
+        if math.isinf(self._usual):
+            self._usual = seconds
+        self._usual += (seconds - self._usual) / 10
 
     def _learn(self, limit: float | None) -> None:
         if limit is not None and limit >= 1:
@@ -88,24 +135,26 @@ class Limiter:
         elif not self._told:
             self._burst = self._fixed
 
-    def _wait_for_place(self) -> float:
+    def _wait_for_place(self) -> Turn:
         began = time.monotonic()
         while True:
             with self._lock:
                 delay = self._delay(time.monotonic())
                 if delay <= 0:
+                    expired = self._begun - self._in_flight - len(self._held_until)
+                    self._begun += 1
                     self._in_flight += 1
-                    return time.monotonic() - began
+                    return Turn(time.monotonic() - began, expired)
             if self._stop.wait(delay):
                 raise Interrupted("the run was asked to stop")
 
     def _delay(self, now: float) -> float:
-        while self._answered and self._answered[0] <= now - WINDOW_SECONDS:
-            self._answered.popleft()
+        while self._held_until and self._held_until[0] <= now:
+            self._held_until.popleft()
         if now < self._paused_until:
             return self._paused_until - now
-        if self._burst is None or self._in_flight + len(self._answered) < self._burst:
+        if self._burst is None or self._in_flight + len(self._held_until) < self._burst:
             return 0.0
-        if not self._answered:
+        if not self._held_until:
             return 0.01
-        return self._answered[0] + WINDOW_SECONDS - now
+        return self._held_until[0] - now

@@ -14,6 +14,7 @@ class Usage:
         requests: Requests sent.
         retries: Requests sent again after one that brought nothing.
         tokens: Pipedrive's tokens spent (documented cost of each call; a 429 costs none).
+        written: Those of them that PATCHes took.
         waited_seconds: Time held back by the limiter or between two attempts.
     """
 
@@ -21,17 +22,27 @@ class Usage:
     requests: int = 0
     retries: int = 0
     tokens: int = 0
+    written: int = 0
     waited_seconds: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(
-        self, *, requests: int = 0, retries: int = 0, tokens: int = 0, waited: float = 0.0
+        self,
+        *,
+        requests: int = 0,
+        retries: int = 0,
+        tokens: int = 0,
+        written: int = 0,
+        waited: float = 0.0,
     ) -> None:
         """Adds to the counts, safe to call from any thread."""
         with self._lock:
             self.requests += requests
             self.retries += retries
             self.tokens += tokens
+            self.written += written
             self.waited_seconds += waited
         if self.parent is not None:
-            self.parent.add(requests=requests, retries=retries, tokens=tokens, waited=waited)
+            self.parent.add(
+                requests=requests, retries=retries, tokens=tokens, written=written, waited=waited
+            )

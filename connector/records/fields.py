@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from connector.records.cells import from_json
@@ -398,6 +399,7 @@ def pick(values: Values, keys: Iterable[str]) -> dict[str, Json]:
     return {key: values.get(key) for key in keys}
 
 
+@lru_cache(maxsize=4096)
 def is_custom_key(name: str) -> bool:
     """Tells whether a name is a custom field's key: 40 hexadecimal digits, maybe a suffix."""
     key = name.partition("_")[0]

@@ -27,10 +27,17 @@ def print_summary(console: Console, summary: Summary) -> None:
     else:
         rows = counted(summary.desired_rows, "desired row")
         about = f"{rows}, {about}, {summary.unchanged} unchanged"
-    say(console, f"Run {summary.run_id} {summary.state} in {took(summary.seconds)}: {about}.")
-    say(console, f"Outcomes: {statuses_told(summary.statuses).removeprefix(', ') or 'none'}.")
-    tokens, requests = counted(summary.tokens, "token"), counted(summary.requests, "request")
-    say(console, f"Spent: {tokens} in {requests}, {summary.retries} retried.")
+    say(
+        console,
+        f"Run {summary.run_id} {summary.state} in {took(summary.seconds)}: {about}.",
+        hang=4,
+    )
+    say(
+        console,
+        f"Outcomes: {statuses_told(summary.statuses).removeprefix(', ') or 'none'}.",
+        hang=4,
+    )
+    say(console, f"Spent: {spent_told(summary)}.")
     print_notes(console, summary)
     print_guards(console, summary)
     print_missed(console, summary.missed, summary.domain)
@@ -38,11 +45,20 @@ def print_summary(console: Console, summary: Summary) -> None:
         print_next(console, step)
 
 
+def spent_told(summary: Summary) -> str:
+    """Says what reading and writing took, and what a PATCH for each desired lead would."""
+    tokens, requests = counted(summary.tokens, "token"), counted(summary.requests, "request")
+    read, written = summary.tokens - summary.tokens_written, summary.tokens_written
+    told = f"{tokens} in {requests}, {summary.retries} retried: {read} to read, {written} to write"
+    blind = summary.blind_cost
+    return f"{told} (sent blindly: {blind})" if blind else told
+
+
 def print_notes(console: Console, summary: Summary) -> None:
     """Prints what is to be known of a plan or a run beside its counts."""
     if (whole := summary.whole_as_of) and whole < summary.started_at:
         updated = "Read what was updated since the run before"
-        say(console, f"{updated}; all leads as of {whole:%Y-%m-%d %H:%M} UTC.")
+        say(console, f"{updated}; all leads as of {whole:%Y-%m-%d %H:%M} UTC.", hang=4)
     if summary.beyond_limit:
         say(console, f"Left for later by `--limit`: {counted(summary.beyond_limit, 'lead')}.")
     if summary.kept_nulls:
@@ -51,11 +67,11 @@ def print_notes(console: Console, summary: Summary) -> None:
     if summary.unagreed:
         fields, are = counted(summary.unagreed, "field"), "is" if summary.unagreed == 1 else "are"
         told = f"{fields} on which nothing was agreed yet {are} written by this plan"
-        say(console, f"{told}: see `on_conflict`.")
+        say(console, f"{told}: see `on_conflict`.", hang=4)
     for trip in summary.overridden:
-        say(console, overridden_line(trip))
+        say(console, overridden_line(trip), hang=4)
     if summary.message and not summary.tripped:
-        say(console, f"{stopped(summary.state, summary.message)}.", style="yellow")
+        say(console, f"{stopped(summary.state, summary.message)}.", style="yellow", hang=4)
 
 
 def stopped(state: str, why: str) -> str:
@@ -128,19 +144,30 @@ def print_next(console: Console, step: str) -> None:
     say(console, ("next:", "bold"), f" {step}")
 
 
-def next_step(summary: Summary) -> str | None:
-    """Returns what to do after a plan or a run; a command to look comes before one that acts."""
+def next_step(summary: Summary, *, seen: bool = False) -> str | None:
+    """Returns what to do after a plan or a run; a command to look comes before one that acts.
+
+    Args:
+        summary: What it came to.
+        seen: Whether all that it did, or would do, stands above.
+    """
     if summary.tripped:
-        return _past_guards(summary)
+        return _past_guards(summary, seen=seen)
     if summary.command == "plan" and summary.state == "done":
         if not summary.planned or summary.reverts:
             return None
         return f"`lead-sync apply {summary.plan_id}` sends it"
     if summary.exit_code == EXIT_INCOMPLETE:
-        return f"{_look(summary)} shows all of it{_retry(summary)}"
+        return _joined("" if seen else f"{_look(summary)} shows all of it", _retry(summary))
     if summary.exit_code == EXIT_STOPPED:
-        return f"{_look(summary)} shows how far it came{_retry(summary) or _go_on(summary)}"
-    return None
+        look = "" if seen else f"{_look(summary)} shows how far it came"
+        return _joined(look, _retry(summary) or go_on(summary))
+    again = "mend the desired table before the next run, which sends again what it still wants"
+    return again if summary.reverts and summary.planned else None
+
+
+def _joined(*steps: str) -> str | None:
+    return "; ".join(filter(None, steps)) or None
 
 
 def next_after_error(summary: Summary) -> str:
@@ -153,13 +180,13 @@ def _look(summary: Summary) -> str:
     return f"`lead-sync runs {summary.run_id}`"
 
 
-def _past_guards(summary: Summary) -> str:
+def _past_guards(summary: Summary, *, seen: bool) -> str:
     flags = " ".join(dict.fromkeys(trip.get("accept", "") for trip in summary.tripped))
     if not summary.planned:
         return f"look at the desired table; if it is right, run it again and accept it with {flags}"
-    look = f"`lead-sync show {summary.plan_id} --all` shows all of it"
+    look = "" if seen else f"`lead-sync show {summary.plan_id} --all` shows all of it; "
     apply = f"`lead-sync apply {summary.plan_id}`"
-    return f"{look}; if it is right, send it by {apply} and accept it with {flags}"
+    return f"{look}if it is right, send it by {apply} and accept it with {flags}"
 
 
 def _retry(summary: Summary) -> str:
@@ -169,12 +196,13 @@ def _retry(summary: Summary) -> str:
     )
     if not refused:
         return ""
-    return "; once what was refused is mended, `lead-sync run --retry-failed` sends it again"
+    return "once what was refused is mended, `lead-sync run --retry-failed` sends it again"
 
 
-def _go_on(summary: Summary) -> str:
+def go_on(summary: Summary) -> str:
+    """Says which command goes on with what is left of a run."""
     if summary.command == "plan":
-        return "; `lead-sync plan` begins again"
+        return "`lead-sync plan` begins again"
     if summary.reverts:
-        return f"; `lead-sync revert {summary.reverts}` goes on with the rest"
-    return "; `lead-sync run` goes on with the rest"
+        return f"`lead-sync revert {summary.reverts}` goes on with the rest"
+    return "`lead-sync run` goes on with the rest"

@@ -88,4 +88,9 @@ def _with_run(error: BaseException, told: str) -> str:
 
 
 def _tell(text: str) -> None:
+    # What nobody has imported yet has no log either.
+    log = sys.modules.get("connector.report.log")
+    if log is not None and log.takes_all():
+        log.log.error(message(text))
+        return
     say(console(stderr=True), ("error:", "red"), " ", message(text))

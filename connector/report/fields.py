@@ -19,6 +19,9 @@ from connector.records.text import visible
 from connector.report.screen import console, print_json, say
 
 Form = Literal["text", "json", "markdown", "csv"]
+TITLES = ("column", "field", "type", "cleared by", "values")
+NARROW = 100
+"""Columns below which a terminal has no room for values beside the rest."""
 SHOWN = 12
 """Options of a field that are shown on a screen."""
 HEADER = ("column", "field", "type", "takes", "options", "cleared by", "required", "notes")
@@ -59,27 +62,45 @@ def fields_document(one: Description) -> dict[str, Any]:
 
 def print_fields(screen: Console, found: Sequence[Description]) -> None:
     """Prints a row for each column that there may be; below it, what else is to be known."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("column", no_wrap=True)  # a name that is cut short cannot be copied
-    for title in ("field", "type", "cleared by", "values"):
-        table.add_column(title, overflow="fold")
-    shown: dict[str, str] = {}
-    for one in found:
-        if one.column is None:
-            continue
-        required = "; required" if one.required else ""
-        cells = [visible(one.column), label(one), visible(one.type), cleared(one) + required]
-        table.add_row(*map(Text, [*cells, _values(one, shown)]))
-    screen.print(table, soft_wrap=False)
+    is_narrow = screen.is_terminal and screen.width < NARROW
+    print_rows = _print_below if is_narrow else _print_table
+    print_rows(screen, [one for one in found if one.column is not None])
     for name, notes in _noted(found):
-        say(screen, (name, "bold"), f": {notes}")
+        say(screen, (name, "bold"), f": {notes}", hang=2)
     others = [f"{label(one)} ({visible(one.notes[0])})" for one in found if one.column is None]
     if others:
-        say(screen, f"Not for the table: {', '.join(others)}.")
-    say(
-        screen,
-        "lead_id, the lead's id, is the key. A column that is left out leaves its field alone.",
-    )
+        say(screen, f"Not for the table: {', '.join(others)}.", hang=0)
+    key = "lead_id, the lead's id, is the key. A column that is left out leaves its field alone."
+    say(screen, key, hang=0)
+
+
+def _print_table(screen: Console, found: Sequence[Description]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("column", no_wrap=True)  # a name that is cut short cannot be copied
+    for title in TITLES[1:]:
+        table.add_column(title, overflow="fold")
+    for cells in _cells(found):
+        table.add_row(*map(Text, cells))
+    screen.print(table, soft_wrap=False)
+
+
+def _print_below(screen: Console, found: Sequence[Description]) -> None:
+    """Prints what a column takes below it, where a terminal has no room beside it."""
+    rows = [TITLES, *_cells(found)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(TITLES) - 1)]
+    for number, (*cells, values) in enumerate(rows):
+        padded = "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+        say(screen, padded.rstrip(), style="" if number else "bold")
+        say(screen, f"    {values}", hang=4, style="dim")
+    screen.print()
+
+
+def _cells(found: Iterable[Description]) -> Iterator[tuple[str, ...]]:
+    shown: dict[str, str] = {}
+    for one in found:
+        clear = cleared(one) + ("; required" if one.required else "")
+        column, kind = visible(one.column or ""), visible(one.type)
+        yield column, label(one), kind, clear, _values(one, shown)
 
 
 def label(one: Description) -> str:
@@ -162,10 +183,14 @@ def visible_note(note: str) -> str:
 def _noted(found: Iterable[Description]) -> Iterator[tuple[str, str]]:
     """Yields the columns that something is to be known of, those of one field together."""
     told: set[tuple[str, ...]] = set()
+    of_field: set[tuple[str, str]] = set()
     for one in found:
         if one.column and one.notes and one.notes not in told:
             told.add(one.notes)
-            yield visible(one.column), "; ".join(map(visible_note, one.notes))
+            new = [note for note in one.notes if (one.name, note) not in of_field]
+            of_field |= {(one.name, note) for note in new}
+            if new:
+                yield visible(one.column), "; ".join(map(visible_note, new))
 
 
 def _escaped(cell: str) -> str:

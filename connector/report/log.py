@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import pendulum
 
 from connector.records.text import message, to_json, where
 
+if TYPE_CHECKING:
+    from connector.sync.summary import Summary
+
+log = logging.getLogger(__name__)
 LogFormat = Literal["text", "json"]
+ENDS = ("run_id", "plan_id", "command", "state", "exit_code", "planned", "tokens", "seconds")
+"""What the line about a run's end has of it, beside its outcomes."""
 
 
 class TextFormatter(logging.Formatter):
@@ -26,19 +32,23 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the record as a line of JSON."""
-        return to_json(
-            {
-                "time": pendulum.from_timestamp(record.created).to_iso8601_string(),
-                "level": record.levelname.lower(),
-                "logger": record.name,
-                "message": _words(record),
-            },
-            ascii_only=True,
-        )
+        told = {
+            "time": pendulum.from_timestamp(record.created).to_iso8601_string(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _words(record),
+        }
+        return to_json(told | getattr(record, "run", {}), ascii_only=True)
 
 
 class StandardError(logging.StreamHandler[TextIO]):
-    """Writes to what standard error is just now: a progress bar takes it over for its time."""
+    """Writes to what standard error is just now: a progress bar takes it over for its time.
+
+    Attributes:
+        takes_all: Whether nothing else is to be written there, as a machine reads its lines.
+    """
+
+    takes_all = False
 
     @property
     def stream(self) -> TextIO:
@@ -56,12 +66,28 @@ def configure(log_format: LogFormat) -> None:
     A person at a terminal sees a progress bar instead of a line for each step.
     """
     handler = StandardError()
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.takes_all = log_format == "json"
+    handler.setFormatter(JsonFormatter() if handler.takes_all else TextFormatter())
     logger = logging.getLogger("connector")
     logger.handlers = [handler]
     by_a_person = log_format == "text" and sys.stderr.isatty()
     logger.setLevel(logging.WARNING if by_a_person else logging.INFO)
     logger.propagate = False
+
+
+def log_end(summary: Summary) -> None:
+    """Logs what a run came to, where a machine reads the log; a person reads the summary."""
+    if takes_all():
+        run = {name: getattr(summary, name) for name in ENDS}
+        outcomes = {status: count for status, count in summary.statuses.items() if count}
+        told = {"run": {**run, "outcomes": outcomes}}
+        log.info("run %s %s", summary.run_id, summary.state, extra=told)
+
+
+def takes_all() -> bool:
+    """Tells whether standard error is the log's alone."""
+    handlers = logging.getLogger("connector").handlers
+    return any(isinstance(one, StandardError) and one.takes_all for one in handlers)
 
 
 def _words(record: logging.LogRecord) -> str:

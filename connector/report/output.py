@@ -19,6 +19,7 @@ from connector.planning.model import NotSent
 from connector.report.documents import columns_document, plan_document
 from connector.report.endings import print_missed, print_summary
 from connector.report.forms import csv_text, html_page, markdown
+from connector.report.log import log_end, takes_all
 from connector.report.plans import ON_A_TERMINAL, PlanReport
 from connector.report.progress import show_progress
 from connector.report.runs import print_runs, print_standing
@@ -51,11 +52,15 @@ def carry_out(job: Callable[..., Result]) -> Result:
     """
     try:
         with stop_on_signal() as stop, show_progress(stop) as progress:
-            return job(progress=progress, stop=stop)
+            result = job(progress=progress, stop=stop)
     except Exception as error:
-        if end := getattr(error, "end", None):
+        end = getattr(error, "end", None)
+        if end and not takes_all():
             print_missed(console(stderr=True), end.missed, end.domain)
         raise
+    if isinstance(result, Summary):
+        log_end(result)
+    return result
 
 
 def show_plan(

@@ -203,13 +203,18 @@ class PlanReport:
         if left := self._lines.left_out:
             all_of_it = f"`lead-sync show {summary.plan_id} --all`"
             say(out, f"… and {counted(left, 'lead')} more: {all_of_it} shows all", style="dim")
-        if (step := next_step(summary)) and not applied_by:
+        step = next_step(summary, seen=not left)
+        if step and not applied_by:
             out.print()
             print_next(out, step)
 
     def _print_counts(self, summary: Summary) -> None:
         told = f"{counted(summary.planned, 'lead')} to change, {summary.unchanged} unchanged"
-        say(self._console, f"Plan {summary.plan_id}: {told}{statuses_told(summary.statuses)}.")
+        say(
+            self._console,
+            f"Plan {summary.plan_id}: {told}{statuses_told(summary.statuses)}.",
+            hang=4,
+        )
         if summary.reverts:
             say(self._console, f"It takes back run {summary.reverts}.")
         if self.changes.kinds:

@@ -17,6 +17,8 @@ from connector.sync.stopping import Asked
 from connector.warehouse.standing import Standing
 
 log = logging.getLogger("connector.progress")
+NARROW = 100
+"""Columns below which a terminal has no room for the pace."""
 EVERY_SECONDS = 10.0
 """Where there is no terminal, a line comes so often."""
 WAITS_FOR = {
@@ -43,6 +45,7 @@ class Bars(Lines):
     def __init__(self, bars: Progress) -> None:
         super().__init__()
         self._bars = bars
+        self._is_narrow = bars.console.width < NARROW
         self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
 
@@ -51,19 +54,28 @@ class Bars(Lines):
         super().watch(standing)
         with self._lock:
             if standing.step not in self._tasks:
-                self._tasks[standing.step] = self._bars.add_task(standing.step, detail="")
+                self.fill()
+                added = self._bars.add_task(standing.step, total=None, detail="")
+                self._tasks[standing.step] = added
         self._bars.update(
             self._tasks[standing.step],
             completed=standing.done,
             total=standing.total,
-            detail=", ".join(details(standing)),
+            detail=", ".join(details(standing, with_rate=not self._is_narrow)),
         )
 
+    def fill(self) -> None:
+        """Fills the bars of steps of which nobody knew how long they are."""
+        for task in self._bars.tasks:
+            if task.total is None:
+                self._bars.update(task.id, total=task.completed)
 
-def _columns() -> tuple[TextColumn | BarColumn | MofNCompleteColumn, ...]:
+
+def _columns(width: int) -> tuple[TextColumn | BarColumn | MofNCompleteColumn, ...]:
     detail = Column(no_wrap=True, overflow="ellipsis", ratio=1)
     told = TextColumn("{task.fields[detail]}", table_column=detail, markup=False)
-    return TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), told
+    bar = BarColumn(10 if width < NARROW else 20)
+    return TextColumn("{task.description}"), bar, MofNCompleteColumn(), told
 
 
 @contextmanager
@@ -80,10 +92,12 @@ def show_progress(stop: Asked | None = None) -> Iterator[Lines]:
         with telling, _announcing(lines, stop, ended):
             yield lines
         return
-    with Progress(*_columns(), console=screen, expand=True, redirect_stdout=False) as bars:
+    columns = _columns(screen.width)
+    with Progress(*columns, console=screen, expand=True, redirect_stdout=False) as bars:
         watcher = Bars(bars)
         with _announcing(watcher, stop, ended):
             yield watcher
+        watcher.fill()
 
 
 @contextmanager

@@ -10,14 +10,14 @@ from typing import Any
 
 import pendulum
 from rich.console import Console
-from rich.text import Text
 
 from connector.records.fields import NOTHING
 from connector.records.text import message, visible
-from connector.report.endings import overridden_line, print_guards
+from connector.report.endings import overridden_line, print_guards, print_next
 from connector.report.screen import say
 from connector.report.words import counted, statuses_told
 from connector.sync.summary import EXIT_INCOMPLETE, Summary
+from connector.warehouse.record import every_status
 
 SHOWN = 20
 """Leads that a person is shown unless all are asked for; those with trouble come first."""
@@ -70,7 +70,7 @@ class Rehearsal:
         return self.summary.exit_code or (EXIT_INCOMPLETE if self.left else 0)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns it as JSON types."""
+        """Returns it as JSON types, as `schemas/rehearse.json` describes it."""
         return {
             "format": 1,
             "plan_id": self.plan_id,
@@ -79,7 +79,7 @@ class Rehearsal:
             "read_at": self.read_at and self.read_at.isoformat(),
             "state": self.summary.state,
             "message": self.summary.message,
-            "outcomes": dict(self.summary.statuses),
+            "outcomes": every_status(self.summary.statuses),
             "tripped": self.summary.tripped,
             "seconds": self.summary.seconds,
             "requests": self.summary.requests,
@@ -103,13 +103,13 @@ def print_rehearsal(console: Console, rehearsal: Rehearsal, *, whole: bool = Fal
     if rest := len(ranked) - len(shown):
         say(console, f"… and {counted(rest, 'more lead')}; --all shows them.")
     summary = rehearsal.summary
-    say(console, f"\nRehearsed plan {rehearsal.plan_id} on {_where(rehearsal)}.")
+    say(console, f"\nRehearsed plan {rehearsal.plan_id} on {_where(rehearsal)}.", hang=0)
     changes = Counter(one.field for lead in rehearsal.rehearsed for one in lead.changes)
     told = statuses_told(summary.statuses).removeprefix(", ") or "none"
     say(console, f"Outcomes: {told}, in {summary.seconds:.1f} s.")
     if changes:
         fields = ", ".join(f"{visible(name)} {count}" for name, count in changes.most_common())
-        say(console, f"Fields changed: {message(fields)}.")
+        say(console, f"Fields changed: {message(fields)}.", hang=4)
     for trip in summary.overridden:
         say(console, overridden_line(trip))
     if summary.tripped:
@@ -119,18 +119,23 @@ def print_rehearsal(console: Console, rehearsal: Rehearsal, *, whole: bool = Fal
     if summary.state == "done":
         _print_left(console, rehearsal)
     say(console, "Nothing left this machine, and no token of the account was spent.")
+    if summary.state == "done" and not rehearsal.left:
+        print_next(console, f"`lead-sync apply {rehearsal.plan_id}` sends it")
 
 
 def _print_lead(console: Console, lead: RehearsedLead) -> None:
     style = "green" if lead.status in TAKEN else "yellow"
     title = visible(lead.title) if lead.title else NOTHING
-    say(console, (title, "bold"), f"  {visible(lead.lead_id)}  ", (lead.status, style))
+    status = f"{lead.status:<9}  "
+    head = ((status, style), (title, "bold"), f"  {visible(lead.lead_id)}")
+    say(console, *head, hang=len(status))
     if lead.reason:
-        say(console, f"    {message(lead.reason)}")
+        say(console, f"    {message(lead.reason)}", hang=4)
     width = max((len(visible(one.field)) for one in lead.changes), default=0)
     for one in lead.changes:
         name = f"    {visible(one.field):<{width}}  "
-        say(console, Text.assemble(name, visible(one.old), " → ", (visible(one.new), "green")))
+        values = (visible(one.old), " → ", (visible(one.new), "green"))
+        say(console, name, *values, hang=len(name))
 
 
 def _where(rehearsal: Rehearsal) -> str:
@@ -144,7 +149,6 @@ def _where(rehearsal: Rehearsal) -> str:
 def _print_left(console: Console, rehearsal: Rehearsal) -> None:
     if not rehearsal.left:
         say(console, "A second plan is empty: each lead says all that this one wants.")
-        say(console, f"next: lead-sync apply {rehearsal.plan_id}")
         return
     leads = counted(len(rehearsal.left), "lead")
     some = ", ".join(map(visible, rehearsal.left[:3])) + (", …" * (len(rehearsal.left) > 3))

@@ -21,6 +21,8 @@ from connector.warehouse.schema import TableRow
 from connector.warehouse.standing import Standing
 
 HEADER = ("run", "command", "state", "took", "exit", "about")
+ROOM = 50
+"""Columns for what a run was about; with fewer it has lines of its own."""
 CUT_OFF = "cut off"
 """The state of a run that is gone and has not said how it ended."""
 
@@ -50,8 +52,14 @@ def print_runs(console: Console, runs: Iterable[TableRow], holder: str | None = 
             f"{cell:>{width}}" if name in ("took", "exit") else f"{cell:<{width}}"
             for cell, width, name in zip(cells, widths, HEADER, strict=False)
         ]
-        head = f"{'  '.join(padded)}  "
-        say(console, head, about, hang=len(head), style="" if number else "bold")
+        head, style = f"{'  '.join(padded)}  ", "" if number else "bold"
+        if console.is_terminal and console.width < len(head) + ROOM:
+            # Too narrow for what it was about beside the rest.
+            say(console, head.rstrip() if number else f"{head}{about}", style=style)
+            if number:
+                say(console, f"    {about}", hang=4)
+            continue
+        say(console, head, about, hang=len(head), style=style)
 
 
 def _cells(run: TableRow, state: str) -> tuple[str, ...]:
@@ -184,10 +192,15 @@ def standing_told(standing: Standing) -> str:
     return ", ".join(parts)
 
 
-def details(standing: Standing) -> Iterator[str]:
-    """Yields a run's outcomes so far, its pace, and what is left of time and tokens."""
+def details(standing: Standing, *, with_rate: bool = True) -> Iterator[str]:
+    """Yields a run's outcomes so far, its pace, and what is left of time and tokens.
+
+    Args:
+        standing: How far it is.
+        with_rate: Whether there is room for the pace.
+    """
     yield from filter(None, [statuses_told(standing.statuses).removeprefix(", ")])
-    if standing.rate:
+    if standing.rate and with_rate:
         yield f"{standing.rate:.1f} a second"
     if standing.seconds_left:
         yield f"{duration(standing.seconds_left)} left"

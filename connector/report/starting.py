@@ -6,29 +6,35 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import click
+import dlt
 
 from connector.configuration import readers
-from connector.configuration.providers import WAREHOUSE, ask, variable
+from connector.configuration.providers import DESIRED, WAREHOUSE, Section, ask, variable
 from connector.errors import ConfigError
 from connector.records.text import visible
 from connector.report.screen import console, say
 from connector.scaffold.manifest import relation_of
+from connector.scaffold.profile import Target, target_of
 from connector.scaffold.project import (
     Kind,
+    Place,
     Step,
     Wanted,
     complete_address,
-    place_of_rows,
+    parse_place,
 )
 from connector.settings import SECTION
 from connector.warehouse.destination import DUCKDB
 
 TABLE = "crm.lead_changes"
 FILE = "warehouse.duckdb"
+SAME = "there"
+"""The answer by which runs write where the desired rows are."""
 
 
 @dataclass(frozen=True)
@@ -91,51 +97,103 @@ class Questions:
         return typed.strip()
 
 
-def ask_what_is_wanted(
-    *,
-    base_url: str | None,
-    warehouse: str | None,
-    desired_table: str | None,
-    token_stdin: bool,
-    token_env: str | None,
-    dbt: bool,
-    dbt_manifest: tuple[Path, str] | None,
-    yes: bool,
-) -> Wanted:
+@dataclass(frozen=True)
+class Flags:
+    """What the options of `init` say, each by its name there."""
+
+    base_url: str | None
+    warehouse: str | None
+    desired: str | None
+    desired_table: str | None
+    token_stdin: bool
+    token_env: str | None
+    dbt: bool
+    dbt_manifest: tuple[Path, str] | None
+    no_model: bool
+    yes: bool
+
+    @property
+    def model(self) -> Kind:
+        """Which model to write; none where the project or the warehouse has it already."""
+        if self.dbt:
+            return "dbt"
+        return "none" if self.dbt_manifest or self.no_model else "sql"
+
+
+def ask_what_is_wanted(flags: Flags) -> Wanted:
     """Returns what a new project is to be, by the options and by what a person answers.
 
     Raises:
         ConfigError: Something is wrong, or missing and there is nobody to ask.
     """
-    person = not yes and not token_stdin and sys.stdin.isatty() and sys.stdout.isatty()
-    questions = Questions(person)
-    relation = relation_of(*dbt_manifest) if dbt_manifest else None
+    asks = not flags.yes and not flags.token_stdin
+    questions = Questions(asks and sys.stdin.isatty() and sys.stdout.isatty())
+    relation = relation_of(*flags.dbt_manifest) if flags.dbt_manifest else None
     url = questions.get(
         "--base-url",
-        base_url or _configured("base_url"),
+        flags.base_url or _configured("base_url"),
         complete_address,
         "Your company's address at Pipedrive, such as https://acme.pipedrive.com",
     )
-    token, is_kept = _token(questions, token_env, from_stdin=token_stdin)
-    kind, place = questions.get(
-        "--warehouse",
-        warehouse,
-        place_of_rows,
-        "Where the desired rows are: a DuckDB file, or the type of another warehouse",
-        FILE,
-    )
+    token, is_kept = _token(questions, flags.token_env, from_stdin=flags.token_stdin)
+    folder = Path(os.environ.get("DLT_PROJECT_DIR", ""))  # where dlt looks for .dlt
+    dbt = (target_of(folder) if flags.dbt else None) or Target("", "", "")
+    books, rows = _places(questions, flags.desired, flags.warehouse, _place_of(dbt))
     table = questions.get(
         "--desired-table",
-        _table(desired_table, relation),
+        _table(flags.desired_table, relation),
         readers.table_name,
         "The table of desired leads",
-        TABLE,
+        dbt.names_of(TABLE)[0],
     )
-    if kind != DUCKDB:
-        place = os.environ.get(variable(WAREHOUSE, "credentials"), "")
-        place = place or questions.secret(f"The URL of {kind}, or nothing for later", needed=False)
-    folder = Path(os.environ.get("DLT_PROJECT_DIR", ""))  # where dlt looks for .dlt
-    return Wanted(url, token, table, kind, place, _model(dbt, relation), is_kept, folder)
+    table, own = dbt.names_of(table)
+    books = _reached(questions, WAREHOUSE, books)
+    rows = _reached(questions, DESIRED, rows) if rows else None
+    return Wanted(url, token, table, books, rows, flags.model, own, is_kept, folder)
+
+
+def _place_of(target: Target) -> str:
+    """Returns where dbt builds, as an answer to the question where the rows are."""
+    if target.type == DUCKDB:
+        return target.file or FILE
+    return target.type if target.type in dlt.destinations.__all__ else FILE
+
+
+def _places(
+    questions: Questions, desired: str | None, warehouse: str | None, default: str
+) -> tuple[Place, Place | None]:
+    """Returns where runs write, and where the desired rows are if that is elsewhere.
+
+    Args:
+        questions: Asks for what is not given.
+        desired: Where the desired rows are, if given.
+        warehouse: Where runs write, if given.
+        default: Where the desired rows are unless somebody says otherwise.
+    """
+    read = partial(parse_place, WAREHOUSE)
+    if desired is None and warehouse is None and questions.person:
+        asked = "Where the desired rows are: a DuckDB file, or the type of another warehouse"
+        rows = questions.get("--desired", None, read, asked, default)
+        asked = "Where runs write their tables: there as well, or a DuckDB file or a type"
+        books = questions.get(
+            "--warehouse", None, lambda text: rows if text == SAME else read(text), asked, SAME
+        )
+    else:
+        asked = "Where runs write their tables: a DuckDB file, or the type of another warehouse"
+        books = questions.get("--warehouse", warehouse, read, asked, FILE if desired else default)
+        rows = books
+        if desired is not None:
+            rows = questions.get("--desired", desired, partial(parse_place, DESIRED), "")
+    return books, None if rows == books else rows
+
+
+def _reached(questions: Questions, section: Section, place: Place) -> Place:
+    """Returns a place with the way to it."""
+    if place.is_duckdb:
+        return place
+    url = os.environ.get(variable(section, "credentials"), "")
+    asked = f"The URL of {place.type}, or nothing for later"
+    return replace(place, credentials=url or questions.secret(asked, needed=False))
 
 
 def _table(given: str | None, relation: str | None) -> str | None:
@@ -144,13 +202,6 @@ def _table(given: str | None, relation: str | None) -> str | None:
             f"--desired-table {given} is not what dbt builds, {relation}; give one of the two"
         )
     return relation or given or _configured("desired_table")
-
-
-def _model(dbt: bool, relation: str | None) -> Kind:
-    """Returns which model to write; a model that the project has is there already."""
-    if dbt:
-        return "dbt"
-    return "none" if relation else "sql"
 
 
 def _token(questions: Questions, name: str | None, *, from_stdin: bool) -> tuple[str, bool]:
@@ -197,13 +248,13 @@ def show_steps(steps: Iterable[Step], wanted: Wanted) -> None:
 
 def _next(wanted: Wanted, models: list[Path]) -> list[str]:
     steps = []
-    if wanted.is_duckdb and wanted.model == "sql":
-        file = shlex.quote(wanted.credentials)
+    if wanted.place_of_rows.is_duckdb and wanted.model == "sql":
+        file = shlex.quote(wanted.place_of_rows.credentials)
         steps = [f"duckdb {file} < {shlex.quote(str(path))}" for path in models]
     elif wanted.model == "sql":
         steps = [f"run {path} in your warehouse" for path in models]
     elif wanted.model == "dbt":
-        steps = [f"dbt run --select {path.stem}" for path in models]
+        steps = [f"dbt build --select {path.stem}" for path in models]
     return [*steps, "lead-sync check", "lead-sync columns", "lead-sync plan"]
 
 

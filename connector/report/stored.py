@@ -14,12 +14,13 @@ from connector.planning.model import STATUSES, NotSent, Patch
 from connector.records.fields import Field, fields_of
 from connector.records.leads import lead_url
 from connector.report.documents import change_documents
+from connector.report.endings import go_on, next_step, print_next
 from connector.report.plans import PlanReport
-from connector.report.runs import print_run, state_of
+from connector.report.runs import CUT_OFF, print_run, state_of
 from connector.report.screen import say
 from connector.sync.summary import Entry, Summary
 from connector.warehouse import history, journal, noted
-from connector.warehouse.journal import Miss, Written
+from connector.warehouse.journal import Miss, Missed, Written
 from connector.warehouse.record import stored
 from connector.warehouse.schema import TableRow
 from connector.warehouse.store import Warehouse
@@ -38,6 +39,7 @@ class Stored:
         applied_by: Runs that applied it, where it is a plan.
         domain: The company's part of the address.
         holder: The run that has its turn.
+        is_latest: Whether no other run has begun since.
     """
 
     run: TableRow
@@ -48,6 +50,7 @@ class Stored:
     applied_by: Sequence[str]
     domain: str | None
     holder: str | None
+    is_latest: bool
 
     def entries(self) -> Iterator[Entry]:
         """Yields what it would send, or has changed, for people to read."""
@@ -81,12 +84,20 @@ def read_stored(warehouse: Warehouse, text: str, *, plan: bool = True) -> Stored
         run,
         is_plan,
         list(read(warehouse, read_id)),
-        journal.misses(warehouse, run_id),
+        [*journal.misses(warehouse, run_id), *(_left_out(warehouse, run) if is_plan else ())],
         noted.known_fields(warehouse),
         [row["run_id"] for row in others if row["run_id"] != run_id and row["released"]],
         journal.domain_of(warehouse),
         journal.holder_of(warehouse),
+        journal.find(warehouse, journal.LATEST) == run_id,
     )
+
+
+def _left_out(warehouse: Warehouse, run: TableRow) -> list[Miss]:
+    """Returns what a plan has left out; an earlier version has stored the counts alone."""
+    if not warehouse.column_names("plan_left_out"):
+        return []
+    return journal.left_out(warehouse, run["plan_id"])
 
 
 def summary_of(found: Stored) -> Summary:
@@ -97,6 +108,8 @@ def summary_of(found: Stored) -> Summary:
     summary = Summary(**known, statuses=statuses, planned=run["planned"], domain=found.domain)
     summary.patches = len(found.written) if found.is_plan else 0
     summary.exit_code = summary.exit_code if run["exit_code"] is None else run["exit_code"]
+    reasons = Counter((one.status, one.reason) for one in found.misses)
+    summary.missed = Missed(reasons, (), found.fields)
     return summary
 
 
@@ -118,6 +131,8 @@ def print_stored(console: Console, found: Stored, most: int | None) -> None:
             domain=found.domain,
             most=most,
         )
+        if step := _next_of(found):
+            print_next(console, step)
         return
     report = PlanReport(console, most)
     for entry in found.entries():
@@ -129,11 +144,25 @@ def print_stored(console: Console, found: Stored, most: int | None) -> None:
     summary = summary_of(found)
     report.finish(summary, found.applied_by)
     if any(summary.statuses.values()) and not found.misses:
-        say(console, "Of what gets nothing a plan stores the counts alone; a run stores each.")
+        say(
+            console,
+            "An earlier version made it, which stored of what gets nothing the counts alone.",
+        )
+
+
+def _next_of(found: Stored) -> str | None:
+    """Returns what to do about a run; nothing where a later one has had its turn."""
+    if not found.is_latest:
+        return None
+    state = state_of(found.run, found.holder)
+    summary = summary_of(found)
+    if state == CUT_OFF:
+        return f"the next run finds out what took effect; {go_on(summary)}"
+    return None if state == "running" else next_step(summary, seen=not summary.tripped)
 
 
 def stored_document(found: Stored) -> dict[str, Any]:
-    """Returns a plan or a run as JSON types."""
+    """Returns a plan or a run as JSON types, as `schemas/show.json` describes it."""
     run = {name: found.run[name] for name in (*stored(), *STATUSES, "planned")}
     return {
         "format": 1,

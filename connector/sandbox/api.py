@@ -24,11 +24,12 @@ _EPOCH: Final = time.time() - time.monotonic()
 
 async def respond(world: World, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one API request and record what came of it."""
-    now = time.monotonic()
     query = scope["query_string"].decode("latin-1")
-    entry = world.log.add(_EPOCH + now, scope["method"], scope["path"], query)
+    entry = world.log.add(_EPOCH + time.monotonic(), scope["method"], scope["path"], query)
     headers = dict(scope["headers"])
     call = await _read(scope, receive, entry, headers)
+    now = time.monotonic()  # others whose body was quicker have been counted by now
+    entry.at = _EPOCH + now
     sent = await _answer(world, call, headers, entry, now)
     entry.status = None if sent.reset else sent.reply.status
     await delivery.deliver(sent, scope, receive, send)

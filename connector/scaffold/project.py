@@ -15,7 +15,7 @@ from typing import Literal
 import dlt
 
 from connector.configuration.origin import parse_origin
-from connector.configuration.providers import WAREHOUSE
+from connector.configuration.providers import DESIRED, WAREHOUSE, Section, variable
 from connector.errors import ConfigError
 from connector.pipedrive.client import Pipedrive
 from connector.records.kinds import parse_uuid
@@ -33,6 +33,24 @@ Kind = Literal["sql", "dbt", "none"]
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where rows are.
+
+    Attributes:
+        type: What kind of warehouse it is, as dlt calls it.
+        credentials: How to get there: of DuckDB the file, of others a URL; empty where not known.
+    """
+
+    type: str
+    credentials: str = field(default="", repr=False)
+
+    @property
+    def is_duckdb(self) -> bool:
+        """Whether it is a DuckDB file."""
+        return self.type == DUCKDB
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What a new project is to be.
 
@@ -40,9 +58,10 @@ class Wanted:
         base_url: The company's address.
         api_token: Its token.
         desired_table: The desired table.
-        destination_type: What kind of warehouse it is in.
-        credentials: How to get there: of DuckDB the file, of others a URL; empty where not known.
+        warehouse: Where runs write their tables.
+        desired: Where the desired rows are; None for the warehouse.
         model: Which model of the table to write.
+        model_table: The table as its model names it; empty where dbt puts nothing in front.
         keep_token: Whether the token stands somewhere already, and is not written down.
         folder: Where.
     """
@@ -50,16 +69,22 @@ class Wanted:
     base_url: str
     api_token: str = field(repr=False)
     desired_table: str
-    destination_type: str
-    credentials: str = field(repr=False)
+    warehouse: Place
+    desired: Place | None = None
     model: Kind = "sql"
+    model_table: str = ""
     keep_token: bool = False
     folder: Path = Path()
 
     @property
-    def is_duckdb(self) -> bool:
-        """Whether the warehouse is a DuckDB file."""
-        return self.destination_type == DUCKDB
+    def place_of_rows(self) -> Place:
+        """Where the desired rows are."""
+        return self.desired or self.warehouse
+
+    @property
+    def places(self) -> dict[Section, Place]:
+        """The destinations to be named, by section."""
+        return {**({DESIRED: self.desired} if self.desired else {}), WAREHOUSE: self.warehouse}
 
 
 @dataclass(frozen=True)
@@ -86,8 +111,10 @@ def start_project(wanted: Wanted) -> Iterator[Step]:
     company = company_of(client.me())
     fields = describe_catalog(read_catalog(client), settings)
     example = _example(client) if wanted.model != "none" else None
-    model = Model(settings.desired_table, str(company), fields, example)
-    yield _write(wanted.folder / ".dlt/config.toml", config_text(wanted), "the settings")
+    table = wanted.model_table or settings.desired_table
+    model = Model(table, str(company), fields, example)
+    about = f"the settings; the desired table is {settings.desired_table}"
+    yield _write(wanted.folder / ".dlt/config.toml", config_text(wanted), about)
     yield _write_secrets(wanted)
     yield _ignore(wanted.folder / ".gitignore")
     if wanted.model != "none":
@@ -109,41 +136,39 @@ def complete_address(text: str) -> str:
     return parse_origin(given if "://" in given else f"https://{given}")
 
 
-def place_of_rows(text: str) -> tuple[str, str]:
-    """Returns the destination's type, and of DuckDB the file.
+def parse_place(section: Section, text: str) -> Place:
+    """Returns a place that is given as a DuckDB file or as a destination's type.
 
     Raises:
-        ValueError: It is a URL, which may hold a password.
+        ValueError: It is a URL, which may hold a password, or nothing of the kind.
     """
     given = text.strip()
     file = re.sub(r"^duckdb:///", "", given)
     if "://" in file:
         raise ValueError(
-            "is a URL; give the type, such as postgres, and the URL as DESTINATION__WAREHOUSE__"
-            "CREDENTIALS or when you are asked, where nobody reads it"
+            "is a URL; give the type, such as postgres, and the URL as "
+            f"{variable(section, 'credentials')} or when you are asked, where nobody reads it"
         )
     if given in dlt.destinations.__all__ and given != DUCKDB:
-        return given, ""
+        return Place(given)
     if not file or given == DUCKDB:
         raise ValueError("names no DuckDB file and no other warehouse; write it like warehouse.db")
-    return DUCKDB, str(Path(file).expanduser().absolute())
+    return Place(DUCKDB, str(Path(file).expanduser().absolute()))
 
 
 def config_text(wanted: Wanted) -> str:
     """Returns the settings that anybody may read."""
-    return "\n".join(
-        [
-            "# Settings of lead-sync that anybody may read; its README has all of them.",
-            "",
-            f"[{'.'.join(SECTION)}]",
-            f"base_url = {_toml(wanted.base_url)}",
-            f"desired_table = {_toml(wanted.desired_table)}",
-            "",
-            f"[{'.'.join(WAREHOUSE)}]",
-            f"destination_type = {_toml(wanted.destination_type)}",
-            "",
-        ]
-    )
+    lines = [
+        "# Settings of lead-sync that anybody may read; docs/settings.md has all of them.",
+        "",
+        f"[{'.'.join(SECTION)}]",
+        f"base_url = {_toml(wanted.base_url)}",
+        f"desired_table = {_toml(wanted.desired_table)}",
+        "",
+    ]
+    for section, place in wanted.places.items():
+        lines += [f"[{'.'.join(section)}]", f"destination_type = {_toml(place.type)}", ""]
+    return "\n".join(lines)
 
 
 def secrets_text(wanted: Wanted, *, shown: bool = False) -> str:
@@ -157,20 +182,21 @@ def secrets_text(wanted: Wanted, *, shown: bool = False) -> str:
     lines = ["# Secrets of lead-sync: git ignores this file, and nobody but you can read it.", ""]
     if not wanted.keep_token:
         lines += [f"[{'.'.join(SECTION)}]", f"api_token = {_toml(token)}", ""]
-    if wanted.is_duckdb:
-        where = f"database = {_toml(wanted.credentials)}"
-        return "\n".join([*lines, f"[{'.'.join(WAREHOUSE)}.credentials]", where, ""])
-    credentials = "…" if shown else wanted.credentials
-    line = f"credentials = {_toml(credentials)}"
-    url = f"{wanted.destination_type}://user:password@host/database"
-    return "\n".join(
-        [
-            *lines,
-            f"[{'.'.join(WAREHOUSE)}]",
-            line if wanted.credentials else f"# credentials = {_toml(url)}",
-            "",
-        ]
-    )
+    for section, place in wanted.places.items():
+        lines += [*_way_to(section, place, shown=shown), ""]
+    return "\n".join(lines)
+
+
+def _way_to(section: Section, place: Place, *, shown: bool) -> Iterator[str]:
+    if place.is_duckdb:
+        yield f"[{'.'.join(section)}.credentials]"
+        yield f"database = {_toml(place.credentials)}"
+        return
+    yield f"[{'.'.join(section)}]"
+    if place.credentials:
+        yield f"credentials = {_toml('…' if shown else place.credentials)}"
+    else:
+        yield f"# credentials = {_toml(f'{place.type}://user:password@host/database')}"
 
 
 def _write_model(wanted: Wanted, model: Model) -> Iterator[Step]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,8 @@ import dlt
 from connector.configuration.providers import looked_in
 from connector.errors import (
     AccountError,
+    BooksMissing,
     ConfigError,
-    DesiredTableError,
     LeadSyncError,
     WarehouseError,
 )
@@ -97,24 +98,35 @@ def _writing(warehouse: Warehouse, settings: Settings) -> Finding:
     return Finding("writing", f"{settings.dataset_name} and dlt's schema beside it can be written")
 
 
+def _desired(warehouse: Warehouse | None, settings: Settings) -> Finding:
+    try:
+        with open_desired(warehouse, settings) as table:
+            names, place = table.head().columns, table.place and f", {table.place}"
+    except WarehouseError as error:
+        return Finding("table", str(error), good=False)
+    return Finding("table", f"{settings.desired_table}: {len(names)} columns{place}")
+
+
 def _table(
     pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, company: Company | None
 ) -> Iterator[Finding]:
     folder = working_folder(settings)
     try:
-        with open_dataset(pipeline, settings) as warehouse:
-            where = f"dataset {settings.dataset_name}, {warehouse.place}"
-            yield Finding("warehouse", f"opened, {where}; working folder {folder}")
-            if company is not None:
-                refuse_other(warehouse, folder, company)
-            yield _writing(warehouse, settings)
-            with open_desired(warehouse, settings) as table:
-                names = table.head().columns
-            yield Finding("table", f"{settings.desired_table}: {len(names)} columns")
-            if company is not None:
+        with ExitStack() as stack:
+            warehouse = None
+            try:
+                warehouse = stack.enter_context(open_dataset(pipeline, settings))
+            except BooksMissing as missing:
+                yield Finding("warehouse", f"{missing}; working folder {folder}")
+            if warehouse is not None:
+                where = f"dataset {settings.dataset_name}, {warehouse.place}"
+                yield Finding("warehouse", f"opened, {where}; working folder {folder}")
+                if company is not None:
+                    refuse_other(warehouse, folder, company)
+                yield _writing(warehouse, settings)
+            yield (table := _desired(warehouse, settings))
+            if table.good and company is not None:
                 yield from _columns(explain(warehouse, client, settings))
-    except DesiredTableError as error:
-        yield Finding("table", str(error), good=False)
     except ConfigError as error:
         yield Finding("config", str(error), good=False)
     except AccountError as error:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from connector.errors import WarehouseError
+from connector.errors import BooksMissing, WarehouseError
 from connector.pipedrive.client import Pipedrive
 from connector.planning.columns import CHANGES, Columns, Problem, Words, examine_columns
 from connector.planning.model import Row
@@ -57,14 +58,23 @@ def explain_columns(**settings: Any) -> Explanation:
         PipedriveError: The account's fields cannot be read.
     """
     resolved = load_settings(**settings)
-    with open_dataset(make_pipeline(resolved), resolved) as warehouse:
+    with ExitStack() as stack:
+        warehouse = None
+        with suppress(BooksMissing):
+            warehouse = stack.enter_context(open_dataset(make_pipeline(resolved), resolved))
         client = make_client(resolved)
-        refuse_other(warehouse, working_folder(resolved), company_of(client.me()))
+        if warehouse is not None:
+            refuse_other(warehouse, working_folder(resolved), company_of(client.me()))
         return explain(warehouse, client, resolved)
 
 
-def explain(warehouse: Warehouse, client: Pipedrive, settings: Settings) -> Explanation:
+def explain(warehouse: Warehouse | None, client: Pipedrive, settings: Settings) -> Explanation:
     """Explains the desired table of a warehouse that is open.
+
+    Args:
+        warehouse: The books; None where the first plan makes them.
+        client: Asks for the account's fields.
+        settings: Where the table is.
 
     Raises:
         DesiredTableError: There is no such table.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -41,12 +41,6 @@ class Reading:
     """
 
     unreadable: Mapping[str, str]
-
-
-def mirror_rows(leads: Iterable[Mapping[str, Any]], run_id: str) -> list[schema.TableRow]:
-    """Returns the rows of the mirror of leads that were just read."""
-    read_at = pendulum.now("UTC")
-    return [schema.lead_row(lead, read_at, run_id) for lead in leads]
 
 
 FIRST_PAGES = 400
@@ -120,12 +114,14 @@ def _changed(
         updated_since=increment.spelled if increment else None,
         expected=0 if increment else least_listed(session.warehouse),
     )
+    see = session.scratch.see if increment else session.scratch.see_all
     for page in pages:
         leads = [lead for lead in page if lead.get("id")]  # one without an id is no lead
         shown.add(leads)
         record.leads_read += len(leads)
         session.tell(record, "refresh", record.leads_read, None)
-        yield mirror_rows(session.scratch.see(leads), session.run_id)
+        read_at, changed = pendulum.now("UTC"), see(leads)
+        yield [schema.lead_row(lead, read_at, session.run_id, digest) for lead, digest in changed]
 
 
 def _most_pages(session: Session) -> MostPages:
@@ -159,7 +155,7 @@ def _look_up(session: Session, record: RunRecord, looked_up: Iterator[Found]) ->
 
 def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -> Reading:
     """Reads certain leads into the mirror, by the cheaper of the list and a call for each."""
-    client, workers = session.client, session.settings.workers
+    client, workers = session.client, session.workers
     pages = -(-history.count_active(session.warehouse) // LEADS.page_limit) or 1
     if len(lead_ids) * LEADS.tokens.one <= pages * LEADS.tokens.page:
         return _look_up(session, record, one_by_one(client, LEADS, list(lead_ids), workers))
@@ -169,7 +165,7 @@ def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -
 
 
 def _unlisted(session: Session, lead_ids: list[str]) -> Iterator[Found]:
-    return look_up(session.client, LEADS, filter(_is_lead_id, lead_ids), session.settings.workers)
+    return look_up(session.client, LEADS, filter(_is_lead_id, lead_ids), session.workers)
 
 
 def _looked_up_row(session: Session, found: Found) -> schema.TableRow | None:

@@ -36,7 +36,7 @@ from connector.warehouse.bases import all_bases
 from connector.warehouse.comparison import compared, mark_failed, mark_passed, sent_leads
 from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.record import RunRecord, package_version
-from connector.warehouse.rows import patch_rows, patches_by_lead, settled_rows
+from connector.warehouse.rows import left_out_row, patch_rows, patches_by_lead, settled_rows
 
 log = logging.getLogger(__name__)
 MOST_SHOWN = 1000
@@ -268,7 +268,7 @@ def _load_plan(
     """Loads decisions as a plan; returns the first leads that get no patch, or not all of it."""
     without: list[NotSent] = []
 
-    def rows() -> Iterator[Marked]:
+    def marked() -> Iterator[Marked]:
         numbered = enumerate(decisions, 1)
         while batch := list(islice(numbered, BATCH)):
             patches: list[schema.TableRow] = []
@@ -283,8 +283,11 @@ def _load_plan(
             yield from bases_decided([decision for _, decision in batch])
             if record.released:
                 yield from _settled_outcomes(record, settled)
+            else:
+                rows = [left_out_row(record.plan_id, number, one) for number, one in settled]
+                yield from into("plan_left_out", rows)
 
-    session.load(rows())
+    session.load(marked())
     log.info("%d leads to change, %d unchanged", record.planned, record.unchanged)
     return without
 

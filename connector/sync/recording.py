@@ -131,7 +131,8 @@ def save_counts(session: Session, record: RunRecord) -> None:
 
 def _count_usage(session: Session, record: RunRecord) -> None:
     usage = session.client.usage
-    record.requests, record.retries, record.tokens = usage.requests, usage.retries, usage.tokens
+    record.requests, record.retries = usage.requests, usage.retries
+    record.tokens, record.tokens_written = usage.tokens, usage.written
     record.day_budget = session.client.day_budget
 
 

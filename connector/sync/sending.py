@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 
 from connector.pipedrive.client import Pipedrive
@@ -183,7 +183,7 @@ def send_in_chunks(
     leads: Iterable[list[Patch]],
     send_lead: Callable[[list[Patch]], list[Outcome]],
     *,
-    workers: int,
+    workers: Callable[[], int],
     chunk_size: Callable[[], int],
 ) -> Iterator[list[Outcome]]:
     """Yields the outcomes of chunk after chunk, in the order of the plan.
@@ -193,17 +193,22 @@ def send_in_chunks(
     Args:
         leads: The patches of each lead.
         send_lead: Sends one lead's patches.
-        workers: Leads on their way at once.
-        chunk_size: Tells how many leads the next chunk takes.
+        workers: Tells how many leads of the next chunk are on their way at once.
+        chunk_size: Tells how many leads it takes.
     """
-    with ThreadPoolExecutor(workers, thread_name_prefix="patch") as pool:
-        ahead: list[Future[list[Outcome]]] = []
+    ahead: list[Future[list[Outcome]]] = []
+    under_way = ahead
+    try:
         for chunk in _chunks(leads, chunk_size):
+            pool = ThreadPoolExecutor(workers(), "patch")
             under_way = [pool.submit(send_lead, patches) for patches in chunk]
+            pool.shutdown(wait=False)  # its threads end with the chunk
             if ahead:
                 yield _collect(ahead)
             ahead = under_way
         yield _collect(ahead)
+    finally:
+        wait([*ahead, *under_way])
 
 
 def _collect(futures: list[Future[list[Outcome]]]) -> list[Outcome]:
@@ -256,7 +261,7 @@ def apply_changes(
     chunks = send_in_chunks(
         patches_to_send(session, plan),
         send_lead,
-        workers=settings.workers,
+        workers=lambda: session.workers,
         chunk_size=lambda: DEFERRED_CHUNK if stop.is_set() else settings.chunk_size,
     )
     sent = 0

@@ -145,6 +145,12 @@ class Session:
     run_id: str
     started_at: datetime = field(default_factory=lambda: pendulum.now("UTC"))
 
+    @property
+    def workers(self) -> int:
+        """How many calls are to be in flight at once, at present."""
+        told = self.settings.workers
+        return self.client.at_once if told == "auto" else told
+
     def tell(self, record: RunRecord, step: str, done: int, total: int | None) -> None:
         """Says how far a step is.
 

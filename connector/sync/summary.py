@@ -72,6 +72,11 @@ class Summary(RunRecord):
         return self.patches * LEADS.tokens.patch
 
     @property
+    def blind_cost(self) -> int:
+        """Tokens that a PATCH for each desired lead takes, whether it differs or not."""
+        return self.desired_leads * LEADS.tokens.patch
+
+    @property
     def least_seconds(self) -> float | None:
         """Seconds that applying the plan takes at least, by the burst limit."""
         return self.patches * WINDOW_SECONDS / self.burst if self.burst else None

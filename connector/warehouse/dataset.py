@@ -32,6 +32,7 @@ Client = SqlClientBase[Any]
 KNOWN_BY: dict[str, frozenset[str]] = {
     "leads": frozenset({"id", "custom_fields", "record", "read_at", "gone_at"}),
     "lead_patches": frozenset({"patch_id", "plan_id", "lead_id", "body", "before", "planned_at"}),
+    "plan_left_out": frozenset({"left_out_id", "plan_id", "lead_id", "status", "reason"}),
     "lead_outcomes": frozenset({"outcome_id", "run_id", "patch_id", "lead_id", "status", "after"}),
     "lead_field_changes": frozenset({"change_id", "changed_at", "run_id", "lead_id", "field"}),
     "lead_fields": frozenset({"key", "name", "type"}),

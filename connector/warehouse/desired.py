@@ -29,6 +29,7 @@ from connector.warehouse.scratch import Cells
 from connector.warehouse.store import (
     Warehouse,
     bound,
+    client_place,
     fetched,
     first_line,
     opening,
@@ -67,12 +68,16 @@ class DesiredTable:
         client: A connection to where it is.
         name: The table, with its schema.
         own: The schema of the tables that runs write, where it is in the same place.
+
+    Attributes:
+        place: Where it is, if it is elsewhere than those tables; empty if not.
     """
 
     def __init__(self, client: SqlClientBase[Any], name: str, own: str = "") -> None:
         self._client = client
         self.name = name
         self._own = own
+        self.place = "" if own else client_place(client)
 
     def head(self) -> Head:
         """Returns what its columns are.
@@ -157,8 +162,14 @@ class DesiredTable:
 
 
 @contextmanager
-def open_desired(warehouse: Warehouse, settings: WarehouseSettings) -> Iterator[DesiredTable]:
+def open_desired(
+    warehouse: Warehouse | None, settings: WarehouseSettings
+) -> Iterator[DesiredTable]:
     """Yields the desired table, where the books are or in a destination of its own.
+
+    Args:
+        warehouse: The books; None where the first plan makes them.
+        settings: Where the table is.
 
     Raises:
         ConfigError: That destination's settings cannot be used.
@@ -166,12 +177,12 @@ def open_desired(warehouse: Warehouse, settings: WarehouseSettings) -> Iterator[
         WarehouseError: It cannot be opened.
     """
     name, own = settings.desired_table, settings.dataset_name
-    if not is_desired_apart():
+    if warehouse is not None and not is_desired_apart():
         yield DesiredTable(warehouse.client, name, own)
         return
     with own_configuration(), opening(DESIRED):
         client = _client(settings)
-    if _is_same_file(client, warehouse.client):
+    if warehouse is not None and _is_same_file(client, warehouse.client):
         yield DesiredTable(warehouse.client, name, own)
         return
     with opening(DESIRED):

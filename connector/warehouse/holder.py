@@ -56,7 +56,8 @@ def this_process() -> Process:
 
 def told(process: Process, since: pendulum.DateTime) -> str:
     """Says which process holds something, where, and since when."""
-    return f"process {process.pid} on {process.host} since {since.to_iso8601_string()}"
+    began = since.in_timezone("UTC")
+    return f"process {process.pid} on {process.host} since {began:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def under_way(holder: str) -> RunUnderWay:

@@ -224,6 +224,24 @@ def misses(warehouse: Warehouse, run_id: str) -> list[Miss]:
     return _misses(warehouse, list(_missed(warehouse, run_id)))
 
 
+def left_out(warehouse: Warehouse, plan_id: str) -> list[Miss]:
+    """Returns the leads that a plan has left out for a reason, by their status."""
+    sql = f"SELECT * FROM {warehouse.table('plan_left_out')} WHERE plan_id = %s"
+    found = list(warehouse.query(f"{sql} ORDER BY left_out_id", plan_id))
+    titles = history.titles(warehouse, [row["lead_id"] for row in found if row["lead_id"]])
+    misses = [
+        Miss(
+            row["lead_id"],
+            titles.get(row["lead_id"] or "", ""),
+            row["status"],
+            row["reason"],
+            tuple(document_of(row["keys"]) or ()),
+        )
+        for row in found
+    ]
+    return sorted(misses, key=lambda one: STATUSES.index(one.status))
+
+
 def _missed(warehouse: Warehouse, run_id: str) -> Iterator[TableRow]:
     statuses = ", ".join(f"'{one}'" for one in STATUSES if one not in ("applied", "confirmed"))
     for column in ("run_id", "settled_by"):

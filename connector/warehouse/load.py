@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import dlt
-import orjson
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema
 from dlt.common.utils import uniq_id
 from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -21,7 +21,7 @@ from connector.errors import LeadSyncError, WarehouseError
 from connector.pipedrive.errors import PipedriveError
 from connector.warehouse import schema
 from connector.warehouse.destination import TypedDuckDb
-from connector.warehouse.encoding import encode
+from connector.warehouse.encoding import encode, encode_line
 from connector.warehouse.schema import TABLES, Table, TableHints
 
 Marked = Any
@@ -44,6 +44,16 @@ BY_SQL = "lead_sync"
 """Stands for the package in rows that dlt has not made."""
 PACKAGE = 10_000
 """Rows of a package: DuckDB holds all of one in memory."""
+PACKAGE_BYTES = 40_000_000
+"""Size of its file at most, but for the last row: those of 10,000 leads of 1 kB have 25 MB."""
+LOGGED_BYTES = 10_000_000
+"""Size of a file from which on DuckDB is told to forget the log of it."""
+LITTLE = "100MB"
+"""Memory in which DuckDB loads a package of records of some kB each."""
+
+
+class _OutOfMemory(WarehouseError):
+    """DuckDB's memory was too little for what was to be loaded."""
 
 
 def into(table: str, rows: list[schema.TableRow]) -> Iterator[Marked]:
@@ -93,54 +103,89 @@ def load_pages(
     load_package = _import_package
     if not isinstance(pipeline.destination, TypedDuckDb):
         load_package = _load_package
-    while load_package(pipeline, table, pages, permit):
+    rows = chain.from_iterable(pages)
+    while load_package(pipeline, table, rows, permit):
         pass
 
 
 def _load_package(
     pipeline: dlt.Pipeline,
     table: str,
-    pages: Iterator[list[schema.TableRow]],
+    rows: Iterator[schema.TableRow],
     permit: Callable[[], None],
 ) -> bool:
     """Loads a package of the next rows; tells whether there were any."""
-    rows = list(chain.from_iterable(islice(pages, PACKAGE // BATCH)))
+    some = list(islice(rows, PACKAGE))
     permit()
-    load(pipeline, into(table, rows))
-    return bool(rows)
+    load(pipeline, into(table, some))
+    return bool(some)
 
 
 def _import_package(
     pipeline: dlt.Pipeline,
     table: str,
-    pages: Iterator[list[schema.TableRow]],
+    rows: Iterator[schema.TableRow],
     permit: Callable[[], None],
 ) -> bool:
     """Loads the next rows as a file that dlt passes on as it is; tells whether there were any."""
-    place, count = Path(pipeline.working_dir, f"{table}.jsonl"), 0
+    place = Path(pipeline.working_dir, f"{table}.jsonl")
     with place.open("wb") as file:
-        for rows in pages:
-            file.writelines(map(_line, rows))
-            count += len(rows)
-            if count >= PACKAGE:
-                break
+        count = write_lines(file, rows)
     if count:
         permit()
         hints: TableHints = {**TABLES[table].hints}
         hints["columns"] = hints["columns"] | OWN_COLUMNS
         made = dlt.mark.make_hints(table_name=table, **hints)
         marked = dlt.mark.with_file_import(str(place), "jsonl", count, hints=made)
-        _run(pipeline, batches(iter([marked])))
-    if count >= PACKAGE:  # else DuckDB holds the log of all packages in memory
-        with pipeline.sql_client() as client, suppress(DatabaseException):
-            client.execute_sql("CHECKPOINT")
+        _run_within_little(pipeline, batches(iter([marked])), place.stat().st_size)
     place.unlink()
     return count > 0
 
 
-def _line(row: schema.TableRow) -> bytes:
-    own = {LOAD_ID: BY_SQL, ROW_ID: uniq_id(10)}
-    return orjson.dumps(encode(row) | own, option=orjson.OPT_APPEND_NEWLINE)
+def write_lines(file: BinaryIO, rows: Iterator[schema.TableRow]) -> int:
+    """Writes the next rows as lines of JSON, no more than a package; returns how many."""
+    count = size = 0
+    for row in islice(rows, PACKAGE):
+        count += 1
+        size += file.write(encode_line(row | {LOAD_ID: BY_SQL, ROW_ID: uniq_id(10)}))
+        if size >= PACKAGE_BYTES:
+            break
+    return count
+
+
+def _run_within_little(pipeline: dlt.Pipeline, resource: DltResource, size: int) -> None:
+    """Loads a package within little memory; with all there is where its records are too large."""
+    with pipeline.sql_client() as client:
+        try:
+            with _little_memory(client):
+                _run(pipeline, resource)
+                if size >= LOGGED_BYTES:  # else DuckDB holds the log of all packages in memory
+                    _checkpoint(client)
+        except _OutOfMemory:
+            _run(pipeline, None)
+
+
+def _checkpoint(client: SqlClientBase[Any]) -> None:
+    with suppress(DatabaseException):
+        client.execute_sql("CHECKPOINT")
+
+
+@contextmanager
+def _little_memory(client: SqlClientBase[Any]) -> Iterator[None]:
+    """Bounds what DuckDB holds meanwhile: it keeps all that it may. A bound of the user's stays."""
+    sql = "SELECT current_setting('memory_limit'), current_setting('threads')"
+    [(memory, threads)] = client.execute_sql(sql) or ()
+    if not str(memory).endswith(("GiB", "TiB")):
+        yield
+        return
+    try:
+        with suppress(DatabaseException):  # it holds more already
+            client.execute_sql(f"SET memory_limit = '{LITTLE}'")
+            client.execute_sql("SET threads = 1")
+        yield
+    finally:
+        client.execute_sql(f"SET memory_limit = '{memory}'")
+        client.execute_sql(f"SET threads = {threads}")
 
 
 def load_pending(pipeline: dlt.Pipeline) -> None:
@@ -188,4 +233,5 @@ def _raise_cause(error: PipelineStepFailed) -> NoReturn:
         last, cause = cause, cause.__cause__ or cause.__context__
     name = type(last).__name__
     first_line = next((line for line in str(last).splitlines() if line.strip()), repr(last))
-    raise WarehouseError(f"the {error.step} step of a load failed: {name}: {first_line}") from error
+    kind = _OutOfMemory if name == "OutOfMemoryException" else WarehouseError
+    raise kind(f"the {error.step} step of a load failed: {name}: {first_line}") from error

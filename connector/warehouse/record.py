@@ -165,6 +165,7 @@ class RunRecord:
     requests: Annotated[int, Noted("Calls made to Pipedrive.")] = 0
     retries: Annotated[int, Noted("Those of them that were tried again.")] = 0
     tokens: Annotated[int, Noted("Pipedrive's tokens spent.")] = 0
+    tokens_written: Annotated[int, Noted("Those of them that PATCHes took; the rest read.")] = 0
     day_budget: Annotated[
         int | None,
         Noted("Tokens of the company's day; empty where no answer told of them.", told=False),

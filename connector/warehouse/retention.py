@@ -17,6 +17,7 @@ from connector.warehouse.schema import (
     LEAD_FIELD_CHANGES,
     LEAD_OUTCOMES,
     LEAD_PATCHES,
+    PLAN_LEFT_OUT,
     SYNC_RUNS,
     TableRow,
 )
@@ -59,6 +60,11 @@ def forget(warehouse: Warehouse, run_ids: Sequence[str], before: datetime) -> No
     )
     warehouse.execute(
         f"DELETE FROM {warehouse.table(LEAD_PATCHES.name)} WHERE planned_at < %s AND {of_no_run}",
+        before,
+    )
+    warehouse.execute(
+        f"DELETE FROM {warehouse.table(PLAN_LEFT_OUT.name)} WHERE planned_at < %s "
+        f"AND plan_id NOT IN (SELECT plan_id FROM {runs})",
         before,
     )
     # What was refused or ignored counts until the lead took something later. So that later

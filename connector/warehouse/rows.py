@@ -20,7 +20,7 @@ from connector.pipedrive.escapes import escape
 from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned, Tried
 from connector.records.cells import Unreadable, from_json
 from connector.records.fields import base_key
-from connector.warehouse.schema import ChangeRow, OutcomeRow, PatchRow, TableRow
+from connector.warehouse.schema import ChangeRow, LeftOutRow, OutcomeRow, PatchRow, TableRow
 
 Reader = Callable[[Any], Any]
 
@@ -204,6 +204,14 @@ def settled_rows(run_id: str, plan_id: str, number: int, settled: NotSent) -> It
                 **_in_conflict(settled.conflicts),
             )
         )
+
+
+def left_out_row(plan_id: str, number: int, settled: NotSent) -> TableRow:
+    """Returns a lead that a plan leaves out for a reason, all of it or a part."""
+    keys = [key for one in settled.conflicts for key in one.wanted]
+    told = settled.lead_id, settled.status, settled.reason, keys or None
+    row = LeftOutRow(f"{plan_id}-row-{number:08d}", plan_id, *told, pendulum.now("UTC"))
+    return vars(row)
 
 
 def outcome_row(run_id: str, outcome: Outcome) -> TableRow:

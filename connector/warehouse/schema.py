@@ -7,7 +7,8 @@ has every column, in the column's type, so that a load cannot fail on what an AP
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -47,6 +48,24 @@ class PatchRow:
     before: Document
     digest: str
     conditions: Document | None
+    planned_at: datetime
+
+
+@dataclass(frozen=True)
+class LeftOutRow:
+    """A lead that a plan has left out, or a part of it, for a reason; a run has an outcome instead.
+
+    Attributes:
+        left_out_id: Sorts as the plan came to them.
+        keys: The keys of the fields that it is about; NULL for the whole lead.
+    """
+
+    left_out_id: str
+    plan_id: str
+    lead_id: str | None
+    status: str
+    reason: str
+    keys: Keys | None
     planned_at: datetime
 
 
@@ -221,20 +240,24 @@ class Table:
 
 def _table(name: str, key: str, row: type, *, is_written_once: bool = False) -> Table:
     """Declares a table by the dataclass of its rows."""
-    columns = {one.name: _column(one.name, row) for one in fields(row)}
+    columns = _columns(row, [one.name for one in fields(row)])
     return Table(name, key, columns, is_written_once)
 
 
-def _column(name: str, row: type) -> TColumnSchema:
-    """Returns the column of a dataclass's field."""
-    kind = get_type_hints(row)[name]
+def _columns(row: type, names: Iterable[str]) -> dict[str, TColumnSchema]:
+    """Returns the columns of some of a dataclass's fields."""
+    kinds = get_type_hints(row)
+    return {name: {"name": name, "data_type": _type_of(kinds[name])} for name in names}
+
+
+def _type_of(kind: Any) -> TDataType:
     kind = get_args(kind)[0] if isinstance(kind, UnionType) else kind
-    return {"name": name, "data_type": TYPES[get_origin(kind) or kind]}
+    return TYPES[get_origin(kind) or kind]
 
 
 def _runs_table() -> Table:
     """Declares `sync_runs`, in which each status has a count of its own."""
-    columns = {name: _column(name, RunRecord) for name in stored()}
+    columns = _columns(RunRecord, stored())
     counts: dict[str, TColumnSchema] = {
         status: {"name": status, "data_type": "bigint"} for status in STATUSES
     }
@@ -267,6 +290,7 @@ def _mirror_table() -> Table:
 
 LEADS = _mirror_table()
 LEAD_PATCHES = _table("lead_patches", "patch_id", PatchRow)
+PLAN_LEFT_OUT = _table("plan_left_out", "left_out_id", LeftOutRow)
 LEAD_OUTCOMES = _table("lead_outcomes", "outcome_id", OutcomeRow, is_written_once=True)
 LEAD_FIELD_CHANGES = _table("lead_field_changes", "change_id", ChangeRow, is_written_once=True)
 LEAD_FIELDS = _table("lead_fields", "key", FieldRow)
@@ -277,33 +301,75 @@ SYNC_LEASE = _table("sync_lease", "lease", LeaseRow)
 TABLES = {
     one.name: one
     for one in (
-        *(LEADS, LEAD_PATCHES, LEAD_OUTCOMES, LEAD_FIELD_CHANGES, LEAD_FIELDS, LEAD_BASES),
-        *(SYNC_RUNS, SYNC_ACCOUNT),
+        *(LEADS, LEAD_PATCHES, PLAN_LEFT_OUT, LEAD_OUTCOMES, LEAD_FIELD_CHANGES, LEAD_FIELDS),
+        *(LEAD_BASES, SYNC_RUNS, SYNC_ACCOUNT),
     )
 }
 """Those that dlt makes; `sync_lease` is there before them, made by plain SQL."""
-LEAD_TYPES: dict[str, TDataType] = {
-    name: column["data_type"] or "text" for name, column in LEADS.columns.items()
+
+
+def _cast_text(value: Any) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def _cast_number(value: Any) -> int | None:
+    number = value if type(value) is int else read_id(value)
+    return number if isinstance(number, int) and abs(number) < 2**63 else None
+
+
+def _cast_truth(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _cast_document(value: Any) -> Any:
+    return value if isinstance(value, list | dict) else None
+
+
+def _cast_date(value: Any) -> date | None:
+    moment = _cast_moment(value)
+    return moment and moment.date()
+
+
+def _cast_moment(value: Any) -> datetime | None:
+    text = str(value)
+    with suppress(ValueError):
+        return datetime.fromisoformat(text) if BEGINS_WITH_DATE(text) else None
+    return None
+
+
+BEGINS_WITH_DATE = re.compile(r"\d{4}-\d{2}-\d{2}").match
+CASTS: Mapping[TDataType, Callable[[Any], Any]] = {
+    "text": _cast_text,
+    "bigint": _cast_number,
+    "bool": _cast_truth,
+    "json": _cast_document,
+    "date": _cast_date,
+    "timestamp": _cast_moment,
 }
+"""Casts an API value to a column's type; what does not fit stays in `record` alone."""
+LEAD_CASTS = tuple((name, CASTS[kind]) for name, kind in LEAD.mirror.items() if kind in CASTS)
 
 
-def lead_row(lead: Mapping[str, Any], read_at: datetime, run_id: str) -> TableRow:
+def lead_row(
+    lead: Mapping[str, Any], read_at: datetime, run_id: str, digest: str | None = None
+) -> TableRow:
     """Returns a lead's row of the mirror: the API's fields as columns, and the whole record.
 
     Args:
         lead: The lead as the API returned it.
         read_at: When.
         run_id: Which run read it.
+        digest: That of the record, where it is known.
     """
     amount, currency = VALUE.read(lead) or (None, None)
     return {
-        **{name: _cast(lead.get(name), kind) for name, kind in LEAD_TYPES.items()},
+        **{name: cast(lead.get(name)) for name, cast in LEAD_CASTS},
         "id": str(lead["id"]).lower(),
         "value_amount": _decimal(amount),
         "value_currency": currency,
         "custom_fields": {key: lead[key] for key in lead if is_custom_key(key)},
         "record": dict(lead),
-        "digest": digest_of(lead),
+        "digest": digest or digest_of(lead),
         "read_at": read_at,
         "read_by": run_id,
         "gone_at": None,
@@ -322,32 +388,6 @@ def gone_row(
         gone_at: When it was first found gone; None for now.
     """
     return {**lead_row(record, read_at, run_id), "gone_at": gone_at or read_at}
-
-
-def _cast(value: Any, data_type: TDataType) -> Any:
-    """Casts an API value to a column's type; what does not fit stays in `record` alone."""
-    if value is None or value == "":
-        return None
-    if data_type == "bigint":
-        number = read_id(value)
-        return number if isinstance(number, int) and abs(number) < 2**63 else None
-    if data_type == "bool":
-        return value if isinstance(value, bool) else None
-    if data_type == "json":
-        return value if isinstance(value, list | dict) else None
-    if data_type == "text":
-        return str(value)
-    return _moment(str(value), data_type)
-
-
-def _moment(text: str, data_type: TDataType) -> Any:
-    if not re.match(r"\d{4}-\d{2}-\d{2}", text):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.date() if data_type == "date" else moment
 
 
 def _decimal(amount: Any) -> Decimal | None:

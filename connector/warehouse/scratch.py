@@ -31,6 +31,8 @@ from connector.planning.model import Agreement, Lead
 NAME, MEMORY_NAME = "scratch.sqlite", "agreed.sqlite"
 CACHE_KIB = 16_384
 """Memory that SQLite may take for pages; what is beyond it is read from the file."""
+PAGE = 16_384
+"""Bytes of a page of the file: a record of a lead fits into one with others."""
 SOME = 500
 """Ids in one statement; SQLite takes 999 values at least."""
 TABLES = """
@@ -39,8 +41,9 @@ CREATE TABLE mirror (
     lead_id TEXT PRIMARY KEY, digest TEXT, is_listed INT, is_known INT
 ) WITHOUT ROWID;
 CREATE TABLE seen (
-    lead_id TEXT PRIMARY KEY, updated TEXT, digest TEXT, record BLOB, is_gone INT
+    lead_id TEXT PRIMARY KEY, updated TEXT, digest TEXT, record INT, is_gone INT
 ) WITHOUT ROWID;
+CREATE TABLE records (position INTEGER PRIMARY KEY, record BLOB);
 CREATE TABLE marked (kind TEXT, lead_id TEXT, PRIMARY KEY (kind, lead_id)) WITHOUT ROWID;
 CREATE TABLE bases (lead_id TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID;
 CREATE TABLE agreed (
@@ -101,6 +104,7 @@ def open_scratch(folder: Path) -> Iterator[Scratch]:
         place.unlink(missing_ok=True)
         connection = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
         # It is thrown away after a kill, so nothing of it has to outlive one.
+        connection.execute(f"PRAGMA page_size = {PAGE}")
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -120,6 +124,7 @@ class Scratch:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._agreed = "main.agreed"
+        self._records = 0
 
     def _query(self, sql: str, *args: Any) -> sqlite3.Cursor:
         return self._connection.execute(sql, args)
@@ -171,11 +176,24 @@ class Scratch:
         with self._writing():
             self._connection.executemany("INSERT INTO mirror VALUES (?, ?, ?, ?)", leads)
 
-    def see(self, leads: Iterable[Lead]) -> list[Lead]:
-        """Keeps leads as this run has read them; returns those that the books have otherwise.
+    def see(self, leads: Iterable[Lead]) -> list[tuple[Lead, str]]:
+        """Keeps some leads as this run has read them.
 
         Where rows shift while pages are walked, a lead comes twice: the newer copy counts.
+
+        Returns:
+            Those that the books have otherwise, each with the digest of its record.
         """
+        return self._see(leads, with_known=True)
+
+    def see_all(self, leads: Iterable[Lead]) -> list[tuple[Lead, str]]:
+        """Does what `see` does, of a page of all leads: a record that the books have stays there.
+
+        Few of them are looked at again, and to write all of them takes longer than that.
+        """
+        return self._see(leads, with_known=False)
+
+    def _see(self, leads: Iterable[Lead], *, with_known: bool) -> list[tuple[Lead, str]]:
         page: dict[str, tuple[str, Lead]] = {}
         for lead in leads:
             lead_id, updated = str(lead["id"]).lower(), str(lead.get("update_time") or "")
@@ -183,16 +201,21 @@ class Scratch:
                 page[lead_id] = (updated, lead)
         before = self._by_id("seen", "updated", page)
         known = self._by_id("mirror", "digest", page)
-        changed, rows = [], []
+        changed, rows, records = [], [], []
         for lead_id, (updated, lead) in page.items():
             if updated < before.get(lead_id, ""):
                 continue
             record = _encoded(lead)
-            digest = _digest(record).hex()
+            digest, position = _digest(record).hex(), None
             is_new = lead_id in before or known.get(lead_id) != digest
-            rows.append((lead_id, updated, digest, record if is_new else None))
-            changed += [lead] if is_new else []
+            if is_new or with_known:
+                self._records += 1
+                position = self._records
+                records.append((position, record))
+            rows.append((lead_id, updated, digest, position))
+            changed += [(lead, digest)] if is_new else []
         with self._writing():
+            self._connection.executemany("INSERT INTO records VALUES (?, ?)", records)
             self._connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, 0)", rows)
         return changed
 
@@ -223,7 +246,10 @@ class Scratch:
         """
         found: dict[str, Lead | None] = {}
         for some, marks in _some(lead_ids):
-            sql = f"SELECT lead_id, record, is_gone FROM seen WHERE lead_id IN ({marks})"
+            sql = (
+                "SELECT s.lead_id, r.record, s.is_gone FROM seen s "
+                f"LEFT JOIN records r ON r.position = s.record WHERE s.lead_id IN ({marks})"
+            )
             for lead_id, record, is_gone in self._query(sql, *some):
                 found[lead_id] = None if is_gone else orjson.loads(record or b"{}")
         return found

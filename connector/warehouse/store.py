@@ -33,6 +33,7 @@ from connector.configuration.providers import (
     variable,
 )
 from connector.errors import (
+    BooksMissing,
     ConfigError,
     LeadSyncError,
     LockedError,
@@ -100,7 +101,6 @@ def _opened(
     with opening(WAREHOUSE):
         client = pipeline.sql_client()
         if isinstance(pipeline.destination, TypedDuckDb):
-            may_make = may_make and is_desired_apart()
             require_file(client.credentials, WAREHOUSE, settings, may_make=may_make)
         client.open_connection()
     return client
@@ -143,10 +143,11 @@ def require_file(
         credentials: What is configured.
         section: Where.
         settings: Which table it should hold.
-        may_make: Whether it may be made, in a folder that is there.
+        may_make: Whether one that need not hold the desired table may be made.
 
     Raises:
         ConfigError: None is configured, or the credentials are another destination's.
+        BooksMissing: It is not there, and a run makes it.
         WarehouseError: It is not there.
     """
     path, configured = credentials.database, ask(section, "credentials", secret=True)
@@ -163,10 +164,13 @@ def require_file(
     if configured is None and ask((*section, "credentials"), "database") is None:
         place = _where_to_put(section, "credentials")
         raise ConfigError(f"no warehouse is configured, and {shown} is not there; {place}")
-    if may_make and Path(path).absolute().parent.is_dir():
+    is_made = section == WAREHOUSE and is_desired_apart()
+    if is_made and Path(path).absolute().parent.is_dir():
+        if not may_make:
+            raise BooksMissing(f"the DuckDB file {shown} is not there yet; the first plan makes it")
         log.warning("the DuckDB file %s is made for the tables written", shown)
         return
-    missing = "its folder" if may_make else f"the file with {settings.desired_table} in it"
+    missing = "its folder" if is_made else f"the file with {settings.desired_table} in it"
     raise WarehouseError(
         f"there is no DuckDB file {shown}; mend credentials under [{name}], or make {missing}"
     )
@@ -202,7 +206,7 @@ def _answered(done: str = "read") -> Iterator[None]:
         raise WarehouseError(f"the warehouse cannot be {done}: {first_line(error)}") from None
 
 
-def _place(client: SqlClientBase[Any]) -> str:
+def client_place(client: SqlClientBase[Any]) -> str:
     """Returns where the tables are, without a password."""
     credentials = client.credentials
     if isinstance(credentials, DuckDbCredentials):
@@ -213,7 +217,7 @@ def _place(client: SqlClientBase[Any]) -> str:
 def place_of(pipeline: dlt.Pipeline) -> str:
     """Returns where the warehouse is by its settings; empty where they do not tell."""
     with own_configuration(), suppress(Exception):  # what is wrong with them, opening tells
-        return _place(pipeline.sql_client())
+        return client_place(pipeline.sql_client())
     return ""
 
 
@@ -253,7 +257,7 @@ class Warehouse:
         self._client = client
         self._streaming: list[SqlClientBase[Any]] = []
         self.desired_table = desired_table
-        self.place = _place(client)
+        self.place = client_place(client)
         self.table = client.make_qualified_table_name
         self.unfinished_patches = (
             f"(SELECT p.* FROM {self.table('lead_patches')} p "

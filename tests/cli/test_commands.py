@@ -71,6 +71,7 @@ def test_check_finds_all_in_order(seen: Seen) -> None:
         ["ok", "writing:"],
         ["ok", "table:"],
         ["ok", "columns:"],
+        ["next:", "`lead-sync"],
     ]
 
 

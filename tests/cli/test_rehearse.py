@@ -19,6 +19,7 @@ from connector.sandbox import CUSTOM_FIELDS
 from connector.sandbox.directory import LABELS
 from tests.support.harness import Ended, NewSite, Row, Site, lead_id
 from tests.support.leads import COLD, HOT, SCORE, WARM
+from tests.support.schemas import problems
 
 pytestmark = pytest.mark.xdist_group("cli rehearse")
 
@@ -175,10 +176,14 @@ def test_the_leads_are_told_old_and_new_in_the_words_of_their_users(scene: Scene
     assert "    Title  Old → New\n" in scene.text.stdout
 
 
+def test_json_is_as_its_schema_says(scene: Scene) -> None:
+    assert problems("rehearse", scene.told) == []
+
+
 def test_a_second_plan_is_empty(scene: Scene) -> None:
     assert scene.told["left"] == []
     assert "A second plan is empty: each lead says all that this one wants." in scene.text.stdout
-    assert f"next: lead-sync apply {scene.plan_id}\n" in scene.text.stdout
+    assert scene.text.stdout.endswith(f"next: `lead-sync apply {scene.plan_id}` sends it\n")
 
 
 def test_nothing_leaves_the_machine_and_the_books_stay_as_they_are(scene: Scene) -> None:
@@ -239,6 +244,7 @@ def test_what_would_go_wrong_is_told(troubled: Site) -> None:
     ended = troubled.command("rehearse", "--output", "json", *GUARDS)
     told = json.loads(ended.stdout)
     assert (ended.code, told["exit_code"]) == (3, 3)
+    assert problems("rehearse", told) == []
     assert {one["lead_id"]: one["status"] for one in told["rehearsed"]} == {
         lead_id("fine"): "applied",
         lead_id("moved"): "conflict",
@@ -255,9 +261,12 @@ def test_what_would_go_wrong_is_told(troubled: Site) -> None:
 
 
 def test_a_guard_stops_a_rehearsal_as_it_stops_the_plan(troubled: Site) -> None:
-    ended = troubled.command("rehearse", "--max-patches", "1", *GUARDS)
+    stopped = ("rehearse", "--max-patches", "1", *GUARDS)
+    ended = troubled.command(*stopped)
     assert ended.code == 4
     assert "Stopped, nothing was sent: 1 guard tripped" in ended.stdout
+    told = json.loads(troubled.command(*stopped, "--output", "json").stdout)
+    assert problems("rehearse", told) == []
     assert "second plan" not in ended.stdout
 
 

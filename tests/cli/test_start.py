@@ -14,7 +14,7 @@ import click
 import pytest
 
 from connector import cli
-from connector.planning.guards import GUARDS, Limits
+from connector.planning.guards import GUARDS
 from connector.report.start import importing
 from tests.support.forking import COMMAND
 from tests.support.harness import PATIENCE_SECONDS, ROOT, Ended, Site, run_to_end
@@ -112,24 +112,6 @@ def test_a_command_that_has_no_place_comes_last() -> None:
         group.add_command(click.Command(name))
     context = click.Context(group)
     assert group.list_commands(context) == ["init", "check", "runs", "zeta", "alpha"]
-
-
-def test_help_tells_the_defaults_of_the_guards() -> None:
-    usual = Limits()
-    told = {
-        option.name: option.show_default
-        for option in cli.lead_sync.commands["run"].params
-        if isinstance(option, click.Option) and option.name in GUARDS
-    }
-    assert told.pop("empty_desired") == usual.empty_desired
-    assert told.keys() == GUARDS_WITHOUT_EMPTY
-    for name, shown in told.items():
-        value = getattr(usual, name)
-        assert shown == ("off" if value is None else f"{value:g}"), name
-    assert "[default: (20)]" in command("run", "--help").stdout
-
-
-GUARDS_WITHOUT_EMPTY = {*GUARDS} - {"empty_desired"}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -88,7 +88,7 @@ def test_a_bare_name_or_a_shorter_section_is_another_programs(
     assert (settings.base_url, settings.api_token) == (BASE_URL, TOKEN)
     assert (settings.max_clears, settings.max_clears_percent) == (None, None)
     assert (settings.limits.max_clears, settings.limits.max_clears_percent) == (20, 10.0)
-    assert (settings.workers, settings.columns) == (8, {})
+    assert (settings.workers, settings.columns) == ("auto", {})
 
 
 def test_a_bare_name_does_not_stand_in_for_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ def test_a_provider_of_ones_own(account: None) -> None:
     held = {"sources.pipedrive_leads.max_clears": "off", "max_patches": 1, "workers": 2}
     dlt.config.register_provider(Single(held))
     settings = load_settings()
-    assert (settings.max_clears, settings.max_patches, settings.workers) == ("off", None, 8)
+    assert (settings.max_clears, settings.max_patches, settings.workers) == ("off", None, "auto")
 
 
 def test_a_vault_that_fails_is_named_without_its_words(account: None) -> None:

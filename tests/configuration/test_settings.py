@@ -345,6 +345,7 @@ def test_values_of_a_wrong_type_are_refused_wherever_they_come_from(
     [
         ("workers", 3, "3", 3),
         ("workers", 3.0, " 3 ", 3),
+        ("workers", "auto", " auto ", "auto"),
         ("timeout_seconds", 5, "5", 5.0),
         ("recheck_hours", 0.5, "0.5", 0.5),
         ("unarchive", True, "true", True),

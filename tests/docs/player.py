@@ -5,6 +5,7 @@ A page is Markdown. Each is played in a folder of its own, beside a local Pipedr
 - a `console` block has commands after `$ `, each with what it prints;
 - a `sql` block runs in the warehouse, and a `text` block after it shows the rows;
 - a line `…` stands for any lines that are left out;
+- `dbt build` and `duckdb FILE < SQL` do what they would do;
 - `<!-- scene: name -->` calls what `scenes.py` has of that name, such as a colleague's edit;
 - `<!-- not played: why -->` passes over the next block.
 """
@@ -49,6 +50,7 @@ MASKS = (
     (re.compile(r"\b\d+ left today"), "N left today"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+\d\d)?Z?"), "TIME"),
     (re.compile(r"\bprocess \d+"), "process N"),
+    (re.compile(r'"seconds": [\d.]+'), '"seconds": N'),
     (re.compile(r"[─━ ]+"), " "),
 )
 """What differs from one time to the next: it is replaced before two lines are compared."""
@@ -110,6 +112,9 @@ class Player:
             name, _, value = words[1].partition("=")
             self._stage.environment[name] = value
             return ""
+        if words[:2] == ["dbt", "build"]:
+            scenes.dbt_builds(self._stage)
+            return ""
         if words[0] == "duckdb":
             return self._sql((self._stage.project / words[-1]).read_text())
         ended = self._call(command, words)
@@ -139,6 +144,10 @@ class Player:
                 if ids.setdefault(one, other) != other:
                     pairs = None
         if pairs is None:
+            known = self._ids.values()
+            new = [one for one in dict.fromkeys(RUN_ID.findall(told)) if one not in self._ids]
+            real = [one for one in dict.fromkeys(RUN_ID.findall(printed)) if one not in known]
+            self._ids |= zip(new, real, strict=False)  # later commands name what the page has
             back = {real: one for one, real in self._ids.items()}
             self._ids |= {one: one for one in RUN_ID.findall(printed) if one not in back}
             return RUN_ID.sub(lambda found: back.get(found[0], found[0]), printed)
@@ -146,12 +155,12 @@ class Player:
         return told
 
     def _dressed(self, text: str) -> str:
-        for real, shown in self._shown.items():
+        for real, shown in {**self._stage.shown, **self._shown}.items():
             text = text.replace(real, shown)
         return text
 
     def _renewed(self, text: str) -> str:
-        for real, shown in self._shown.items():
+        for real, shown in {**self._stage.shown, **self._shown}.items():
             text = text.replace(shown, real)
         text = text.replace("--base-url acme ", f"--base-url {self._stage.pipedrive.base_url} ")
         return RUN_ID.sub(lambda found: self._ids.get(found[0], found[0]), text)
@@ -189,7 +198,7 @@ def played(text: str) -> str:
     """Play a page in a new folder, beside a new local Pipedrive."""
     with tempfile.TemporaryDirectory() as folder, LocalPipedrive() as pipedrive:
         stage = scenes.set_up(Path(folder), pipedrive)
-        with stage.others:
+        with stage.servers, stage.others:
             return Player(stage).play(text)
 
 

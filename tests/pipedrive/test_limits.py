@@ -12,7 +12,7 @@ import pytest
 
 from connector.pipedrive.errors import Interrupted
 from connector.pipedrive.headers import number
-from connector.pipedrive.limits import FIRST_BURST, WINDOW_SECONDS, Limiter
+from connector.pipedrive.limits import AT_ONCE, FIRST_BURST, WINDOW_SECONDS, Limiter
 
 PATIENCE_SECONDS = 20.0
 SHORTLY = 1.0
@@ -128,8 +128,8 @@ def test_the_wait_is_told_to_the_caller() -> None:
     with stopped_in_time() as stop:
         limiter = Limiter(stop, 100)
         limiter.pause(1.0)
-        with limiter.turn() as waited:
-            assert waited >= 0.1
+        with limiter.turn() as turn:
+            assert turn.waited >= 0.1
 
 
 def test_a_stop_ends_a_long_pause_for_all() -> None:
@@ -212,3 +212,44 @@ def test_a_reset_in_an_hour_is_not_believed() -> None:
         told = {"x-ratelimit-limit": "40", "x-ratelimit-remaining": "0"}
         limiter.observe({**told, "x-ratelimit-reset": "3600"})
         assert begin(limiter)
+
+
+def test_a_window_that_was_ours_when_the_request_went_out_is_nobody_elses() -> None:
+    """By the time of the answer, requests before it may have given their places back."""
+    full = {"x-ratelimit-limit": "2", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "600"}
+    with stopped_in_time() as stop:
+        limiter = Limiter(stop, 2)
+        begin(limiter)
+        with limiter.turn() as turn:
+            time.sleep(WINDOW_SECONDS + 0.1)
+        limiter.observe(full, turn)
+        assert begin(limiter)
+
+
+def test_a_slow_way_to_the_server_keeps_a_place_for_less_than_its_answer_and_a_window() -> None:
+    with stopped_in_time() as stop:
+        limiter = Limiter(stop, 1)
+        with limiter.turn():
+            sent = time.monotonic()
+            time.sleep(1.0)
+        held = begin(limiter) - sent
+    assert WINDOW_SECONDS + 0.5 <= held < WINDOW_SECONDS + 1.0
+
+
+@pytest.mark.parametrize(
+    ("burst", "seconds", "expected"), [(20, 0.0, 4), (100, 0.2, 20), (100, 2.0, 64)]
+)
+def test_so_many_at_once_use_up_the_limit(burst: int, seconds: float, expected: int) -> None:
+    with stopped_in_time() as stop:
+        limiter = Limiter(stop, burst)
+        with limiter.turn():
+            time.sleep(seconds)
+        assert expected <= limiter.at_once <= expected + 1
+
+
+def test_where_nothing_is_known_some_are_sent_at_once() -> None:
+    limiter = Limiter(threading.Event())
+    assert limiter.at_once == AT_ONCE
+    limiter.observe({})
+    begin(limiter)
+    assert limiter.at_once == AT_ONCE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from typing import Any
@@ -52,6 +53,48 @@ def test_a_run_that_missed_nothing_says_nothing_of_it(site: Site) -> None:
     assert ended.code == 0
     assert "Not as wanted" not in ended.stdout
     assert "next:" not in ended.stdout
+
+
+def test_who_takes_a_run_back_is_told_that_the_table_still_wants_it(site: Site) -> None:
+    desire(site, new_leads(site, 1))
+    assert site.command("run").code == 0
+    ended = site.command("revert", "latest", "--yes")
+    assert ended.code == 0, ended.told
+    assert next_of(ended).startswith("mend the desired table before the next run")
+
+
+def test_check_says_which_command_comes_next(site: Site) -> None:
+    leads = new_leads(site, 1)
+    desire(site, leads)
+    assert "`lead-sync plan`" in next_of(site.command("check"))
+    site.desire({"lead_id": "VARCHAR", "titel": "VARCHAR"}, [{"lead_id": leads[0]}])
+    assert "`lead-sync columns`" in next_of(site.command("check"))
+    assert "next:" not in site.command("check", api_token="wrong").stdout
+    assert "next:" not in site.command("columns").stdout
+
+
+def lines_of_log(ended: Ended) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in ended.stderr.splitlines()]
+
+
+def test_a_log_for_machines_ends_with_what_the_run_came_to(site: Site) -> None:
+    desire(site, new_leads(site, 2))
+    ended = site.command("run", "--log-format", "json")
+    last = lines_of_log(ended)[-1]
+    assert last["message"] == f"run {last['run_id']} done"
+    assert (last["level"], last["command"], last["exit_code"]) == ("info", "run", 0)
+    assert (last["planned"], last["outcomes"]) == (2, {"applied": 2})
+
+
+def test_a_log_for_machines_has_errors_as_lines_too(site: Site) -> None:
+    desire(site, new_leads(site, 1))
+    site.pipedrive.fault("status", status=401, method="PATCH", times=100)
+    for settings in ({"api_token": "wrong"}, {"on_null": "never"}, {}):
+        ended = site.command("run", "--log-format", "json", **settings)
+        assert ended.code == 1
+        last = lines_of_log(ended)[-1]
+        assert last["level"] == "error"
+        assert last["message"]
 
 
 def test_a_breaker_after_refusals_hints_at_the_way_to_send_them_again(site: Site) -> None:

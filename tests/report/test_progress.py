@@ -22,31 +22,7 @@ from connector.warehouse.standing import Board, Standing, read_standing
 from tests.support.forking import COMMAND
 from tests.support.harness import PATIENCE_SECONDS, ROOT, Site, wait_until
 from tests.support.scene import desire, new_leads
-
-
-class Screen:
-    """What a terminal shows in the end: rows of characters, after what moves and erases."""
-
-    def __init__(self, drawn: str) -> None:
-        self.rows: list[str] = [""]
-        self.row = 0
-        for piece in re.split(r"(\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;[^\x1b]*\x1b\\|\r|\n)", drawn):
-            self._take(piece)
-
-    def _take(self, piece: str) -> None:
-        if piece == "\r":
-            self.column = 0
-        elif piece == "\n":
-            self.row += 1
-            self.rows += [""] * (self.row + 1 - len(self.rows))
-        elif up := re.fullmatch(r"\x1b\[(\d*)A", piece):
-            self.row = max(self.row - int(up[1] or 1), 0)
-        elif piece == "\x1b[2K":
-            self.rows[self.row] = ""
-        elif not piece.startswith("\x1b"):
-            row, at = self.rows[self.row], getattr(self, "column", 0)
-            self.rows[self.row] = row[:at].ljust(at) + piece + row[at + len(piece) :]
-            self.column = at + len(piece)
+from tests.support.terminal import screen_of
 
 
 @contextmanager
@@ -90,7 +66,7 @@ def test_the_bar_keeps_the_true_count_and_mixes_with_no_text(site: Site) -> None
         began = time.monotonic()
         wait_until(lambda: b"a second one ends" in b"".join(drawn), "it says nothing of Ctrl-C")
         assert time.monotonic() - began < 5
-    rows = [row.rstrip() for row in Screen(b"".join(drawn).decode()).rows]
+    rows = screen_of(b"".join(drawn), 110).splitlines()
     run = site.last_run()
     done = run["applied"] + run["failed"]
     assert 8 <= done < 40
@@ -110,9 +86,10 @@ def test_a_plan_is_printed_once_its_bar_stands_still(site: Site) -> None:
     desire(site, new_leads(site, 30))
     with at_a_terminal(site, "plan") as (_, drawn):
         pass
-    rows = [row.rstrip() for row in Screen(b"".join(drawn).decode()).rows]
+    rows = screen_of(b"".join(drawn), 110).splitlines()
     plan = next(number for number, row in enumerate(rows) if row.startswith("Plan "))
-    assert [row for row in rows[:plan] if row.startswith("refresh")]
+    [bar] = [row for row in rows[:plan] if row.startswith("refresh")]
+    assert re.search(r"━ 30/30$", bar), bar
     assert not [row for row in rows[plan:] if "━" in row]
     assert sum("As it is → Title of" in row for row in rows) == 20 + 1
     [more] = [row for row in rows if "more: " in row]

@@ -16,18 +16,16 @@ from openapi_schema_validator import OAS31Validator
 from connector import cli
 from connector.planning.guards import GUARDS
 from connector.planning.model import STATUSES
+from connector.report.runs import CUT_OFF
 from connector.report.words import KINDS
 from connector.sandbox import CUSTOM_FIELDS
 from connector.sync import summary
 from connector.warehouse import record
 from tests.support.harness import AN_OLDER_RESULT, Ended, NewSite, Row, Site
+from tests.support.schemas import SCHEMAS, problems
 
 pytestmark = pytest.mark.xdist_group("report run_results")
 
-SCHEMAS = {
-    name: json.loads(files("connector").joinpath(f"schemas/{name}.json").read_text())
-    for name in ("plan", "run_results")
-}
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 TYPES = {
     "lead_id": "VARCHAR",
@@ -35,11 +33,6 @@ TYPES = {
     "expected_close_date": "DATE",
     "lead_score": "DOUBLE",
 }
-
-
-def problems(schema: str, document: Any) -> list[str]:
-    found = OAS31Validator(SCHEMAS[schema]).iter_errors(document)
-    return [f"{'/'.join(map(str, one.absolute_path))}: {one.message}" for one in found]
 
 
 @dataclass
@@ -291,20 +284,22 @@ def test_the_enums_are_what_the_code_knows() -> None:
     assert enum("run_results", "tripped", "items", "guard") == set(GUARDS)
     assert enum("plan", "patches", "items", "changes", "items", "kind") == set(KINDS)
     assert enum("plan", "settled", "items", "status") < set(STATUSES)
+    assert enum("show", "patches", "items", "status") == {*STATUSES, None}
+    assert enum("show", "misses", "items", "status") == {*STATUSES} - {"applied", "confirmed"}
+    assert enum("show", "run", "state") == {*get_args(record.State), CUT_OFF}
+    assert enum("rehearse", "rehearsed", "items", "status") == {*STATUSES}
     outcomes = SCHEMAS["run_results"]["properties"]["outcomes"]
     assert tuple(outcomes["required"]) == tuple(outcomes["properties"]) == STATUSES
 
 
 def test_both_schemas_say_the_same_of_a_run() -> None:
-    told, planned = (one["properties"] for one in SCHEMAS.values())
-    of_plan, of_run = told["summary"]["properties"], planned
+    of_plan = SCHEMAS["plan"]["properties"]["summary"]["properties"]
+    of_run = SCHEMAS["run_results"]["properties"]
     assert of_plan.keys() == of_run.keys() - {"format", "version"}
     assert [name for name in of_plan if name != "command" and of_plan[name] != of_run[name]] == []
 
 
 def test_the_file_knows_its_schema_when_it_is_installed() -> None:
     package: Callable[[str], Any] = files("connector").joinpath
-    assert {Path(str(one)).name for one in package("schemas").iterdir()} == {
-        "plan.json",
-        "run_results.json",
-    }
+    there = {Path(str(one)).name for one in package("schemas").iterdir()}
+    assert there == {f"{name}.json" for name in SCHEMAS}

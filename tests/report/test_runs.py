@@ -137,7 +137,7 @@ def test_the_latest_run_is_the_last_of_all(seen: Seen) -> None:
 def test_a_run_that_was_killed_is_cut_off_and_not_running(site: Site) -> None:
     leads = new_leads(site, 3)
     site.desire_titles(dict.fromkeys(leads, "New"))
-    site.pipedrive.fault("hang", method="PATCH", seconds=30.0, times=10)
+    site.pipedrive.fault("hang", method="PATCH", seconds=30.0, write="before", times=10)
     process = site.start("run")
     with ended_at_last(process):
         wait_until(lambda: bool(site.pipedrive.requests("PATCH")), "nothing is sent")
@@ -146,10 +146,25 @@ def test_a_run_that_was_killed_is_cut_off_and_not_running(site: Site) -> None:
     killed = str(site.last_run()["run_id"])
     line = site.command("runs").stdout.splitlines()[1]
     assert line.startswith(f"{killed}  run      cut off  ")
+    looked = site.command("runs", killed[:-1]).stdout
+    assert "next: the next run finds out what took effect; `lead-sync run` goes on" in looked
     site.pipedrive.clear_faults()
     site.run()
     lines = site.command("runs", "--failed").stdout.splitlines()
     assert lines[1].startswith(f"{killed}  run      cut off  ")
+    assert "next:" not in site.command("runs", killed).stdout
+
+
+def test_a_run_that_a_guard_stopped_leads_on_until_another_has_run(site: Site) -> None:
+    site.desire_titles(dict.fromkeys(new_leads(site, 3), "New"))
+    assert site.command("run", max_patches=1).code == 4
+    stopped = str(site.last_run()["run_id"])
+    looked = site.command("runs", "latest").stdout.splitlines()[-1]
+    assert looked.startswith(f"next: `lead-sync show {stopped} --all` shows all of it; if it is")
+    shown = site.command("show", "latest").stdout.splitlines()[-1]
+    assert shown.startswith(f"next: if it is right, send it by `lead-sync apply {stopped}`")
+    assert site.command("run").code == 0
+    assert "next:" not in site.command("runs", stopped).stdout
 
 
 def running(site: Site) -> Row:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.support.harness import Ended, NewSite, Site
+from tests.support.schemas import problems
 
 pytestmark = pytest.mark.xdist_group("report show")
 
@@ -73,6 +74,44 @@ def test_a_plan_is_shown_as_it_was_when_it_was_made(seen: Seen) -> None:
     assert f"It was applied by run {seen.ids['run']}." in shown
     assert f"{ADA}" in shown
     assert "— → Hot" in shown
+
+
+@pytest.mark.parametrize("name", ["plan", "run", "guarded"])
+def test_json_is_as_its_schema_says(seen: Seen, name: str) -> None:
+    assert problems("show", json.loads(seen.told[name, "json"].stdout)) == []
+
+
+def test_a_plan_keeps_what_it_leaves_out(any_site: Site) -> None:
+    """With titles and reasons, on a plan's first showing and on any later one."""
+    site = any_site
+    leads = sorted(site.pipedrive.leads())[:3]
+    for number, lead in enumerate(leads):
+        site.pipedrive.set_lead(lead, title=f"Lead {number}")
+    rows = [
+        {"lead_id": leads[0], "title": "New"},
+        {"lead_id": leads[1], "title": "New", "owner_email": "Ada"},
+        {"lead_id": "00000000-0000-4000-8000-000000000000", "title": "New"},
+    ]
+    site.desire({"lead_id": "VARCHAR", "title": "VARCHAR", "owner_email": "VARCHAR"}, rows)
+    made = site.command("plan")
+    shown = site.command("show", "latest")
+    assert shown.code == 0
+    assert "rejected " in made.stdout
+    assert "not_found " in made.stdout
+    left = made.stdout[made.stdout.index("\nBy field:") :]
+    assert left == shown.stdout[shown.stdout.index("\nBy field:") :]
+    document = json.loads(site.command("show", "latest", "--output", "json").stdout)
+    told = [(one["lead_id"], one["title"], one["status"]) for one in document["misses"]]
+    assert told == [(leads[1], "Lead 1", "rejected"), (rows[2]["lead_id"], None, "not_found")]
+    assert problems("show", document) == []
+    assert site.outcomes() == []
+
+
+def test_a_run_stores_outcomes_and_nothing_that_it_leaves_out(site: Site) -> None:
+    site.desire({"lead_id": "VARCHAR", "title": "VARCHAR"}, [{"lead_id": "no-id", "title": "x"}])
+    assert site.command("run").code == 3
+    assert site.query("SELECT * FROM pipedrive_leads.plan_left_out") == []
+    assert len(site.outcomes()) == 1
 
 
 def test_a_run_shows_what_it_changed_and_what_it_missed(seen: Seen) -> None:

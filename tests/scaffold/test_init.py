@@ -16,7 +16,8 @@ import duckdb
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from connector.scaffold.project import complete_address, place_of_rows
+from connector.configuration.providers import DESIRED, WAREHOUSE
+from connector.scaffold.project import Place, complete_address, parse_place
 from tests.support.cases import check_each
 from tests.support.forking import COMMAND
 from tests.support.harness import (
@@ -163,7 +164,7 @@ def test_a_second_time_changes_nothing(site: Site) -> None:
 def test_a_dbt_model_with_its_schema(site: Site) -> None:
     told = init(site, "--dbt")
     assert told.code == 0
-    assert "dbt run --select lead_changes" in told.stdout
+    assert "dbt build --select lead_changes" in told.stdout
     assert not (site.folder / "lead_changes.sql").exists()
     model = (site.folder / "models/lead_changes.sql").read_text()
     assert "{{ config(materialized='table', schema='crm') }}" in model
@@ -300,7 +301,7 @@ def test_no_flag_takes_a_secret() -> None:
     )
     assert set(re.findall(r"--[a-z-]+", told.stdout)) == {
         *("--base-url", "--warehouse", "--desired-table", "--token-stdin", "--token-env"),
-        *("--dbt", "--dbt-manifest", "--yes", "--help"),
+        *("--desired", "--dbt", "--dbt-manifest", "--no-model", "--yes", "--help"),
     }
 
 
@@ -357,6 +358,7 @@ def test_a_person_is_asked(site: Site) -> None:
         ("leave out the user name", site.pipedrive.base_url),
         ("which is not shown", site.pipedrive.api_token),
         ("Where the desired rows are", ""),
+        ("Where runs write their tables: there as well", ""),
         ("The table of desired leads", "crm.wishes"),
     )
     assert code == 0, screen
@@ -387,11 +389,141 @@ def _same(one: str, other: str) -> None:
     assert one == other
 
 
-def test_the_place_of_the_rows_is_a_file_or_a_type(tmp_path: Path) -> None:
-    assert place_of_rows("postgres") == ("postgres", "")
-    assert place_of_rows("x.duckdb") == ("duckdb", str(Path("x.duckdb").absolute()))
-    assert place_of_rows(f"duckdb:///{tmp_path}/x.db") == ("duckdb", f"{tmp_path}/x.db")
+def test_a_place_is_a_file_or_a_type(tmp_path: Path) -> None:
+    assert parse_place(WAREHOUSE, "postgres") == Place("postgres")
+    assert parse_place(WAREHOUSE, "x.duckdb") == Place("duckdb", str(Path("x.duckdb").absolute()))
+    file = f"{tmp_path}/x.db"
+    assert parse_place(WAREHOUSE, f"duckdb:///{file}") == Place("duckdb", file)
+    assert parse_place(WAREHOUSE, "x.duckdb").is_duckdb
     for wrong in ("", "duckdb", "snowflake://me:pw@x"):
-        with pytest.raises(ValueError, match=r"URL|file") as raised:
-            place_of_rows(wrong)
+        with pytest.raises(ValueError, match=r"DESTINATION__DESIRED__CREDENTIALS|file") as raised:
+            parse_place(DESIRED, wrong)
         assert "pw" not in str(raised.value)
+
+
+MARTS = "postgresql://reader:hunter2@db/marts"
+
+
+def test_the_desired_rows_may_be_elsewhere_than_the_books(site: Site) -> None:
+    flags = ("--desired", "postgres", "--warehouse", "books.duckdb", "--no-model")
+    told = init(site, *flags, DESTINATION__DESIRED__CREDENTIALS=MARTS)
+    assert told.code == 0, told.told
+    assert "hunter2" not in told.told
+    assert "next      lead-sync check; lead-sync columns; lead-sync plan" in told.stdout
+    assert not list(site.folder.glob("*.sql"))
+    config = tomllib.loads((site.folder / ".dlt/config.toml").read_text())
+    assert config["destination"] == {
+        "desired": {"destination_type": "postgres"},
+        "warehouse": {"destination_type": "duckdb"},
+    }
+    secrets = tomllib.loads((site.folder / ".dlt/secrets.toml").read_text())
+    assert secrets["destination"] == {
+        "desired": {"credentials": MARTS},
+        "warehouse": {"credentials": {"database": str(site.folder / "books.duckdb")}},
+    }
+    again = init(site, *flags, DESTINATION__DESIRED__CREDENTIALS=MARTS)
+    assert again.stdout.count("it is just so") == 2
+
+
+def test_what_secrets_lack_is_told_without_a_secret(site: Site) -> None:
+    (site.folder / ".dlt").mkdir()
+    (site.folder / ".dlt/secrets.toml").write_text("# mine\n")
+    told = init(site, "--desired", "postgres", DESTINATION__DESIRED__CREDENTIALS=MARTS)
+    assert "hunter2" not in told.told
+    assert '[destination.desired] credentials = "…"' in told.told
+
+
+def test_one_place_given_twice_is_one(site: Site) -> None:
+    init(site, "--desired", "warehouse.duckdb", "--warehouse", "warehouse.duckdb")
+    config = tomllib.loads((site.folder / ".dlt/config.toml").read_text())
+    assert config["destination"] == {"warehouse": {"destination_type": "duckdb"}}
+
+
+def test_a_person_is_asked_where_runs_write(site: Site) -> None:
+    """The way to a database is typed unseen, or left for later."""
+    code, screen = answered(
+        site,
+        ("address at Pipedrive", site.pipedrive.base_url),
+        ("which is not shown", site.pipedrive.api_token),
+        ("Where the desired rows are", "postgres"),
+        ("Where runs write their tables: there as well", "books.duckdb"),
+        ("The table of desired leads", "marts.lead_changes"),
+        ("The URL of postgres, or nothing for later", MARTS),
+    )
+    assert code == 0, screen
+    assert "hunter2" not in screen
+    secrets = tomllib.loads((site.folder / ".dlt/secrets.toml").read_text())
+    assert secrets["destination"]["desired"] == {"credentials": MARTS}
+    assert "books.duckdb" in secrets["destination"]["warehouse"]["credentials"]["database"]
+
+
+PROFILES = """
+shop:
+  target: dev
+  outputs:
+    dev: {type: duckdb, path: build/shop.duckdb, schema: analytics}
+    env: {type: duckdb, path: "{{ env_var('DB') }}", schema: "{{ env_var('S') }}"}
+    far: {type: postgres, schema: dbt_ada}
+"""
+
+
+def dbt_project(site: Site, profiles: str = PROFILES) -> None:
+    (site.folder / "dbt_project.yml").write_text("name: shop\nprofile: shop\n")
+    (site.folder / "profiles.yml").write_text(profiles)
+
+
+def configured(site: Site) -> tuple[str, str]:
+    """The desired table, and the schema that the model asks for."""
+    config = tomllib.loads((site.folder / ".dlt/config.toml").read_text())
+    model = (site.folder / "models/lead_changes.sql").read_text()
+    schema = re.search(r"schema='(\w*)'", model)
+    return config["sources"]["pipedrive_leads"]["desired_table"], schema[1] if schema else ""
+
+
+def test_a_dbt_project_says_what_it_builds_and_where(site: Site) -> None:
+    """No setting is left to be changed by hand once dbt has built."""
+    dbt_project(site)
+    told = init(site, "--dbt")
+    assert told.code == 0, told.told
+    assert configured(site) == ("analytics_crm.lead_changes", "crm")
+    assert "the settings; the desired table is analytics_crm.lead_changes" in told.stdout
+    secrets = tomllib.loads((site.folder / ".dlt/secrets.toml").read_text())
+    file = site.folder / "build/shop.duckdb"
+    assert secrets["destination"]["warehouse"]["credentials"] == {"database": str(file)}
+
+
+def test_a_schema_that_is_given_is_not_put_in_front_twice(site: Site) -> None:
+    dbt_project(site)
+    init(site, "--dbt", "--desired-table", "analytics_mart.lead_changes")
+    assert configured(site) == ("analytics_mart.lead_changes", "mart")
+
+
+def test_the_target_schema_itself_needs_no_schema_of_the_model(site: Site) -> None:
+    dbt_project(site)
+    init(site, "--dbt", "--desired-table", "analytics.lead_changes")
+    assert configured(site) == ("analytics.lead_changes", "")
+
+
+def test_another_type_of_warehouse_is_taken_from_dbt(site: Site) -> None:
+    dbt_project(site, PROFILES.replace("target: dev", "target: far"))
+    init(site, "--dbt")
+    assert configured(site) == ("dbt_ada_crm.lead_changes", "crm")
+    config = tomllib.loads((site.folder / ".dlt/config.toml").read_text())
+    assert config["destination"]["warehouse"] == {"destination_type": "postgres"}
+
+
+@pytest.mark.parametrize("lacking", ["templates", "broken", "macro", "folder"])
+def test_what_dbt_does_not_say_is_left_as_it_is(site: Site, lacking: str) -> None:
+    dbt_project(site)
+    (site.folder / "macros").mkdir()
+    if lacking == "templates":
+        dbt_project(site, PROFILES.replace("target: dev", "target: env"))
+    elif lacking == "broken":
+        dbt_project(site, "shop: [\n")
+    elif lacking == "macro":
+        (site.folder / "macros/names.sql").write_text("{% macro generate_schema_name() %}")
+    else:
+        (site.folder / "dbt_project.yml").unlink()
+    told = init(site, "--dbt")
+    assert told.code == 0, told.told
+    assert configured(site) == ("crm.lead_changes", "crm")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, AnyStr
 
 import duckdb
 import pytest
@@ -244,7 +244,7 @@ def finish(process: subprocess.Popen[str]) -> Ended:
 
 
 @contextmanager
-def ended_at_last(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+def ended_at_last(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
     """See to it that a process does not outlive a test that fails."""
     try:
         yield process

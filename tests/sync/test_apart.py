@@ -57,10 +57,39 @@ def test_both_may_be_named_as_one_file(site: Site, apart: dict[str, str]) -> Non
     assert site.command("run", env=env).code == 0
 
 
-def test_check_makes_no_file(site: Site, apart: dict[str, str]) -> None:
-    ended: Ended = site.command("check", env=apart)
+def test_check_and_columns_need_no_books_and_make_none(site: Site, apart: dict[str, str]) -> None:
+    """The first plan makes them; until then all the rest can be looked at."""
+    checked: Ended = site.command("check", env=apart)
+    assert checked.code == 0, checked.told
+    assert f"file {site.database} is not there yet; the first plan makes it" in checked.told
+    assert f"ok table: crm.lead_changes: 2 columns, file {site.folder}/marts.duckdb" in checked.told
+    assert "ok columns: manages title" in checked.told
+    shown = site.command("columns", env=apart)
+    assert shown.code == 0, shown.told
+    told = site.command("runs", env=apart)
+    assert (told.code, "the first plan makes it" in told.stderr) == (1, True)
     assert not site.database.exists()
-    assert ended.code in (0, 1)
+
+
+def test_a_table_that_cannot_be_read_is_not_the_books_trouble(
+    site: Site, apart: dict[str, str]
+) -> None:
+    with duckdb.connect(str(site.folder / "marts.duckdb")) as marts:
+        marts.execute("CREATE OR REPLACE VIEW crm.broken AS FROM crm.lead_changes")
+        marts.execute("DROP TABLE crm.lead_changes")
+    ended = site.command("check", env=apart, desired_table="crm.broken")
+    assert ended.code == 1
+    assert "problem table: " in ended.told
+    assert "problem warehouse" not in ended.told
+
+
+def test_books_in_a_folder_that_is_not_there_are_a_problem(
+    site: Site, apart: dict[str, str]
+) -> None:
+    books = f"duckdb:///{site.folder}/none/books.duckdb"
+    ended = site.command("check", env={**apart, "DESTINATION__WAREHOUSE__CREDENTIALS": books})
+    assert ended.code == 1
+    assert "or make its folder" in ended.told
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ DATASET = "pipedrive_leads"
 ALIKE: dict[str, list[Row]] = {
     "leads": [{"id": "a", "title": "Theirs"}],
     "lead_patches": [{"patch_id": "a", "title": "Theirs"}],
+    "plan_left_out": [{"left_out_id": "a", "title": "Theirs"}],
     "lead_outcomes": [{"outcome_id": "a", "title": "Theirs"}],
     "lead_field_changes": [{"change_id": "a", "title": "Theirs"}],
     "lead_fields": [{"key": "a", "name": "b", "type": "c"}],

@@ -19,6 +19,7 @@ TIMES = {
     "lead_patches": ("planned_at",),
     "lead_outcomes": ("sent_at", "finished_at"),
     "lead_field_changes": ("changed_at",),
+    "plan_left_out": ("planned_at",),
     "sync_runs": ("started_at", "finished_at", "sends_from"),
     "_dlt_loads": ("inserted_at",),
 }
@@ -50,6 +51,19 @@ def prepared(site: Site) -> Site:
 @pytest.fixture
 def one(site: Site) -> Site:
     return prepared(site)
+
+
+def test_what_a_plan_left_out_goes_with_it(one: Site) -> None:
+    def left_out() -> list[str]:
+        return [row["lead_id"] for row in one.query("SELECT * FROM pipedrive_leads.plan_left_out")]
+
+    one.desire_titles({"no-id": "New"})
+    assert one.plan().statuses["rejected"] == 1
+    assert one.run().exit_code == 3
+    age(one, 91)
+    one.desire_titles({"no-id-either": "New"})
+    assert one.plan(**KEEP).exit_code == 0
+    assert left_out() == ["no-id-either"]
 
 
 def test_what_is_old_is_forgotten_and_the_rest_is_not(any_site: Site) -> None:

@@ -129,6 +129,7 @@ def say_history(warehouse: Warehouse) -> None:
     history.last_refresh(warehouse, "run")
     list(history.mirror(warehouse, history.EVERYTHING))
     journal.misses(warehouse, "run")
+    journal.left_out(warehouse, "plan")
     history.mirrored(warehouse, "lead")
     list(history.unfinished(warehouse, "lead", "plan"))
     history.count_unfinished(warehouse, None)

@@ -69,7 +69,8 @@ def test_a_lead_that_the_books_have_is_not_to_be_loaded_again(scratch: Scratch) 
     same, other = lead(0, title="a", value=None), lead(1, title="b")
     scratch.note_mirror([(LEADS[0], digest_of(same), True, False), (LEADS[1], "x", True, False)])
     turned = dict(reversed(same.items()))
-    assert scratch.see([turned, other, lead(2)]) == [other, lead(2)]
+    found = scratch.see_all([turned, other, lead(2)])
+    assert found == [(other, digest_of(other)), (lead(2), digest_of(lead(2)))]
     assert scratch.seen(LEADS) == {LEADS[0]: {}, LEADS[1]: other, LEADS[2]: lead(2)}
 
 
@@ -80,7 +81,7 @@ def test_of_a_lead_that_comes_twice_the_newer_copy_counts(
     older, newer = lead(0, title="a", update_time="1"), lead(0, title="b", update_time="2")
     scratch.note_mirror([(LEADS[0], digest_of(newer), True, False)])
     copies = [newer, older] if newer_first else [older, newer]
-    loaded = [one for copy in copies for one in scratch.see([copy])]
+    loaded = [one for copy in copies for one, _ in scratch.see_all([copy])]
     assert loaded == ([] if newer_first else [older, newer])
     assert scratch.seen(LEADS) == {LEADS[0]: {} if newer_first else newer}
 
