@@ -15,7 +15,7 @@ from typing import Any
 import pendulum
 
 from connector.configuration import readers
-from connector.errors import ConfigError
+from connector.errors import ConfigError, WarehouseError
 from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import Pipedrive
@@ -211,7 +211,8 @@ class Session:
             WarehouseError: They cannot be loaded.
         """
         self.warehouse.permit()
-        load(self.warehouse.pipeline, self._permitted(marked))
+        with self._told():
+            load(self.warehouse.pipeline, self._permitted(marked))
 
     def load_pages(self, table: str, pages: Iterator[list[TableRow]]) -> None:
         """Loads rows of one table, page by page, in packages of some thousands.
@@ -221,7 +222,17 @@ class Session:
             TurnLost: It is not this run's turn any more.
             WarehouseError: They cannot be loaded.
         """
-        load_pages(self.warehouse.pipeline, table, pages, self.warehouse.permit)
+        with self._told():
+            load_pages(self.warehouse.pipeline, table, pages, self.warehouse.permit)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Says that the turn is lost, where a load failed for that."""
+        try:
+            yield
+        except WarehouseError:
+            self.warehouse.permit()
+            raise
 
     def _permitted(self, marked: Iterator[Marked]) -> Iterator[Marked]:
         """Lets nothing pass that took so long to read that another run has come meanwhile."""

@@ -17,6 +17,7 @@ from dlt.destinations.exceptions import DatabaseException
 
 from connector.errors import LockedError, TurnLost
 from connector.warehouse import lease
+from connector.warehouse.destination import load_for
 from connector.warehouse.store import Warehouse, connected, first_line
 
 log = logging.getLogger(__name__)
@@ -149,9 +150,11 @@ def take_turn(
     keeper = threading.Thread(target=keep, name="turn", daemon=True)
     keeper.start()
     warehouse.permit = turn.hold_on
+    load_for(warehouse.pipeline.destination, holder)
     try:
         yield turn
     finally:
+        load_for(warehouse.pipeline.destination, None)
         ended.set()
         keeper.join(LOOK_SECONDS * RENEWALS)  # a connection that hangs keeps nobody
         with suppress(DatabaseException):  # it runs out by itself

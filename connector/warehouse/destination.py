@@ -39,6 +39,8 @@ from connector.errors import ConfigError, WarehouseError
 from connector.settings import WarehouseSettings
 
 if TYPE_CHECKING:
+    from dlt.common.schema import Schema
+    from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration
     from dlt.destinations.impl.postgres.postgres import PostgresClient
 
 DUCKDB = "duckdb"
@@ -238,7 +240,13 @@ class TypedCopyJob(DuckDbCopyJob):
 
 
 class TypedPostgres(FindsFullNames, dlt_postgres):
-    """dlt's PostgreSQL, with values read exactly; its name is dlt's, as dlt's state has it."""
+    """dlt's PostgreSQL, with values read exactly; its name is dlt's, as dlt's state has it.
+
+    Attributes:
+        holder: The run that alone may load; None where nobody's turn matters.
+    """
+
+    holder: str | None = None
 
     __module__, __qualname__ = dlt_postgres.__module__, dlt_postgres.__qualname__
 
@@ -249,11 +257,34 @@ class TypedPostgres(FindsFullNames, dlt_postgres):
 
         return TypedPostgresClient
 
+    def client(
+        self, schema: Schema, initial_config: PostgresClientConfiguration | None = None
+    ) -> PostgresClient:
+        """Returns the client that makes the load jobs."""
+        made: Any = super().client(schema, initial_config)
+        made.sql_client.holder = self.holder
+        found: PostgresClient = made
+        return found
+
 
 TYPED: Mapping[Any, type[Destination[Any, Any]]] = {
     dlt_duckdb: TypedDuckDb,
     dlt_postgres: TypedPostgres,
 }
+
+
+def load_for(destination: object, holder: str | None) -> None:
+    """Sees to it that nothing is loaded when it is another run's turn, where that can be done.
+
+    DuckDB lets no other process into its file; of other warehouses only PostgreSQL is known to
+    lock the row that has the turn.
+
+    Args:
+        destination: Where rows are loaded.
+        holder: The run whose turn it is; None once that is over.
+    """
+    if isinstance(destination, TypedPostgres):
+        destination.holder = holder
 
 
 def unusable(working_dir: Path, error: Exception) -> WarehouseError:

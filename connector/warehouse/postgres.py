@@ -7,16 +7,21 @@ does what Python has no value for: it costs its row alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema import Schema
+from dlt.destinations.exceptions import DatabaseTerminalException
 from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
+from dlt.destinations.typing import DBTransaction
 from psycopg2 import extensions
+
+from connector.warehouse.schema import SYNC_LEASE
 
 Cast = Callable[[str | None, Any], Any]
 
@@ -62,8 +67,44 @@ CASTS: Mapping[tuple[int, int], Cast] = {
 ENUM_ARRAYS = "SELECT typarray FROM pg_catalog.pg_type WHERE typtype = 'e'"
 
 
+IDLE = "30s"
+"""A machine that sleeps within a load keeps the turn from nobody for longer than that."""
+
+
 class TypedSqlClient(Psycopg2SqlClient):
-    """Reads every value by a cast of its own connection: others of the process keep theirs."""
+    """Reads every value by a cast of its own connection: others of the process keep theirs.
+
+    Attributes:
+        holder: The run whose loads it makes; None where nobody's turn matters.
+        lease: The table that has whose turn it is.
+    """
+
+    holder: str | None = None
+    lease: str = ""
+
+    @contextmanager
+    def begin_transaction(self) -> Iterator[DBTransaction]:
+        """Begins a transaction, in which nobody else gets the turn.
+
+        A machine may sleep within a load. What it writes when it wakes up would come before the
+        rows of whoever has the turn by then, and keep these out.
+
+        Raises:
+            DatabaseTerminalException: It is not the turn of the run that loads any more.
+        """
+        with super().begin_transaction() as made:
+            if self.holder is not None:
+                self.execute_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE}'")
+                held = f"SELECT 1 FROM {self.lease} WHERE holder = %s FOR SHARE"
+                if not self.execute_sql(held, self.holder):
+                    lost = f"it is not the turn of run {self.holder} any more"
+                    raise DatabaseTerminalException(ValueError(lost))
+            yield made
+
+    def truncate_tables(self, *tables: str) -> None:
+        """Empties tables of a load, as long as it is the run's turn."""
+        with self.begin_transaction():
+            super().truncate_tables(*tables)
 
     def open_connection(self) -> Any:
         """Opens a connection."""
@@ -82,7 +123,9 @@ class TypedSqlClient(Psycopg2SqlClient):
 
 
 class TypedPostgresClient(PostgresClient):
-    """Reads with a `TypedSqlClient`."""
+    """Reads and loads with a `TypedSqlClient`."""
+
+    sql_client: TypedSqlClient
 
     def __init__(
         self,
@@ -98,3 +141,4 @@ class TypedPostgresClient(PostgresClient):
             made.credentials,
             made.capabilities,
         )
+        self.sql_client.lease = self.sql_client.make_qualified_table_name(SYNC_LEASE.name)

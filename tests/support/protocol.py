@@ -9,10 +9,10 @@ included. Only the calls are answered here, and the tables are tuples.
 Whose turn it is decides `Turn`. A process may fall asleep between two calls, for longer than its
 turn lasts: another machine may take over then, and the first one may wake up at any time.
 
-Simplified: a PATCH arrives before the turn of its process is over, and no process falls asleep
-within a load; an edit between a process's last look and its PATCH is not seen by anybody; the lead
-is neither deleted nor archived; no guard stops anything; and no base of `on_conflict` is known, so
-that only fresh looks hold it.
+Simplified: a PATCH arrives before the turn of its process is over, and a load is whole or nothing,
+as no warehouse takes one whose turn is over (`tests/faults/test_asleep.py`); an edit between a
+process's last look and its PATCH is not seen by anybody; the lead is neither deleted nor archived;
+no guard stops anything; and no base of `on_conflict` is known, so that only fresh looks hold it.
 """
 
 from __future__ import annotations

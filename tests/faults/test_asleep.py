@@ -1,0 +1,101 @@
+"""A machine that stands still within a load, for longer than its turn lasts, and wakes up later."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dlt.destinations.exceptions import DatabaseException
+
+from connector.sync.session import Scope, open_session
+from connector.warehouse import postgres
+from tests.support.harness import ended_at_last, finish, wait_until
+from tests.support.postgres import PostgresSite
+from tests.support.scene import new_leads, stand_still_in, watched
+
+LEASE = "pipedrive_leads.sync_lease"
+SHORT = {"lease_seconds": 4}
+
+
+@dataclass(frozen=True)
+class Elsewhere(PostgresSite):
+    """Another machine on the same database."""
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / "elsewhere"
+
+
+def other_machine(site: PostgresSite) -> Elsewhere:
+    return Elsewhere(site.folder, site.pipedrive, site.server, site.name)
+
+
+def outcomes(site: PostgresSite) -> list[tuple[str, str, Any]]:
+    """Of each outcome of a patch: who sent it, its status and `took`."""
+    return [
+        (row["run_id"], row["status"], json.loads(row["took"]))
+        for row in site.query("SELECT * FROM pipedrive_leads.lead_outcomes ORDER BY outcome_id")
+    ]
+
+
+@pytest.fixture
+def refused(postgres_site: PostgresSite) -> PostgresSite:
+    """A lead of which the first PATCH is refused, and the second is answered late."""
+    [lead] = new_leads(postgres_site, 1)
+    postgres_site.desire_titles({})
+    assert postgres_site.run(empty_desired="allow").exit_code == 0
+    postgres_site.desire_titles({lead: "Wished"})
+    faults = postgres_site.pipedrive.fault
+    faults("status", method="PATCH", status=400, body={"success": False})
+    return postgres_site
+
+
+def test_an_outcome_that_comes_late_hides_nothing_that_another_has_sent(
+    refused: PostgresSite,
+) -> None:
+    site, other = refused, other_machine(refused)
+    with watched(site, **SHORT) as asleep:
+        stand_still_in(asleep, "chunk load")
+        site.pipedrive.fault("hang", method="PATCH", seconds=6.0, write="before")
+        with ended_at_last(other.start("run", lock_wait_seconds=60)) as second:
+            wait_until(lambda: len(site.pipedrive.requests("PATCH")) == 2, "nobody takes over")
+            asleep.process.send_signal(signal.SIGCONT)
+            first = asleep.ended()
+            ended = finish(second)
+    assert ended.code == 0, ended.told
+    later = site.last_run()["run_id"]
+    assert outcomes(site) == [(later, "applied", ["title"])]
+    assert first.code == 1, first.told
+    assert "has lost its turn" in first.told
+    assert "Traceback" not in first.told
+
+
+def test_an_outcome_that_comes_late_is_recorded_where_nobody_has_come(
+    refused: PostgresSite,
+) -> None:
+    with watched(refused, **SHORT) as asleep:
+        stand_still_in(asleep, "chunk load")
+        expired = f"SELECT 1 FROM {LEASE} WHERE until < CURRENT_TIMESTAMP"
+        wait_until(lambda: bool(refused.query(expired)), "the turn is not over")
+        asleep.process.send_signal(signal.SIGCONT)
+        asleep.ended()
+    assert [one[1:] for one in outcomes(refused)] == [("failed", [])]
+
+
+def test_a_load_that_stands_still_keeps_the_turn_from_others_for_a_while_only(
+    refused: PostgresSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "IDLE", "1s")
+    with refused.in_place() as account, open_session(account, Scope()) as session:
+        loading: Any = session.warehouse.pipeline.destination_client()
+        with loading, suppress(DatabaseException), loading.sql_client.begin_transaction():
+            began = time.monotonic()
+            refused.query(f"UPDATE {LEASE} SET until = until")
+            waited = time.monotonic() - began
+    assert 0.5 < waited < 30
