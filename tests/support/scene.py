@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -149,11 +150,13 @@ def let_arrive(site: Site) -> None:
     """Wait until the PATCHes that a run left on their way have an answer.
 
     A run that reads before they are written sends them again, which no client could avoid. A
-    request that was reset never gets an answer.
+    request that was reset never gets an answer, and one of which a run that stands has sent the
+    head alone waits for the rest.
     """
 
     def arrived(row: Row) -> bool:
-        return row["status"] is not None or str(row["fault"]).startswith("reset")
+        half_sent = row["body"] is None and time.time() - row["at"] > 5
+        return row["status"] is not None or half_sent or str(row["fault"]).startswith("reset")
 
     wait_until(
         lambda: all(arrived(row) for row in site.pipedrive.requests("PATCH")),
