@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -133,8 +133,12 @@ def _read_script(books: Warehouse, plan_id: str | None) -> Script:
     return Script(found, runs, rows, patches, known, company, as_text)
 
 
-def _latest_plan(runs: Iterable[TableRow]) -> str:
-    """Returns the latest plan that has come to its end and that no run has applied."""
+def _latest_plan(runs: Sequence[TableRow]) -> str:
+    """Returns the latest plan that has come to its end and that no run has applied.
+
+    Args:
+        runs: All runs, oldest first.
+    """
     released = {row["plan_id"] for row in runs if row["released"]}
     made = [
         row
@@ -144,7 +148,7 @@ def _latest_plan(runs: Iterable[TableRow]) -> str:
     ]
     if not made:
         raise PlanError("there is no plan that is not applied yet; `lead-sync plan` makes one")
-    return str(max(made, key=lambda row: row["started_at"])["run_id"])
+    return str(made[-1]["run_id"])
 
 
 def _write_world(books: Warehouse, script: Script, file: Path) -> tuple[int, datetime | None]:

@@ -149,6 +149,7 @@ def recorded(session: Session, record: RunRecord) -> Iterator[None]:
     try:
         log.info("run %s begins", session.run_id)
         history.take_over(session.warehouse, session.run_id, session.started_at)
+        record.turn = history.next_turn(session.warehouse)
         save(session, record)
         with session.turn.kept():
             yield

@@ -43,7 +43,7 @@ def titles(warehouse: Warehouse, lead_ids: Sequence[str]) -> dict[str, str]:
 def runs(warehouse: Warehouse, run_id: str | None = None, limit: int = 20) -> list[TableRow]:
     """Returns the latest runs, newest first, or one run; each with the leads of its plan."""
     where, args = ("", []) if run_id is None else ("WHERE run_id = %s", [run_id])
-    sql = f"{where} ORDER BY started_at DESC LIMIT {limit}"
+    sql = f"{where} {by_turn(warehouse, newest=True)} LIMIT {limit}"
     return with_planned(warehouse, read_runs(warehouse, sql, *args))
 
 
@@ -68,12 +68,30 @@ def _planned_leads(warehouse: Warehouse, plan_ids: list[str]) -> dict[str, int]:
 
 def runs_of_plan(warehouse: Warehouse, plan_id: str) -> list[TableRow]:
     """Returns the run that made a plan and those that applied it, oldest first."""
-    return read_runs(warehouse, "WHERE plan_id = %s ORDER BY started_at", plan_id)
+    return read_runs(warehouse, f"WHERE plan_id = %s {by_turn(warehouse)}", plan_id)
 
 
 def every_run(warehouse: Warehouse) -> list[TableRow]:
     """Returns all runs, oldest first."""
-    return read_runs(warehouse, "ORDER BY started_at")
+    return read_runs(warehouse, by_turn(warehouse))
+
+
+def by_turn(warehouse: Warehouse, *, newest: bool = False) -> str:
+    """Returns the SQL that puts runs in the order in which they took place.
+
+    One that was dated by a clock that was ahead would be the newest for ever. Versions that noted
+    no turn came before all that do.
+    """
+    way = " DESC" if newest else ""
+    has_turns = "turn" in warehouse.column_names("sync_runs")
+    turn = f"coalesce(turn, 0){way}, " if has_turns else ""
+    return f"ORDER BY {turn}started_at{way}"
+
+
+def next_turn(warehouse: Warehouse) -> int:
+    """Returns the turn of a run that begins now."""
+    sql = f"SELECT max(turn) AS n FROM {warehouse.table('sync_runs')}"
+    return 1 + max(int(row["n"] or 0) for row in warehouse.query(sql))
 
 
 def owners(warehouse: Warehouse) -> list[tuple[int, str | None]]:
@@ -136,7 +154,7 @@ def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
     found = read_runs(
         warehouse,
         "WHERE desired_table = %s AND released AND state <> 'running' "
-        "ORDER BY started_at DESC LIMIT 1",
+        f"{by_turn(warehouse, newest=True)} LIMIT 1",
         desired_table,
     )
     return next((int(row["desired_rows"]) for row in found), None)
@@ -147,7 +165,7 @@ def last_refresh(warehouse: Warehouse, run_id: str) -> TableRow | None:
     found = read_runs(
         warehouse,
         "WHERE command IN ('run', 'plan') AND lead IS NULL AND reverts IS NULL "
-        "AND run_id <> %s ORDER BY started_at DESC LIMIT 1",
+        f"AND run_id <> %s {by_turn(warehouse, newest=True)} LIMIT 1",
         run_id,
     )
     return next(iter(found), None)
@@ -330,8 +348,8 @@ def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str | None]:
         warehouse: Where the runs are.
         run_id: The present run, which is none of them.
     """
-    sql = "WHERE released AND state IN ('running', 'failed') AND run_id <> %s ORDER BY started_at"
-    runs = read_runs(warehouse, sql, run_id)
+    which = "WHERE released AND state IN ('running', 'failed') AND run_id <> %s"
+    runs = read_runs(warehouse, f"{which} {by_turn(warehouse)}", run_id)
 
     def may_have_sent(run: TableRow, patch: Patch) -> bool:
         if not run["sends_from"] or run["lead"] not in (None, patch.lead_id):

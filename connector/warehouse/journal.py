@@ -48,7 +48,7 @@ def find(warehouse: Warehouse, text: str, kind: Kind = "run") -> str:
         return text
     if any(history.runs(warehouse, text)):
         return text
-    rows = history.read_runs(warehouse, "ORDER BY started_at DESC")
+    rows = history.every_run(warehouse)[::-1]
     found = [row["run_id"] for row in rows if row["run_id"].startswith(text) and _is(row, kind)]
     if len(found) > 1:
         more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
@@ -59,7 +59,7 @@ def find(warehouse: Warehouse, text: str, kind: Kind = "run") -> str:
 
 def _latest(warehouse: Warehouse, kind: Kind) -> str:
     """A revert that was planned and declined is never `latest`: it must be named to be applied."""
-    for row in history.read_runs(warehouse, "ORDER BY started_at DESC"):
+    for row in history.every_run(warehouse)[::-1]:
         by_plan = row["command"] == "plan" and not row["reverts"]
         fits = {"run": True, "plan": by_plan, "sent": row["command"] != "plan"}[kind]
         if fits and (kind != "sent" or _has_sent(warehouse, row)):
@@ -95,7 +95,8 @@ def list_runs(
         most: So many of them, unless there is a `since`.
     """
     where, args = ("WHERE started_at >= %s ", [since]) if since else ("", [])
-    found = history.read_runs(warehouse, f"{where}ORDER BY started_at DESC", *args)
+    newest = history.by_turn(warehouse, newest=True)
+    found = history.read_runs(warehouse, f"{where}{newest}", *args)
     wanted = (row for row in found if not failed or has_failed(row))
     return history.with_planned(warehouse, list(wanted if since else islice(wanted, most)))
 

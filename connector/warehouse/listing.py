@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from connector.warehouse.history import by_turn
 from connector.warehouse.store import Warehouse
 
 
@@ -13,13 +16,15 @@ def least_listed(warehouse: Warehouse) -> int:
     runs = warehouse.table("sync_runs")
     last = list(
         warehouse.query(
-            f"SELECT leads_listed, started_at FROM {runs} WHERE leads_listed IS NOT NULL "
-            "ORDER BY started_at DESC LIMIT 1"
+            "SELECT leads_listed, coalesce(turn, 0) AS turn, started_at "
+            f"FROM {runs} WHERE leads_listed IS NOT NULL {by_turn(warehouse, newest=True)} LIMIT 1"
         )
     )
-    since, args, seen = "", [], 0
+    since, args, seen = "", list[Any](), 0
     for row in last:
-        since, args, seen = "AND started_at > %s", [row["started_at"]], int(row["leads_listed"])
+        since = "AND (coalesce(turn, 0) > %s OR (coalesce(turn, 0) = %s AND started_at > %s))"
+        args = [row["turn"], row["turn"], row["started_at"]]
+        seen = int(row["leads_listed"])
     sql = (
         f"SELECT max(leads_read) AS n FROM {runs} WHERE command IN ('run', 'plan') "
         f"AND leads_listed IS NULL AND desired_table IS NULL AND state = 'stopped' {since}"

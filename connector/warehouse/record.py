@@ -56,6 +56,13 @@ class RunRecord:
     ] = "running"
     started_at: Annotated[datetime, Noted("When it began, in UTC.")] = field(kw_only=True)
     finished_at: Annotated[datetime | None, Noted("When it ended.", told=False)] = None
+    turn: Annotated[
+        int,
+        Noted(
+            "Its place among the runs of the dataset, which take turns; no clock says it.",
+            told=False,
+        ),
+    ] = 0
     desired_table: Annotated[
         str | None,
         Noted("The desired table, once all of it was held against the guards.", told=False),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pendulum
 
-from connector.warehouse.history import count_unfinished
+from connector.warehouse.history import by_turn, count_unfinished
 from connector.warehouse.schema import (
     LEAD_FIELD_CHANGES,
     LEAD_OUTCOMES,
@@ -35,7 +35,7 @@ def forgettable(warehouse: Warehouse, before: datetime) -> list[str]:
         warehouse.query(
             "SELECT run_id, command, state, started_at, finished_at, desired_table, leads_listed, "
             "released "
-            f"FROM {warehouse.table(SYNC_RUNS.name)} ORDER BY started_at, run_id"
+            f"FROM {warehouse.table(SYNC_RUNS.name)} {by_turn(warehouse)}, run_id"
         )
     )
     needed = {*_guarding(runs), *_since_the_last_list(runs), *_in_use(warehouse, before)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from connector.sync.turn import Turn
+from tests.support import protocol
 from tests.support.protocol import Protocol, Rules, State, Step, Violation
 
 DEPTH = int(os.environ.get("LEAD_SYNC_DEPTH", "10"))
@@ -68,9 +71,11 @@ def _steps(protocol: Protocol, state: State, parents: Parents) -> list[Step]:
 
 def told(rules: Rules, bound: str, seen: Seen, capsys: pytest.CaptureFixture[str]) -> None:
     """Print what was seen."""
+    names = [*(rules.policies or (rules.on_conflict,)), *["late"] * rules.late]
+    names += [f"{rules.machines} machines that sleep"] * rules.sleeps
     with capsys.disabled():
         print(
-            f"\nprotocol, {rules.on_conflict}{', late' * rules.late}, {bound}: "
+            f"\nprotocol, {', '.join(names)}, {bound}: "
             f"{seen.states} states, {seen.steps} steps, the longest way has {seen.longest}"
         )
 
@@ -91,12 +96,15 @@ def test_every_interleaving_up_to_a_depth(capsys: pytest.CaptureFixture[str]) ->
         Rules("fail", commands=2),
         Rules(commands=2, attempts=3),
         Rules(commands=2, late=True),
+        Rules(commands=2, policies=("warehouse", "crm")),
+        Rules(commands=3, machines=2, sleeps=True),
     ],
     ids=str,
 )
 def test_every_way_of_three_commands_with_a_few_troubles(
-    rules: Rules, capsys: pytest.CaptureFixture[str]
+    rules: Rules, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.CRITICAL, "connector.sync.turn")
     seen = explore(rules, troubles=TROUBLES)
     told(rules, f"{TROUBLES} troubles", seen, capsys)
     assert seen.longest > 10
@@ -111,13 +119,14 @@ def follow(rules: Rules, labels: list[str]) -> State:
 
 
 BEGIN = "begins run; reads; loads; begins to send"
+TOOK = '["title","channel_id"]'
 SEND = "sends title B, channel_id B"
 
 
 def test_a_change_that_is_in_effect_and_recorded() -> None:
     state = follow(Rules(), [f"machine 0 {BEGIN}", f"{SEND}, done; ends"])
     assert state.lead == ("B", "B")
-    assert [row.took for row in state.tables.outcomes] == ['["title","channel_id"]']
+    assert [row.took for row in state.tables.outcomes] == [TOOK]
     assert state.job is None
 
 
@@ -146,3 +155,52 @@ def test_an_outcome_that_was_left_in_a_folder_hides_no_later_send() -> None:
     ]
     state = follow(rules, labels)
     list(Protocol(rules).steps(state))
+
+
+ASLEEP = ["machine 0 begins run; reads; loads; begins to send", "falls asleep"]
+TAKEN_OVER = [*ASLEEP, "machine 1 begins run; reads; begins to send", f"{SEND}, done; ends"]
+
+
+def test_a_machine_that_wakes_up_sends_nothing_and_records_nothing_over_another() -> None:
+    rules = Rules(machines=2, sleeps=True)
+    taken = follow(rules, TAKEN_OVER)
+    assert taken.asleep is not None
+    woken = follow(rules, [*TAKEN_OVER, "wakes up, and its turn is lost"])
+    assert (woken.tables, woken.lead, woken.asleep) == (taken.tables, taken.lead, None)
+    assert [(row.run_id, row.took) for row in woken.tables.outcomes] == [("r2", TOOK)]
+
+
+def test_a_machine_that_wakes_up_before_anybody_came_records_what_it_did() -> None:
+    woken = follow(Rules(machines=2, sleeps=True), [*ASLEEP, "wakes up, and ends"])
+    assert [(row.run_id, row.took) for row in woken.tables.outcomes] == [("r1", "[]")]
+    assert woken.lead == ("A", None)
+
+
+def test_only_another_machine_takes_over_from_one_that_sleeps() -> None:
+    rules = Rules(machines=2, sleeps=True)
+    begun = {step.label for step in Protocol(rules).steps(follow(rules, ASLEEP))}
+    begun = {label for label in begun if "begins" in label}
+    assert begun
+    assert all(label.startswith("machine 1") for label in begun)
+
+
+def test_a_turn_that_is_taken_for_endless_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = Rules(machines=2, sleeps=True)
+    state = follow(rules, TAKEN_OVER)
+    monkeypatch.setattr(Turn, "may_send", lambda _: True)
+    with pytest.raises(Violation, match="when its turn is over"):
+        list(Protocol(rules).steps(state))
+
+
+def test_a_leftover_that_goes_out_without_the_look_of_now_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rules = Rules(policies=("warehouse", "crm"))
+    labels = [
+        "machine 0 begins run under warehouse; reads; loads; killed before it sends",
+        "machine 0 begins run under crm; reads; begins to send",
+    ]
+    list(Protocol(rules).steps(follow(rules, labels)))
+    monkeypatch.setattr(protocol, "as_wanted", lambda *_, **__: lambda _found, rest: rest)
+    with pytest.raises(Violation, match="without a look"):
+        list(Protocol(rules).steps(follow(rules, labels)))

@@ -6,9 +6,13 @@ what becomes of it, and the local work behind it; an edit of a colleague; or a k
 decided, sent and recorded is decided by the production functions, `Sender` with its `Attempt`
 included. Only the calls are answered here, and the tables are tuples.
 
-Simplified: one machine begins after another one has ended, as the lease has it; an edit between a
-process's last look and its PATCH is not seen by anybody; the lead is neither deleted nor archived;
-no guard stops anything; and no base of `on_conflict` is known, so that only fresh looks hold it.
+Whose turn it is decides `Turn`. A process may fall asleep between two calls, for longer than its
+turn lasts: another machine may take over then, and the first one may wake up at any time.
+
+Simplified: a PATCH arrives before the turn of its process is over, and no process falls asleep
+within a load; an edit between a process's last look and its PATCH is not seen by anybody; the lead
+is neither deleted nor archived; no guard stops anything; and no base of `on_conflict` is known, so
+that only fresh looks hold it.
 """
 
 from __future__ import annotations
@@ -22,9 +26,10 @@ from typing import Any, Literal, NamedTuple, cast
 
 import orjson
 
+from connector.errors import TurnLost
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import Answer as HttpAnswer
-from connector.pipedrive.errors import InDoubt, Refused
+from connector.pipedrive.errors import InDoubt, Interrupted, Refused
 from connector.pipedrive.usage import Usage
 from connector.planning.columns import Columns, map_columns
 from connector.planning.diff import decide
@@ -40,6 +45,7 @@ from connector.planning.repeats import without_repeats
 from connector.planning.undo import undo
 from connector.sync.sending import Breaker, Sender
 from connector.sync.spelling import OptionSpelling
+from connector.sync.turn import Turn
 from connector.warehouse import history
 from connector.warehouse.rows import (
     digest,
@@ -196,6 +202,7 @@ class Job(NamedTuple):
     target: str
     sending: tuple[Sending, ...] | None = None
     answers: tuple[Answer, ...] = ()
+    policy: str = ""
 
 
 class Truth(NamedTuple):
@@ -226,6 +233,7 @@ class State(NamedTuple):
     Attributes:
         pending: For each machine the package that a killed process left in its folder.
         late: Patches whose PATCH is still on its way, with its body.
+        asleep: A process that stands still for longer than its turn lasts.
     """
 
     lead: Lead = BEGINNING
@@ -235,6 +243,7 @@ class State(NamedTuple):
     job: Job | None = None
     late: tuple[Request, ...] = ()
     truth: Truth = Truth()
+    asleep: Job | None = None
 
 
 class Step(NamedTuple):
@@ -274,13 +283,38 @@ class _Stop(threading.Event):
         return self.is_set()
 
 
+class _Turn(Turn):
+    """The turn of a process that wakes up: it is over, and the warehouse says who has it now."""
+
+    def __init__(self, holder: str, held_by: str, stop: threading.Event) -> None:
+        super().__init__(cast(Warehouse, None), holder, -1.0, stop)
+        self._held_by = held_by
+
+    def renew(self) -> bool:
+        if self._held_by != self._holder:
+            self._lose("another run has taken over")
+        return self._held_by == self._holder
+
+
 class _Account:
-    """Answers the calls of a process from a list, as far as it goes."""
+    """Answers the calls of a process from a list, as far as it goes.
+
+    Attributes:
+        turn: Of a process that has woken up, which then reads the lead as it is now.
+    """
 
     def __init__(self, patch_id: str, answers: tuple[Answer, ...], attempts: int) -> None:
         self.stop, self.usage, self.attempts = _Stop(), Usage(), attempts
+        self.turn: _Turn | None = None
+        self.now: Lead = ()
+        self.wrong = ""
         self._patch_id = patch_id
         self._answers = iter(answers)
+
+    def wake(self, holder: str, held_by: str, now: Lead) -> _Turn:
+        """Let whatever is not answered yet be for a process that wakes up."""
+        self.turn, self.now = _Turn(holder, held_by, self.stop), now
+        return self.turn
 
     def get(self, _type: Any, _lead_id: str, _usage: Usage | None = None) -> dict[str, Any]:
         return self._answer(Request("GET"))
@@ -292,6 +326,12 @@ class _Account:
 
     def _answer(self, request: Request) -> dict[str, Any]:
         answer = next(self._answers, None)
+        if answer is None and self.turn is not None:
+            if request.method == "PATCH":
+                if self.turn.may_send():
+                    self.wrong = f"{request} is sent when its turn is over"
+                raise Interrupted("the run may write no more")
+            answer = Answer(self.now)
         if answer is None:
             raise _NotAnsweredYet(request)
         if answer.stop:
@@ -355,6 +395,8 @@ class Rules:
         commands: How many commands may be started.
         machines: How many working folders there are.
         late: Whether a PATCH without an answer may arrive while its process lives.
+        sleeps: Whether a process may stand still for longer than its turn lasts.
+        policies: The policies that a run may be called with.
     """
 
     on_conflict: str = "warehouse"
@@ -362,6 +404,8 @@ class Rules:
     commands: int = 4
     machines: int = 1
     late: bool = False
+    sleeps: bool = False
+    policies: tuple[str, ...] = ()
 
 
 class Protocol:
@@ -369,8 +413,11 @@ class Protocol:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        columns = map_columns(["lead_id", *KEYS], FIELDS, on_conflict=rules.on_conflict)
-        self._columns: Columns = columns
+        self._policies = rules.policies or (rules.on_conflict,)
+        self._columns: dict[str, Columns] = {
+            policy: map_columns(["lead_id", *KEYS], FIELDS, on_conflict=policy)
+            for policy in self._policies
+        }
         self._next = cache(self._advance)
         self._begun = cache(self._begin)
 
@@ -381,6 +428,8 @@ class Protocol:
                 if value != state.lead[number]:
                     label, edited = f"a person sets {key} to {value}", _edited(state, number, value)
                     yield Step(label, edited, troubles=1)
+        if state.asleep is not None:
+            yield self._woken(state, state.asleep)
         if state.job is None:
             yield from self._starts(state)
             return
@@ -401,9 +450,11 @@ class Protocol:
             yield Step("the table changes", state._replace(wish=1), troubles=1)
         if len(state.tables.runs) >= self._rules.commands:
             return
-        alike = state.pending[0] == state.pending[1]
-        machines = range(1 if alike else self._rules.machines)
-        for machine, (command, target) in product(machines, self._commands(state.tables)):
+        alike = state.pending[0] == state.pending[1] and state.asleep is None
+        machines = [*range(1 if alike else self._rules.machines)]
+        if state.asleep is not None:  # its working folder is locked as long as it lives
+            machines.remove(state.asleep.machine)
+        for machine, (command, target, policy) in product(machines, self._commands(state.tables)):
             package, pending = state.pending[machine], list(state.pending)
             pending[machine] = ()
             if _has_settled_since(state.tables.runs, machine):
@@ -416,24 +467,26 @@ class Protocol:
             run_id = f"r{len(runs) + 1}"
             plan_id = target if command == "apply" else run_id
             row = RunRow(run_id, plan_id, command, machine=machine)
-            job = Job(machine, run_id, command, target)
+            job = Job(machine, run_id, command, target, policy=policy)
             begun = state._replace(
                 tables=tables._replace(runs=(*runs, row)),
                 pending=(pending[0], pending[1]),
                 job=job,
             )
-            step = Step(f"machine {machine} begins {command} {target}".rstrip(), begun)
+            how = f" under {policy}" * bool(self._rules.policies) * (command in ("run", "plan"))
+            step = Step(f"machine {machine} begins {command} {target}".rstrip() + how, begun)
             yield from self._read(step, job)
 
-    def _commands(self, tables: Tables) -> Iterator[tuple[str, str]]:
+    def _commands(self, tables: Tables) -> Iterator[tuple[str, str, str]]:
         """Yield what may be asked for; the rest is refused, as `admit` and `admit_revert` do."""
-        yield "run", ""
-        yield "plan", ""
+        for policy in self._policies:
+            yield "run", "", policy
+            yield "plan", "", policy
         done = {row.patch_id for row in tables.outcomes}
         for run in tables.runs:
             left = [one for one in tables.patches if one.plan_id == run.run_id]
             if run.state == "done" and any(one.patch_id not in done for one in left):
-                yield "apply", run.run_id
+                yield "apply", run.run_id, self._policies[0]
             sent = any(
                 row.run_id == run.run_id and row.took not in (None, "[]") for row in tables.outcomes
             )
@@ -442,7 +495,7 @@ class Protocol:
                 row.run_id in plans for row in tables.doubtful
             )
             if sent or open_:
-                yield "revert", run.run_id
+                yield "revert", run.run_id, self._policies[0]
 
     def _read(self, begun: Step, job: Job) -> Iterator[Step]:
         """The lead is read, what earlier runs left is settled, a plan is made and loaded."""
@@ -496,11 +549,11 @@ class Protocol:
         parts: dict[str, Sending] = {}
         if others:
             sent = [replace(one.patch, sent_by=sender(one.patch)) for one in others]
-            wanted = as_wanted(self._columns, unarchive=False)
+            wanted = as_wanted(self._columns[job.policy], unarchive=False)
             overtaken = "a later plan of this lead comes in its place"
-            why_not = wanted if job.command in ("run", "plan") else lambda _found, _rest: overtaken
+            still = wanted if job.command in ("run", "plan") else lambda _found, _rest: overtaken
             found = Comparison(LEAD_ID, [row], now, sent)
-            packages.append(self._resolve(resolve_interrupted(found, BY_KEY, why_not), job, parts))
+            packages.append(self._resolve(resolve_interrupted(found, BY_KEY, still), job, parts))
         if job.command == "apply":
             own = [one.patch for one in left if one.row.plan_id == job.target]
             if resumed:
@@ -519,8 +572,7 @@ class Protocol:
     def _resolve(self, resolved: Any, job: Job, parts: dict[str, Sending]) -> Package:
         rows = _stored([outcome_row(job.run_id, one) for one in resolved.outcomes])
         for one in resolved.left:
-            if len(one.left or ()) < len(one.body):
-                parts[one.patch_id] = Sending(_row_of(one), one.left, one.took)
+            parts[one.patch_id] = Sending(_row_of(one), one.left, one.took)
         return rows
 
     def _plan(self, tables: Tables, now: dict[str, Any], row: Any, job: Job) -> Package:
@@ -547,7 +599,7 @@ class Protocol:
                 for one in tables.outcomes
                 if one.took is not None and one.status == "ignored"
             ]
-            wanted = decide([row], now, self._columns, unarchive=False)
+            wanted = decide([row], now, self._columns[job.policy], unarchive=False)
             decision = without_repeats(wanted, now, tried, BY_KEY)
         if not isinstance(decision, Planned):
             return ()
@@ -571,7 +623,11 @@ class Protocol:
         """The process makes its next call."""
         made = self._next(job)
         assert isinstance(made, Request)
+        if self._rules.sleeps and state.asleep is None:
+            yield Step("falls asleep", state._replace(job=None, asleep=job), 1, 1)
         if made.method == "PATCH":
+            if job.command == "run" and job.policy != "warehouse" and not job.answers:
+                raise Violation(f"{made} goes out under {job.policy} without a look")
             yield from self._sent(state, made)
             return
         yield Step("killed", _killed(state), 1, 1)
@@ -610,21 +666,49 @@ class Protocol:
             return
         package, stopped = made
         yield from _kills(step, package)
+        if self._rules.sleeps and step.after.asleep is None:
+            asleep = step.after._replace(job=None, asleep=job)
+            yield step.then("falls asleep before a load", asleep, 1, 1)
         loaded = step.after._replace(tables=step.after.tables.with_rows(package))
         yield step.then("killed before its end", _killed(loaded), 2, 1)
         yield step.then("ends", self._ended(loaded, "stopped" if stopped else "done"), 2)
 
+    def _woken(self, state: State, job: Job) -> Step:
+        """A process wakes up when its turn is over: it sends nothing, and may record nothing."""
+        account = self._account(job)
+        turn = account.wake(job.run_id, state.tables.runs[-1].run_id, state.lead)
+        package, _ = self._run(job, account)
+        if account.wrong:
+            raise Violation(account.wrong)
+        try:
+            turn.hold_on()
+        except TurnLost:
+            if state.tables.runs[-1].run_id == job.run_id:
+                raise Violation(f"{job} records nothing, though nobody has come") from None
+            return Step("wakes up, and its turn is lost", state._replace(asleep=None))
+        if state.tables.runs[-1].run_id != job.run_id:
+            raise Violation(f"{job} records something after another run has come")
+        seen = _seen(state.truth, state.tables, state.lead)
+        tables = state.tables.with_rows(package)
+        loaded = state._replace(tables=tables, truth=seen, job=job, asleep=None)
+        return Step("wakes up, and ends", self._ended(loaded, "stopped"))
+
+    def _account(self, job: Job) -> _Account:
+        patch_id = (job.sending or ())[0].row.patch_id
+        return _Account(patch_id, job.answers, self._rules.attempts)
+
     def _advance(self, job: Job) -> Request | tuple[Package, bool]:
         """Let the production code run on the answers so far; return its next call, or its end."""
-        sending = job.sending or ()
-        account = _Account(sending[0].row.patch_id, job.answers, self._rules.attempts)
+        try:
+            return self._run(job, self._account(job))
+        except _NotAnsweredYet as made:
+            return made.request
+
+    def _run(self, job: Job, account: _Account) -> tuple[Package, bool]:
         exactly = decide_exactly if job.command == "apply" else decide_anew
         client = cast(Pipedrive, account)
         sender = Sender(client, BY_KEY, Breaker(100, 0), OptionSpelling(False), "auto", exactly)
-        try:
-            outcomes = sender.send_lead([one.patch for one in sending])
-        except _NotAnsweredYet as made:
-            return made.request
+        outcomes = sender.send_lead([one.patch for one in job.sending or ()])
         return _stored([outcome_row(job.run_id, one) for one in outcomes]), account.stop.is_set()
 
     def _ended(self, state: State, how: str) -> State:

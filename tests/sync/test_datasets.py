@@ -249,7 +249,7 @@ OLD = {
     "lead_outcomes": {"waited_seconds", "settled_by", "took"},
     "sync_runs": {
         *("desired_table", "reverts", "tripped", "overridden", "released", "lead"),
-        *("sends_from", "sends_plans", "taken_over_by"),
+        *("sends_from", "sends_plans", "taken_over_by", "turn"),
     },
 }
 """What the tables of the first version lacked."""

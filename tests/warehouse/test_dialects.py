@@ -123,6 +123,7 @@ def say_history(warehouse: Warehouse) -> None:
     history.note_options_as_text(warehouse, as_text=True)
     history.take_over(warehouse, "run", NOW)
     history.note_taken_over(warehouse, "run")
+    history.next_turn(warehouse)
     history.taken_over_by(warehouse, "run")
     history.last_desired_rows(warehouse, "crm.lead_changes")
     history.last_refresh(warehouse, "run")
