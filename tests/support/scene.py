@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.front import Raw, front_of
 from tests.support.harness import Ended, Row, Site, ended_at_last, wait_until
 
 PATIENCE_SECONDS = 60.0
@@ -182,4 +183,24 @@ def kill_in_effect(site: Site, is_in_effect: Callable[[], bool], **settings: Any
         process.communicate()
     assert process.returncode == -signal.SIGKILL
     site.pipedrive.clear_faults()
+    return str(site.last_run()["run_id"])
+
+
+def kill_unsent(site: Site, *arguments: str, **settings: Any) -> str:
+    """Kill a run at its first PATCH, which never reaches Pipedrive; return the run's id."""
+    runs: list[subprocess.Popen[str]] = []
+
+    def kill(method: str, _path: str) -> Raw | None:
+        if method != "PATCH":
+            return None
+        runs[0].kill()
+        return Raw(b"", status=503)
+
+    with front_of(site.pipedrive.base_url, kill) as url:
+        process = site.start("run", *arguments, base_url=url, **settings)
+        runs.append(process)
+        with ended_at_last(process):
+            process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == -signal.SIGKILL
+    assert not site.pipedrive.requests("PATCH")
     return str(site.last_run()["run_id"])
