@@ -150,7 +150,7 @@ def _settle_left(
     Returns:
         By their ids the patches that are in effect in part, with what is left to be sent.
     """
-    session.load(_settle_doubts(session, fields))
+    session.load(_settle_doubts(session, record, fields))
     revised = _settle(
         session, record, reading, found, lambda one: resolve_interrupted(one, fields, still)
     )
@@ -200,11 +200,23 @@ def _settle(
     return revised
 
 
-def _settle_doubts(session: Session, fields: Mapping[str, Field]) -> Iterator[Marked]:
-    """Yields what took effect of sends that were left without an answer; each was counted then."""
+def _settle_doubts(
+    session: Session, record: RunRecord, fields: Mapping[str, Field]
+) -> Iterator[Marked]:
+    """Yields what took effect of sends that were left without an answer; each was counted then.
+
+    A lead that a person has edited since is kept from this run, which counts that.
+
+    Args:
+        session: The run.
+        record: Counts the leads that it leaves to a person.
+        fields: The leads' fields by key.
+    """
     found = doubtful(session.warehouse, session.scratch, session.scope.lead)
     while batch := list(islice(found, BATCH)):
         outcomes = [outcome for one in batch for outcome in resolve_doubt(one, fields)]
+        if record.released:
+            record.statuses["conflict"] += sum(one.status == "conflict" for one in outcomes)
         rows = [settling_row(session.run_id, outcome) for outcome in outcomes]
         yield from told_outcomes(session, rows)
         yield from bases_settled(session, outcomes)

@@ -14,8 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -30,6 +28,7 @@ from tests.support.scene import (
     desire,
     let_arrive,
     new_leads,
+    other_machine,
     stand_still_in,
     wait_for,
     watched,
@@ -38,19 +37,6 @@ from tests.support.scene import (
 LEADS = 40
 LEASE = "pipedrive_leads.sync_lease"
 OTHER = "20260101-000000-aaaaaa"
-
-
-@dataclass(frozen=True)
-class Elsewhere(Site):
-    """Another machine with the same warehouse: its working folder is its own."""
-
-    @property
-    def data_dir(self) -> Path:
-        return self.folder / "elsewhere"
-
-
-def other_machine(site: Site) -> Elsewhere:
-    return Elsewhere(site.folder, site.pipedrive)
 
 
 def lease_of(site: Site) -> Row:

@@ -184,7 +184,7 @@ def _told(entry: Entry, books: Books, edited: frozenset[str]) -> str | None:
         "not_found": entry.writes > 0 and not gone,
         "archived": entry.writes > 0 and not theirs,
         "rejected": bool(entry.sends),
-        "conflict": bool(entry.sends),
+        "conflict": bool(entry.sends) and not theirs,
     }.get(entry.status or "", entry.writes > 0)
     if not wrong:
         return None

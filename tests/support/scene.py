@@ -41,6 +41,21 @@ def assert_titles(site: Site, titles: Mapping[str, str]) -> None:
     assert {lead: shown[lead]["title"] for lead in titles} == dict(titles)
 
 
+@dataclass(frozen=True)
+class Elsewhere(Site):
+    """Another machine with the same warehouse: its working folder is its own."""
+
+    @property
+    def data_dir(self) -> Path:
+        """Where dlt keeps its working folders there."""
+        return self.folder / "elsewhere"
+
+
+def other_machine(site: Site) -> Elsewhere:
+    """Return another machine that works on a site's dataset."""
+    return Elsewhere(site.folder, site.pipedrive)
+
+
 @dataclass
 class Watched:
     """A run of the command on its way, and the lines that it has logged."""

@@ -109,6 +109,21 @@ def test_a_doubt_at_the_end_is_settled_by_one_row_of_a_later_run(scene: Site) ->
     assert len(told(scene)) == 3
 
 
+def test_a_lead_that_a_person_edited_after_a_doubt_is_told_by_the_run_that_leaves_it(
+    scene: Site,
+) -> None:
+    in_doubt(scene, times=2)
+    scene.run(**QUICK)
+    edit(scene, title="Theirs")
+    left = scene.run(**QUICK)
+    assert (left.exit_code, left.statuses["conflict"], left.unchanged) == (3, 1, 0)
+    assert told(scene) == [("failed", None), ("conflict", [])]
+    assert "Theirs" in str(left.missed.first[0].reason)
+    assert shown(scene) == {**BEFORE, "title": "Theirs"}
+    assert scene.run(**QUICK).exit_code == 0
+    assert shown(scene) == WISH
+
+
 @pytest.mark.parametrize("command", ["run", "plan", "revert"])
 def test_what_took_effect_late_is_the_first_runs(scene: Site, command: str) -> None:
     in_doubt(scene, times=2)
