@@ -11,6 +11,7 @@ from connector.planning.model import (
     DAMAGED,
     Change,
     Comparison,
+    Conditions,
     Lead,
     Outcome,
     Patch,
@@ -18,7 +19,7 @@ from connector.planning.model import (
     Status,
 )
 from connector.planning.truth import changed_since, effect_of
-from connector.records.fields import Field
+from connector.records.fields import Field, base_key
 from connector.records.leads import LEADS
 
 Fields = Mapping[str, Field]
@@ -152,9 +153,19 @@ def as_wanted(columns: Columns, *, unarchive: bool) -> StillWanted:
         if [change.body for change in changes] != [patch.body_left for patch in rest]:
             return "interrupted before it took effect, and no longer what is wanted"
         pairs = zip(rest, changes, strict=True)
-        return [replace(patch, conditions=change.conditions) for patch, change in pairs]
+        return [_under(patch, change.conditions) for patch, change in pairs]
 
     return tell
+
+
+def _under(patch: Patch, conditions: Conditions) -> Patch:
+    """Returns a patch with these conditions for what is left of it.
+
+    What is in effect already keeps those that it was sent under.
+    """
+    left = {base_key(key) for key in patch.body_left}
+    sent = {key: one for key, one in patch.conditions.items() if key not in left}
+    return replace(patch, conditions={**sent, **conditions})
 
 
 def _sort(

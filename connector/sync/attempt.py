@@ -258,21 +258,26 @@ class Attempt:
         """Looks at the lead, as no status or text tells an archived lead for certain.
 
         What was refused has no effect. So what is there is somebody else's, but for a send before
-        it that had no answer.
+        it that had no answer. Only what is untouched is left to be sent in another spelling:
+        nothing where somebody has changed a field, or where the lead cannot be read.
         """
         try:
             lead = self._client.get(LEADS, self._patch.lead_id, self._usage)
         except LeadNotFound:
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except PipedriveError:
+            self._left = []
             reason = self._with_doubt(f"{error}; the lead cannot be read")
             return self._outcome("failed", reason, error=error)
         patch, unsent, was_open = self._patch, self._unsent(), self.is_open
         if was_open:
             self._see(lead)
-        if effect_of(patch.before, unsent, lead, self._fields, patch.conditions).is_whole:
+        effect = effect_of(patch.before, unsent, lead, self._fields, patch.conditions)
+        self._left = [] if effect.theirs else [*effect.untouched]
+        if effect.is_whole:
             how = "in effect" if was_open else BY_OTHERS
-            return self._outcome("confirmed", f"{how}, though refused: {error}", lead=lead)
+            reason = f"{how}, though refused: {error}"
+            return self._outcome("confirmed", reason, error=error, lead=lead)
         if lead.get(LEADS.archive_key) is True:
             return self._archived(error, lead=lead)
         return self.failed(error, lead)

@@ -25,9 +25,10 @@ from connector.sync.recording import outcome_batches, told_outcomes
 from connector.sync.session import Session
 from connector.warehouse import history
 from connector.warehouse.comparison import doubtful, interrupted, planned_leads
-from connector.warehouse.load import BATCH, Marked
+from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.record import RunRecord
-from connector.warehouse.rows import settling_row
+from connector.warehouse.rows import rewritten_row, settling_row
+from connector.warehouse.schema import LEAD_PATCHES
 
 Resolve = Callable[[Comparison], Resolved]
 
@@ -38,7 +39,7 @@ def settle_wanted(
     """Settles what earlier runs left; what is still wanted stays released.
 
     Returns:
-        By their ids the patches that are sent otherwise than they were planned.
+        By their ids the patches that are in effect in part, with what is left to be sent.
     """
     warehouse, columns, fields = session.warehouse, account.columns, account.fields
     keys = history.pending_keys(warehouse)
@@ -147,7 +148,7 @@ def _settle_left(
         still: Tells whether what is not in effect is still to be sent.
 
     Returns:
-        By their ids the patches that are sent otherwise than they were planned.
+        By their ids the patches that are in effect in part, with what is left to be sent.
     """
     session.load(_settle_doubts(session, record, fields))
     revised = _settle(
@@ -165,7 +166,7 @@ def _settle(
     found: Iterator[Comparison],
     resolve: Resolve,
 ) -> dict[str, Patch]:
-    """Loads the outcomes of patches that are not sent any more.
+    """Loads the outcomes of patches that are not sent any more, and new conditions of the others.
 
     Args:
         session: The run.
@@ -175,20 +176,24 @@ def _settle(
         resolve: Settles one lead's patches.
 
     Returns:
-        By their ids the patches that are sent otherwise than they were planned.
+        By their ids the patches that are in effect in part, with what is left to be sent.
     """
     revised: dict[str, Patch] = {}
+    renewed: list[Patch] = []
 
     def settle(one: Comparison) -> list[Outcome]:
         if trouble := reading.unreadable.get(one.lead_id or ""):
             return unreadable(one, trouble)
         resolved = resolve(one)
-        revised.update(_revised(one.patches, resolved.left))
+        renewed.extend(_renewed(one.patches, resolved.left))
+        revised.update(_in_part(resolved.left))
         return resolved.outcomes
 
     def rows() -> Iterator[Marked]:
         while batch := list(islice(found, BATCH)):
+            renewed.clear()
             outcomes = [outcome for one in batch for outcome in settle(one)]
+            yield from into(LEAD_PATCHES.name, [rewritten_row(patch) for patch in renewed])
             yield from outcome_batches(session, record, outcomes)
 
     session.load(rows())
@@ -217,11 +222,19 @@ def _settle_doubts(
         yield from bases_settled(session, outcomes)
 
 
-def _revised(planned: Iterable[Patch], left: Iterable[Patch]) -> dict[str, Patch]:
-    """Returns those of the patches left that are in effect in part, or under other rules now."""
+def _renewed(planned: Iterable[Patch], left: Iterable[Patch]) -> Iterator[Patch]:
+    """Yields the patches left that are under other rules now.
+
+    The books have those rules too: a doubt about the patch is judged by what it was sent under.
+    """
     before = {patch.patch_id: patch.conditions for patch in planned}
+    return (patch for patch in left if patch.conditions != before[patch.patch_id])
+
+
+def _in_part(left: Iterable[Patch]) -> dict[str, Patch]:
+    """Returns those of the patches left that are in effect in part."""
     return {
         patch.patch_id: replace(patch, sent_by=None)
         for patch in left
-        if len(patch.left or ()) < len(patch.body) or patch.conditions != before[patch.patch_id]
+        if len(patch.left or ()) < len(patch.body)
     }

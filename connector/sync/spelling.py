@@ -48,7 +48,8 @@ class OptionSpelling:
         if not options.isdisjoint(outcome.took or ()):
             self._note(as_text=False)
             return outcome
-        if not _is_refused(outcome) or not attempt.spell_options(as_text=True):
+        respells = _is_refused(outcome) and attempt.options_left
+        if not respells or not attempt.spell_options(as_text=True):
             return outcome
         again = attempt.run()
         if not options.isdisjoint(again.took or ()):

@@ -3,6 +3,7 @@
 `python -m tests.benchmarks.scale [leads …]` prints CPU seconds, memory and tokens of a first run,
 of one that finds all leads as they shall be, and of one after 100 edits at Pipedrive, with twelve
 managed columns and with two. `--json FILE` and `--svg FILE` write the table and its plot.
+`--postgres` has the books in a PostgreSQL of its own, and the desired rows in DuckDB still.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import duckdb
 
 from connector.sandbox import LocalPipedrive
 from tests.benchmarks.plot import plot
+from tests.support.postgres import Postgres, new_database, serving_postgres
 
 NARROW = ("title",)
 WIDE = (
@@ -69,10 +72,11 @@ def main() -> None:
     asked.add_argument("leads", type=int, nargs="*", default=[1_000, 10_000, 50_000])
     asked.add_argument("--json", type=Path)
     asked.add_argument("--svg", type=Path)
+    asked.add_argument("--postgres", action="store_true")
     given = asked.parse_args()
     rows: list[Cost] = []
-    for leads in given.leads:
-        for row in measure(leads):
+    with serving_postgres() if given.postgres else nullcontext() as server:
+        for row in chain.from_iterable(measure(leads, server) for leads in given.leads):
             rows.append(row)
             print(
                 f"{row.leads:>9,} leads  {row.what:<28} {row.cpu:7.2f} s CPU  "
@@ -95,14 +99,14 @@ def panels_of(rows: Sequence[Cost]) -> dict[str, dict[str, list[tuple[float, flo
     return panels
 
 
-def measure(leads: int) -> Iterator[Cost]:
-    """Yields what each kind of run costs with so many leads."""
+def measure(leads: int, server: Postgres | None) -> Iterator[Cost]:
+    """Yields what each kind of run costs with so many leads, its books in DuckDB or on a server."""
     with LocalPipedrive(leads=leads, limits=False) as pipedrive:
         records = [lead for lead in pipedrive.leads().values() if not lead["is_archived"]]
         bare = spent("bare client", leads, [sys.executable, "-c", BARE, *account(pipedrive)])
         yield bare
         for columns in (NARROW, WIDE):
-            with warehouse(pipedrive, records, columns) as environment:
+            with warehouse(pipedrive, records, columns, server) as environment:
                 names = ["first run", "again, all read", "again, all read", "after 100 edits"]
                 for number, name in enumerate(names):
                     if number == 3:
@@ -154,9 +158,19 @@ def account(pipedrive: LocalPipedrive) -> tuple[str, str]:
 
 @contextmanager
 def warehouse(
-    pipedrive: LocalPipedrive, records: list[dict[str, Any]], columns: Sequence[str]
+    pipedrive: LocalPipedrive,
+    records: list[dict[str, Any]],
+    columns: Sequence[str],
+    server: Postgres | None,
 ) -> Iterator[dict[str, str]]:
-    """Yields the settings of a warehouse that wants what the leads say already."""
+    """Yields the settings of a warehouse that wants what the leads say already.
+
+    Args:
+        pipedrive: The account.
+        records: The leads, as they are.
+        columns: The columns of the desired table.
+        server: Where the books are; None for the file that has the desired table.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "rows.jsonl")
         with file.open("w") as lines:
@@ -175,13 +189,20 @@ def warehouse(
                 "format = 'newline_delimited')"
             )
         origin, token = account(pipedrive)
+        places = {"DESTINATION__WAREHOUSE__CREDENTIALS": f"duckdb:///{place}"}
+        if server:
+            places = {
+                "DESTINATION__DESIRED__CREDENTIALS": f"duckdb:///{place}",
+                "DESTINATION__WAREHOUSE__DESTINATION_TYPE": "postgres",
+                "DESTINATION__WAREHOUSE__CREDENTIALS": server.url(new_database(server)),
+            }
         yield {
             **os.environ,
             "SOURCES__PIPEDRIVE_LEADS__BASE_URL": origin,
             "SOURCES__PIPEDRIVE_LEADS__API_TOKEN": token,
             "SOURCES__PIPEDRIVE_LEADS__MAX_OVERWRITES": "off",
-            "DESTINATION__WAREHOUSE__CREDENTIALS": f"duckdb:///{place}",
             "DLT_DATA_DIR": str(Path(folder, "dlt")),
+            **places,
         }
 
 

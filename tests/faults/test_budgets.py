@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -314,8 +313,7 @@ def test_no_window_of_two_seconds_has_more_than_the_burst(site: Site) -> None:
     ended = site.command("run", workers=20)
     assert ended.code == 0, ended.told
     log = site.pipedrive.requests()
-    moments = [row["at"] for row in log]
-    assert all(later >= earlier for earlier, later in pairwise(moments))
+    moments = sorted(row["at"] for row in log)
     first_and_next = zip(moments, moments[burst:], strict=False)
     assert min(later - earlier for earlier, later in first_and_next) > window
     assert [row for row in log if row["status"] == 429] == []

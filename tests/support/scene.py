@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.front import Raw, front_of
 from tests.support.harness import Ended, Row, Site, ended_at_last, wait_until
 
 PATIENCE_SECONDS = 60.0
@@ -164,11 +166,13 @@ def let_arrive(site: Site) -> None:
     """Wait until the PATCHes that a run left on their way have an answer.
 
     A run that reads before they are written sends them again, which no client could avoid. A
-    request that was reset never gets an answer.
+    request that was reset never gets an answer, and one of which a run that stands has sent the
+    head alone waits for the rest.
     """
 
     def arrived(row: Row) -> bool:
-        return row["status"] is not None or str(row["fault"]).startswith("reset")
+        half_sent = row["body"] is None and time.time() - row["at"] > 5
+        return row["status"] is not None or half_sent or str(row["fault"]).startswith("reset")
 
     wait_until(
         lambda: all(arrived(row) for row in site.pipedrive.requests("PATCH")),
@@ -194,4 +198,24 @@ def kill_in_effect(site: Site, is_in_effect: Callable[[], bool], **settings: Any
         process.communicate()
     assert process.returncode == -signal.SIGKILL
     site.pipedrive.clear_faults()
+    return str(site.last_run()["run_id"])
+
+
+def kill_unsent(site: Site, *arguments: str, **settings: Any) -> str:
+    """Kill a run at its first PATCH, which never reaches Pipedrive; return the run's id."""
+    runs: list[subprocess.Popen[str]] = []
+
+    def kill(method: str, _path: str) -> Raw | None:
+        if method != "PATCH":
+            return None
+        runs[0].kill()
+        return Raw(b"", status=503)
+
+    with front_of(site.pipedrive.base_url, kill) as url:
+        process = site.start("run", *arguments, base_url=url, **settings)
+        runs.append(process)
+        with ended_at_last(process):
+            process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == -signal.SIGKILL
+    assert not site.pipedrive.requests("PATCH")
     return str(site.last_run()["run_id"])
