@@ -37,7 +37,7 @@ def print_summary(console: Console, summary: Summary) -> None:
         f"Outcomes: {statuses_told(summary.statuses).removeprefix(', ') or 'none'}.",
         hang=4,
     )
-    say(console, f"Spent: {spent_told(summary)}.")
+    say(console, f"Spent: {spent_told(summary)}.", hang=4)
     print_notes(console, summary)
     print_guards(console, summary)
     print_missed(console, summary.missed, summary.domain)
