@@ -176,6 +176,8 @@ class Cursor:
 class Client:
     """Answers each statement with the one row."""
 
+    credentials = None
+
     def __init__(self, driver: Driver, row: Mapping[str, Any]) -> None:
         self._driver, self._row = driver, row
 
