@@ -14,7 +14,7 @@ from connector.records.fields import NOTHING, fields_of
 from connector.records.leads import lead_url
 from connector.records.text import message, visible
 from connector.report.screen import say
-from connector.report.words import counted, statuses_told, took
+from connector.report.words import counted, spent, statuses_told, took
 from connector.sync.summary import EXIT_INCOMPLETE, EXIT_STOPPED, Summary
 from connector.warehouse.journal import Miss, Missed
 
@@ -47,9 +47,9 @@ def print_summary(console: Console, summary: Summary) -> None:
 
 def spent_told(summary: Summary) -> str:
     """Says what reading and writing took, and what a PATCH for each desired lead would."""
-    tokens, requests = counted(summary.tokens, "token"), counted(summary.requests, "request")
     read, written = summary.tokens - summary.tokens_written, summary.tokens_written
-    told = f"{tokens} in {requests}, {summary.retries} retried: {read} to read, {written} to write"
+    of_all = spent(summary.tokens, summary.requests, summary.retries)
+    told = f"{of_all}: {read} to read, {written} to write"
     blind = summary.blind_cost
     return f"{told} (sent blindly: {blind})" if blind else told
 

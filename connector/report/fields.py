@@ -16,12 +16,10 @@ from rich.text import Text
 
 from connector.planning.description import Description
 from connector.records.text import visible
-from connector.report.screen import console, print_json, say
+from connector.report.screen import console, is_narrow, print_json, say
 
 Form = Literal["text", "json", "markdown", "csv"]
 TITLES = ("column", "field", "type", "cleared by", "values")
-NARROW = 100
-"""Columns below which a terminal has no room for values beside the rest."""
 SHOWN = 12
 """Options of a field that are shown on a screen."""
 HEADER = ("column", "field", "type", "takes", "options", "cleared by", "required", "notes")
@@ -62,8 +60,7 @@ def fields_document(one: Description) -> dict[str, Any]:
 
 def print_fields(screen: Console, found: Sequence[Description]) -> None:
     """Prints a row for each column that there may be; below it, what else is to be known."""
-    is_narrow = screen.is_terminal and screen.width < NARROW
-    print_rows = _print_below if is_narrow else _print_table
+    print_rows = _print_below if is_narrow(screen) else _print_table
     print_rows(screen, [one for one in found if one.column is not None])
     for name, notes in _noted(found):
         say(screen, (name, "bold"), f": {notes}", hang=2)

@@ -7,18 +7,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
 from connector.report.runs import details, standing_told
-from connector.report.screen import console
+from connector.report.screen import console, is_narrow
 from connector.sync.session import Watcher
 from connector.sync.stopping import Asked
 from connector.warehouse.standing import Standing
 
 log = logging.getLogger("connector.progress")
-NARROW = 100
-"""Columns below which a terminal has no room for the pace."""
 EVERY_SECONDS = 10.0
 """Where there is no terminal, a line comes so often."""
 WAITS_FOR = {
@@ -45,7 +44,7 @@ class Bars(Lines):
     def __init__(self, bars: Progress) -> None:
         super().__init__()
         self._bars = bars
-        self._is_narrow = bars.console.width < NARROW
+        self._is_narrow = is_narrow(bars.console)
         self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
 
@@ -71,10 +70,10 @@ class Bars(Lines):
                 self._bars.update(task.id, total=task.completed)
 
 
-def _columns(width: int) -> tuple[TextColumn | BarColumn | MofNCompleteColumn, ...]:
+def _columns(screen: Console) -> tuple[TextColumn | BarColumn | MofNCompleteColumn, ...]:
     detail = Column(no_wrap=True, overflow="ellipsis", ratio=1)
     told = TextColumn("{task.fields[detail]}", table_column=detail, markup=False)
-    bar = BarColumn(10 if width < NARROW else 20)
+    bar = BarColumn(10 if is_narrow(screen) else 20)
     return TextColumn("{task.description}"), bar, MofNCompleteColumn(), told
 
 
@@ -92,7 +91,7 @@ def show_progress(stop: Asked | None = None) -> Iterator[Lines]:
         with telling, _announcing(lines, stop, ended):
             yield lines
         return
-    columns = _columns(screen.width)
+    columns = _columns(screen)
     with Progress(*columns, console=screen, expand=True, redirect_stdout=False) as bars:
         watcher = Bars(bars)
         with _announcing(watcher, stop, ended):

@@ -14,7 +14,7 @@ from connector.records.text import message, visible
 from connector.report.endings import overridden_line, print_trips
 from connector.report.plans import LeadLines, print_settled
 from connector.report.screen import say
-from connector.report.words import counted, duration, statuses_told, took
+from connector.report.words import counted, duration, spent, statuses_told, took
 from connector.sync.summary import Entry
 from connector.warehouse.journal import Miss
 from connector.warehouse.schema import TableRow
@@ -173,8 +173,7 @@ def _facts(run: TableRow, state: str) -> Iterator[tuple[str, str]]:
     if state == "running":
         yield "so far", _progress(run)
     yield "outcomes", statuses_told(run).removeprefix(", ") or "none"
-    tokens, requests = counted(run["tokens"], "token"), counted(run["requests"], "request")
-    yield "spent", f"{tokens} in {requests}, {run['retries']} retried"
+    yield "spent", spent(run["tokens"], run["requests"], run["retries"])
     if run["message"] and not run["tripped"]:
         yield "message", run["message"]
 

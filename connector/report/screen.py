@@ -17,6 +17,8 @@ from connector.records.text import to_json
 
 NARROW = 20
 """Columns in which words are wrapped at least."""
+ROOMY = 100
+"""Columns from which on a terminal has room for all there is to be shown."""
 WIDE = 120
 """For tables that go to no terminal, where no width must be kept."""
 
@@ -39,6 +41,11 @@ class Outlet(io.FileIO):
             self.trouble = self.trouble or error
             written = memoryview(data).nbytes
         return written
+
+
+def is_narrow(screen: Console) -> bool:
+    """Tells whether it is a terminal that has no such room."""
+    return screen.is_terminal and screen.width < ROOMY
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -14,7 +14,7 @@ from connector.records.fields import NOTHING
 from connector.records.text import message, visible
 from connector.report.endings import print_next, print_summary
 from connector.report.exits import exit_code
-from connector.report.screen import console, say
+from connector.report.screen import console, is_narrow, say
 from connector.sync.stopping import stop_on_signal
 from connector.sync.summary import Summary
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from connector.sync.check import Finding
     from connector.sync.explanation import Explanation
 
-NARROW = 100
-"""Columns below which a terminal has no room for a field's type."""
 PASSED_OVER = {
     "lead_id": "the lead",
     "updated_at": "picks the newest of several rows for a lead",
@@ -52,14 +50,14 @@ def print_columns(console: Console, found: Explanation) -> None:
 
     All that is wrong follows below, a line each.
     """
-    columns, is_narrow = found.columns, console.is_terminal and console.width < NARROW
+    columns, has_type = found.columns, not is_narrow(console)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("column", no_wrap=True)  # a name that is cut short cannot be copied
-    for title in ("field", *(() if is_narrow else ("type",)), "NULL", "values"):
+    for title in ("field", *(("type",) if has_type else ()), "NULL", "values"):
         table.add_column(title, overflow="fold")
 
     def add(name: str, field: str, kind: str, *rest: str | Text) -> None:
-        cells = [name, field, *(() if is_narrow else (kind,)), *rest]
+        cells = [name, field, *((kind,) if has_type else ()), *rest]
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
 
     for column in columns.managed:

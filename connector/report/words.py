@@ -27,6 +27,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def spent(tokens: int, requests: int, retries: int) -> str:
+    """Returns what a run has spent."""
+    return f"{counted(tokens, 'token')} in {counted(requests, 'request')}, {retries} retried"
+
+
 def duration(seconds: float) -> str:
     """Returns a time as people say it, such as "40 seconds" or "3 minutes"."""
     if seconds < 90:

@@ -15,7 +15,7 @@ from connector.planning.earlier import (
     resolve_planned,
     unreadable,
 )
-from connector.planning.model import Comparison, Outcome, Patch
+from connector.planning.model import Comparison, Patch
 from connector.records.fields import Field, by_key
 from connector.sync.bases import bases_settled, keeps_bases
 from connector.sync.leads import Reading
@@ -179,21 +179,20 @@ def _settle(
         By their ids the patches that are in effect in part, with what is left to be sent.
     """
     revised: dict[str, Patch] = {}
-    renewed: list[Patch] = []
 
-    def settle(one: Comparison) -> list[Outcome]:
+    def settle(one: Comparison) -> Resolved:
         if trouble := reading.unreadable.get(one.lead_id or ""):
-            return unreadable(one, trouble)
-        resolved = resolve(one)
-        renewed.extend(_renewed(one.patches, resolved.left))
-        revised.update(_in_part(resolved.left))
-        return resolved.outcomes
+            return Resolved(unreadable(one, trouble), [])
+        return resolve(one)
 
     def rows() -> Iterator[Marked]:
         while batch := list(islice(found, BATCH)):
-            renewed.clear()
-            outcomes = [outcome for one in batch for outcome in settle(one)]
+            settled = [(one, settle(one)) for one in batch]
+            renewed = [patch for one, its in settled for patch in _renewed(one.patches, its.left)]
+            for _, its in settled:
+                revised.update(_in_part(its.left))
             yield from into(LEAD_PATCHES.name, [rewritten_row(patch) for patch in renewed])
+            outcomes = [outcome for _, its in settled for outcome in its.outcomes]
             yield from outcome_batches(session, record, outcomes)
 
     session.load(rows())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,8 +43,7 @@ def titles(warehouse: Warehouse, lead_ids: Sequence[str]) -> dict[str, str]:
 def runs(warehouse: Warehouse, run_id: str | None = None, limit: int = 20) -> list[TableRow]:
     """Returns the latest runs, newest first, or one run; each with the leads of its plan."""
     where, args = ("", []) if run_id is None else ("WHERE run_id = %s", [run_id])
-    sql = f"{where} {by_turn(warehouse, newest=True)} LIMIT {limit}"
-    return with_planned(warehouse, read_runs(warehouse, sql, *args))
+    return with_planned(warehouse, read_runs(warehouse, where, *args, newest=True, most=limit))
 
 
 def with_planned(warehouse: Warehouse, found: list[TableRow]) -> list[TableRow]:
@@ -68,23 +67,28 @@ def _planned_leads(warehouse: Warehouse, plan_ids: list[str]) -> dict[str, int]:
 
 def runs_of_plan(warehouse: Warehouse, plan_id: str) -> list[TableRow]:
     """Returns the run that made a plan and those that applied it, oldest first."""
-    return read_runs(warehouse, f"WHERE plan_id = %s {by_turn(warehouse)}", plan_id)
+    return read_runs(warehouse, "WHERE plan_id = %s", plan_id)
 
 
 def every_run(warehouse: Warehouse) -> list[TableRow]:
     """Returns all runs, oldest first."""
-    return read_runs(warehouse, by_turn(warehouse))
+    return read_runs(warehouse)
 
 
-def by_turn(warehouse: Warehouse, *, newest: bool = False) -> str:
+def by_turn(
+    columns: Collection[str] = frozenset(SYNC_RUNS.columns), *, newest: bool = False
+) -> str:
     """Returns the SQL that puts runs in the order in which they took place.
 
     One that was dated by a clock that was ahead would be the newest for ever. Versions that noted
     no turn came before all that do.
+
+    Args:
+        columns: Those of `sync_runs`, which an older version has made without a turn.
+        newest: Whether the newest comes first.
     """
     way = " DESC" if newest else ""
-    has_turns = "turn" in warehouse.column_names("sync_runs")
-    turn = f"coalesce(turn, 0){way}, " if has_turns else ""
+    turn = f"coalesce(turn, 0){way}, " if "turn" in columns else ""
     return f"ORDER BY {turn}started_at{way}"
 
 
@@ -145,7 +149,10 @@ def taken_over_by(warehouse: Warehouse, run_id: str) -> str | None:
     if found := runs(warehouse, run_id):
         by: str | None = found[0]["taken_over_by"]
         return by
-    later = read_runs(warehouse, "WHERE run_id > %s ORDER BY run_id LIMIT 1", run_id)
+    if not warehouse.column_names("sync_runs"):
+        return None
+    which = "WHERE run_id > %s ORDER BY run_id LIMIT 1"
+    later = warehouse.query(f"SELECT * FROM {warehouse.table('sync_runs')} {which}", run_id)
     return next((row["run_id"] for row in later), None)
 
 
@@ -153,9 +160,10 @@ def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
     """Returns how many rows a table had when all of it was last sent; no guard stopped that."""
     found = read_runs(
         warehouse,
-        "WHERE desired_table = %s AND released AND state <> 'running' "
-        f"{by_turn(warehouse, newest=True)} LIMIT 1",
+        "WHERE desired_table = %s AND released AND state <> 'running'",
         desired_table,
+        newest=True,
+        most=1,
     )
     return next((int(row["desired_rows"]) for row in found), None)
 
@@ -164,9 +172,10 @@ def last_refresh(warehouse: Warehouse, run_id: str) -> TableRow | None:
     """Returns the last run but one that was to read the whole list; None where there is none."""
     found = read_runs(
         warehouse,
-        "WHERE command IN ('run', 'plan') AND lead IS NULL AND reverts IS NULL "
-        f"AND run_id <> %s {by_turn(warehouse, newest=True)} LIMIT 1",
+        "WHERE command IN ('run', 'plan') AND lead IS NULL AND reverts IS NULL AND run_id <> %s",
         run_id,
+        newest=True,
+        most=1,
     )
     return next(iter(found), None)
 
@@ -349,7 +358,7 @@ def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str | None]:
         run_id: The present run, which is none of them.
     """
     which = "WHERE released AND state IN ('running', 'failed') AND run_id <> %s"
-    runs = read_runs(warehouse, f"{which} {by_turn(warehouse)}", run_id)
+    runs = read_runs(warehouse, which, run_id)
 
     def may_have_sent(run: TableRow, patch: Patch) -> bool:
         if not run["sends_from"] or run["lead"] not in (None, patch.lead_id):
@@ -383,17 +392,28 @@ def planned_keys(warehouse: Warehouse, plan_id: str) -> set[str]:
     return own | pending_keys(warehouse)
 
 
-def read_runs(warehouse: Warehouse, which: str = "", *args: Any) -> list[TableRow]:
-    """Returns runs; those of an older version lack some of what is noted of them.
+def read_runs(
+    warehouse: Warehouse,
+    which: str = "",
+    *args: Any,
+    newest: bool = False,
+    most: int | None = None,
+) -> list[TableRow]:
+    """Returns runs, oldest first; those of an older version lack some of what is noted of them.
 
     Args:
         warehouse: Where they are.
-        which: What follows `SELECT * FROM sync_runs`.
+        which: The condition that they meet.
         *args: Its arguments.
+        newest: Whether the newest comes first.
+        most: So many of them; None for all.
     """
-    if not warehouse.column_names("sync_runs"):
+    columns = warehouse.column_names("sync_runs")
+    if not columns:
         return []
-    found = warehouse.query(f"SELECT * FROM {warehouse.table('sync_runs')} {which}", *args)
+    limit = "" if most is None else f" LIMIT {most}"
+    order = f"{by_turn(columns, newest=newest)}{limit}"
+    found = warehouse.query(f"SELECT * FROM {warehouse.table('sync_runs')} {which} {order}", *args)
     return [{name: _read(row.get(name), name) for name in SYNC_RUNS.columns} for row in found]
 
 

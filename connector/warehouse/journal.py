@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -48,7 +48,7 @@ def find(warehouse: Warehouse, text: str, kind: Kind = "run") -> str:
         return text
     if any(history.runs(warehouse, text)):
         return text
-    rows = history.every_run(warehouse)[::-1]
+    rows = history.read_runs(warehouse, newest=True)
     found = [row["run_id"] for row in rows if row["run_id"].startswith(text) and _is(row, kind)]
     if len(found) > 1:
         more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
@@ -59,7 +59,7 @@ def find(warehouse: Warehouse, text: str, kind: Kind = "run") -> str:
 
 def _latest(warehouse: Warehouse, kind: Kind) -> str:
     """A revert that was planned and declined is never `latest`: it must be named to be applied."""
-    for row in history.every_run(warehouse)[::-1]:
+    for row in history.read_runs(warehouse, newest=True):
         by_plan = row["command"] == "plan" and not row["reverts"]
         fits = {"run": True, "plan": by_plan, "sent": row["command"] != "plan"}[kind]
         if fits and (kind != "sent" or _has_sent(warehouse, row)):
@@ -94,9 +94,8 @@ def list_runs(
         failed: Only those that ended with another exit code than 0, or were cut off.
         most: So many of them, unless there is a `since`.
     """
-    where, args = ("WHERE started_at >= %s ", [since]) if since else ("", [])
-    newest = history.by_turn(warehouse, newest=True)
-    found = history.read_runs(warehouse, f"{where}{newest}", *args)
+    where, args = ("WHERE started_at >= %s", [since]) if since else ("", [])
+    found = history.read_runs(warehouse, where, *args, newest=True)
     wanted = (row for row in found if not failed or has_failed(row))
     return history.with_planned(warehouse, list(wanted if since else islice(wanted, most)))
 
@@ -228,17 +227,7 @@ def left_out(warehouse: Warehouse, plan_id: str) -> list[Miss]:
     """Returns the leads that a plan has left out for a reason, by their status."""
     sql = f"SELECT * FROM {warehouse.table('plan_left_out')} WHERE plan_id = %s"
     found = list(warehouse.query(f"{sql} ORDER BY left_out_id", plan_id))
-    titles = history.titles(warehouse, [row["lead_id"] for row in found if row["lead_id"]])
-    misses = [
-        Miss(
-            row["lead_id"],
-            titles.get(row["lead_id"] or "", ""),
-            row["status"],
-            row["reason"],
-            tuple(document_of(row["keys"]) or ()),
-        )
-        for row in found
-    ]
+    misses = _misses(warehouse, found, lambda row: document_of(row["keys"]) or ())
     return sorted(misses, key=lambda one: STATUSES.index(one.status))
 
 
@@ -248,12 +237,32 @@ def _missed(warehouse: Warehouse, run_id: str) -> Iterator[TableRow]:
         yield from _outcomes(warehouse, run_id, f"{column} = %s AND status IN ({statuses})")
 
 
-def _misses(warehouse: Warehouse, rows: Sequence[TableRow]) -> list[Miss]:
-    titles = history.titles(warehouse, [row["lead_id"] for row in rows if row["lead_id"]])
-    return [_miss(row, titles.get(row["lead_id"] or "", "")) for row in rows]
-
-
-def _miss(row: TableRow, title: str) -> Miss:
+def _missed_keys(row: TableRow) -> Iterable[str]:
+    """Returns the keys of an outcome's body that are not in effect."""
     took = document_of(row["took"]) or ()
-    keys = tuple(key for key in document_of(row["body"]) or () if key not in took)
-    return Miss(row["lead_id"], title, row["status"], row["reason"] or "", keys)
+    return (key for key in document_of(row["body"]) or () if key not in took)
+
+
+def _misses(
+    warehouse: Warehouse,
+    rows: Sequence[TableRow],
+    keys_of: Callable[[TableRow], Iterable[str]] = _missed_keys,
+) -> list[Miss]:
+    """Returns leads with their titles.
+
+    Args:
+        warehouse: Where the titles are.
+        rows: What became of the leads.
+        keys_of: Tells the keys that a row is about.
+    """
+    titles = history.titles(warehouse, [row["lead_id"] for row in rows if row["lead_id"]])
+    return [
+        Miss(
+            row["lead_id"],
+            titles.get(row["lead_id"] or "", ""),
+            row["status"],
+            row["reason"] or "",
+            tuple(keys_of(row)),
+        )
+        for row in rows
+    ]

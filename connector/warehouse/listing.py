@@ -17,7 +17,7 @@ def least_listed(warehouse: Warehouse) -> int:
     last = list(
         warehouse.query(
             "SELECT leads_listed, coalesce(turn, 0) AS turn, started_at "
-            f"FROM {runs} WHERE leads_listed IS NOT NULL {by_turn(warehouse, newest=True)} LIMIT 1"
+            f"FROM {runs} WHERE leads_listed IS NOT NULL {by_turn(newest=True)} LIMIT 1"
         )
     )
     since, args, seen = "", list[Any](), 0

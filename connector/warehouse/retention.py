@@ -35,7 +35,7 @@ def forgettable(warehouse: Warehouse, before: datetime) -> list[str]:
         warehouse.query(
             "SELECT run_id, command, state, started_at, finished_at, desired_table, leads_listed, "
             "released "
-            f"FROM {warehouse.table(SYNC_RUNS.name)} {by_turn(warehouse)}, run_id"
+            f"FROM {warehouse.table(SYNC_RUNS.name)} {by_turn()}, run_id"
         )
     )
     needed = {*_guarding(runs), *_since_the_last_list(runs), *_in_use(warehouse, before)}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
+
 from tests.support.harness import ROOT, bodies, lead_id
 from tests.support.postgres import PASSWORD, PostgresSite
 
 PAGE = (ROOT / "docs/warehouses.md").read_text()
+LEAD = lead_id("documented")
 ROLE, READER = "lead_sync_documented", "lead_sync_reader"
 
 
@@ -27,12 +30,16 @@ def make_role(site: PostgresSite, role: str) -> None:
     site.query(f"REVOKE ALL ON DATABASE {site.name} FROM PUBLIC")
 
 
-def test_they_are_enough(postgres_site: PostgresSite) -> None:
-    site = postgres_site
-    lead = lead_id("documented")
-    site.pipedrive.reset(leads=0)
-    site.pipedrive.set_lead(lead, title="Old")
-    site.desire_titles({lead: "New"})
+@pytest.fixture
+def site(postgres_site: PostgresSite) -> PostgresSite:
+    """One lead that is to have another title."""
+    postgres_site.pipedrive.reset(leads=0)
+    postgres_site.pipedrive.set_lead(LEAD, title="Old")
+    postgres_site.desire_titles({LEAD: "New"})
+    return postgres_site
+
+
+def test_they_are_enough(site: PostgresSite) -> None:
     make_role(site, ROLE)
     for statement in grants(site, ROLE):
         site.query(statement)
@@ -40,15 +47,10 @@ def test_they_are_enough(postgres_site: PostgresSite) -> None:
     checked = role.command("check")
     assert checked.code == 0, checked.told
     assert role.command("run").code == 0
-    assert bodies(site.pipedrive) == {lead: [{"title": "New"}]}
+    assert bodies(site.pipedrive) == {LEAD: [{"title": "New"}]}
 
 
-def test_to_read_desired_rows_needs_three_of_them(postgres_site: PostgresSite) -> None:
-    site = postgres_site
-    lead = lead_id("documented")
-    site.pipedrive.reset(leads=0)
-    site.pipedrive.set_lead(lead, title="Old")
-    site.desire_titles({lead: "New"})
+def test_to_read_desired_rows_needs_three_of_them(site: PostgresSite) -> None:
     make_role(site, READER)
     connect, _, _, use, read = grants(site, READER)
     for statement in (connect, use, read):
@@ -64,4 +66,4 @@ def test_to_read_desired_rows_needs_three_of_them(postgres_site: PostgresSite) -
     }
     ended = reader.command("run", env=env)
     assert ended.code == 0, ended.told
-    assert bodies(site.pipedrive) == {lead: [{"title": "New"}]}
+    assert bodies(site.pipedrive) == {LEAD: [{"title": "New"}]}

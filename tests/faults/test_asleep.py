@@ -6,8 +6,6 @@ import json
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,23 +15,10 @@ from connector.sync.session import Scope, open_session
 from connector.warehouse import postgres
 from tests.support.harness import ended_at_last, finish, wait_until
 from tests.support.postgres import PostgresSite
-from tests.support.scene import new_leads, stand_still_in, watched
+from tests.support.scene import new_leads, other_machine, stand_still_in, watched
 
 LEASE = "pipedrive_leads.sync_lease"
 SHORT = {"lease_seconds": 4}
-
-
-@dataclass(frozen=True)
-class Elsewhere(PostgresSite):
-    """Another machine on the same database."""
-
-    @property
-    def data_dir(self) -> Path:
-        return self.folder / "elsewhere"
-
-
-def other_machine(site: PostgresSite) -> Elsewhere:
-    return Elsewhere(site.folder, site.pipedrive, site.server, site.name)
 
 
 def outcomes(site: PostgresSite) -> list[tuple[str, str, Any]]:

@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, AnyStr
@@ -62,6 +62,8 @@ class Site:
 
     folder: Path
     pipedrive: LocalPipedrive
+    working: str = field(default="dlt", kw_only=True)
+    """The machine's own folder: another one has another."""
 
     @property
     def database(self) -> Path:
@@ -71,7 +73,7 @@ class Site:
     @property
     def data_dir(self) -> Path:
         """Where dlt keeps its working folders."""
-        return self.folder / "dlt"
+        return self.folder / self.working
 
     def desire(self, columns: Mapping[str, str], rows: Iterable[Row], table: str = DESIRED) -> None:
         """Make the desired table anew: names and types of its columns, and rows by name."""

@@ -10,14 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.support.front import Raw, front_of
 from tests.support.harness import Ended, Row, Site, ended_at_last, wait_until
 
 PATIENCE_SECONDS = 60.0
+AnySite = TypeVar("AnySite", bound=Site)
 
 
 def new_leads(site: Site, count: int, **settings: Any) -> list[str]:
@@ -36,24 +37,27 @@ def desire(site: Site, leads: list[str], word: str = "Title") -> dict[str, str]:
     return titles
 
 
+WISH_COLUMNS = {"lead_id": "VARCHAR", "title": "VARCHAR", "channel_id": "VARCHAR"}
+BEFORE: Row = {"title": "As it was", "channel_id": "1"}
+WISH: Row = {"title": "Wished", "channel_id": "2"}
+
+
+def with_one_wish(site: Site, lead: str) -> Site:
+    """Return a site with one lead that is as it was, and a row that wishes two fields otherwise."""
+    site.pipedrive.reset(leads=0)
+    site.pipedrive.set_lead(lead, **BEFORE)
+    site.desire(WISH_COLUMNS, [{"lead_id": lead, **WISH}])
+    return site
+
+
 def assert_titles(site: Site, titles: Mapping[str, str]) -> None:
     shown = site.pipedrive.leads()
     assert {lead: shown[lead]["title"] for lead in titles} == dict(titles)
 
 
-@dataclass(frozen=True)
-class Elsewhere(Site):
-    """Another machine with the same warehouse: its working folder is its own."""
-
-    @property
-    def data_dir(self) -> Path:
-        """Where dlt keeps its working folders there."""
-        return self.folder / "elsewhere"
-
-
-def other_machine(site: Site) -> Elsewhere:
-    """Return another machine that works on a site's dataset."""
-    return Elsewhere(site.folder, site.pipedrive)
+def other_machine(site: AnySite) -> AnySite:
+    """Return another machine that works on a site's dataset: its working folder is its own."""
+    return replace(site, working="elsewhere")
 
 
 @dataclass

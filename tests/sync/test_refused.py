@@ -14,22 +14,16 @@ from connector.sync.summary import Summary
 from tests.support.front import front_of, once
 from tests.support.harness import Row, Site, bodies, lead_id
 from tests.support.leads import HOT, WARM
+from tests.support.scene import WISH, with_one_wish
 
 LEAD = lead_id("refused")
-COLUMNS = {"lead_id": "VARCHAR", "title": "VARCHAR", "channel_id": "VARCHAR"}
-BEFORE: Row = {"title": "As it was", "channel_id": "1"}
-WISH: Row = {"title": "Wished", "channel_id": "2"}
 TIER = CUSTOM_FIELDS["Tier"]
 REFUSAL = {"success": False, "error": "not allowed", "error_info": ""}
 
 
 @pytest.fixture
 def scene(site: Site) -> Site:
-    """One lead that is as it was, and a row that wishes two fields otherwise."""
-    site.pipedrive.reset(leads=0)
-    site.pipedrive.set_lead(LEAD, **BEFORE)
-    site.desire(COLUMNS, [{"lead_id": LEAD, **WISH}])
-    return site
+    return with_one_wish(site, LEAD)
 
 
 def refused(

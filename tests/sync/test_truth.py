@@ -12,12 +12,9 @@ from connector.sync import sending
 from connector.sync.summary import Summary
 from tests.support.front import Raw, front_of, once
 from tests.support.harness import Row, Site, bodies, ended_at_last, lead_id, wait_until
-from tests.support.scene import kill_in_effect
+from tests.support.scene import BEFORE, WISH, kill_in_effect, with_one_wish
 
 LEAD = lead_id("truth")
-COLUMNS = {"lead_id": "VARCHAR", "title": "VARCHAR", "channel_id": "VARCHAR"}
-BEFORE: Row = {"title": "As it was", "channel_id": "1"}
-WISH: Row = {"title": "Wished", "channel_id": "2"}
 THEIRS = "77"
 QUICK = {"max_attempts": 2, "timeout_seconds": 5.0}
 BOTH = ["title", "channel_id"]
@@ -25,11 +22,7 @@ BOTH = ["title", "channel_id"]
 
 @pytest.fixture
 def scene(site: Site) -> Site:
-    """One lead that is as it was, and a row that wishes two fields otherwise."""
-    site.pipedrive.reset(leads=0)
-    site.pipedrive.set_lead(LEAD, **BEFORE)
-    site.desire(COLUMNS, [{"lead_id": LEAD, **WISH}])
-    return site
+    return with_one_wish(site, LEAD)
 
 
 def edit(site: Site, **fields: Any) -> None:

@@ -37,7 +37,7 @@ SELECT u.lead_id FROM (SELECT p.* FROM "pipedrive_leads"."lead_patches" p LEFT J
 SELECT DISTINCT p.lead_id FROM "pipedrive_leads"."lead_patches" p LEFT JOIN "pipedrive_leads"."lead_outcomes" o ON o.patch_id = p.patch_id WHERE p.plan_id = %s AND o.patch_id IS NULL;
 SELECT * FROM "pipedrive_leads"."sync_runs" WHERE released AND state IN ('running', 'failed') AND run_id <> %s ORDER BY started_at;
 SELECT key, name FROM "pipedrive_leads"."lead_fields";
-SELECT run_id, command, state, started_at, finished_at, desired_table, leads_listed, released FROM "pipedrive_leads"."sync_runs" ORDER BY started_at, run_id;
+SELECT run_id, command, state, started_at, finished_at, desired_table, leads_listed, released FROM "pipedrive_leads"."sync_runs" ORDER BY coalesce(turn, 0), started_at, run_id;
 SELECT run_id FROM "pipedrive_leads"."lead_outcomes" WHERE finished_at >= %s UNION ALL SELECT run_id FROM (SELECT * FROM "pipedrive_leads"."lead_outcomes" WHERE patch_id IS NOT NULL AND took IS NULL AND patch_id NOT IN (SELECT patch_id FROM "pipedrive_leads"."lead_outcomes" WHERE patch_id IS NOT NULL AND took IS NOT NULL)) u;
 DELETE FROM "pipedrive_leads"."sync_runs" WHERE run_id IN (%s);
 DELETE FROM "pipedrive_leads"."lead_patches" WHERE planned_at < %s AND plan_id NOT IN (SELECT plan_id FROM "pipedrive_leads"."sync_runs") AND (patch_id IS NULL OR patch_id NOT IN (SELECT patch_id FROM (SELECT * FROM "pipedrive_leads"."lead_outcomes" WHERE patch_id IS NOT NULL AND took IS NULL AND patch_id NOT IN (SELECT patch_id FROM "pipedrive_leads"."lead_outcomes" WHERE patch_id IS NOT NULL AND took IS NOT NULL)) u));
