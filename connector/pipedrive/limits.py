@@ -3,9 +3,8 @@
 Pipedrive counts the requests of a token in a rolling window of two seconds (documented).
 When a request reaches the server is unknown here: some time between sending it and having
 its answer. So a request holds its place from the moment it is sent until two seconds after
-its answer, less half of the quickest answer so far: no answer has come faster than the way to the
-server and back, so the next request is under way for some of that time as well. This keeps the
-server's own count within the limit while the way there varies by less than that half.
+its answer, less what the way to the server surely takes: half of the quickest answer, where
+answers are steady. Where they are not, or too few to tell, nothing is taken off.
 """
 
 from __future__ import annotations
@@ -28,6 +27,8 @@ FEWEST_AT_ONCE, MOST_AT_ONCE = 4, 64
 """Requests in flight that are worth having; beyond that, connections cost more than they bring."""
 AT_ONCE = 8
 """Requests in flight where no limit is told, or nothing is answered yet."""
+FEWEST_ANSWERS = 20
+"""Answers that tell how steady the way is; the first ones come with new connections."""
 LONGEST_RESET_SECONDS = 10.0
 """A window is two seconds long; a server that tells of a reset in an hour is not believed."""
 
@@ -45,6 +46,30 @@ class Turn:
     expired: int
 
 
+class Pace:
+    """How long answers take, in seconds: the shortest, and the usual one of late."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+        self.shortest = self.usual = math.inf
+
+    def add(self, seconds: float) -> None:
+        """Learns from an answer."""
+        if not self.answers:
+            self.usual = seconds
+        self.answers += 1
+        self.shortest = min(self.shortest, seconds)
+        self.usual += (seconds - self.usual) / 10
+
+    @property
+    def way_there(self) -> float:
+        """What a request surely spends on its way to the server."""
+        if self.answers < FEWEST_ANSWERS:
+            return 0.0
+        varies = self.usual - self.shortest
+        return max(self.shortest - varies, 0.0) / 2
+
+
 class Limiter:
     """Shares the burst limit among threads; a pause holds them all.
 
@@ -60,7 +85,7 @@ class Limiter:
         self._told = False
         self._begun = self._in_flight = 0
         self._held_until: deque[float] = deque()
-        self._shortest = self._usual = math.inf
+        self._pace = Pace()
         self._paused_until = 0.0
         self._lock = threading.Lock()
 
@@ -76,9 +101,9 @@ class Limiter:
         A window that is free again is used up within a half of it, so that none is left over.
         """
         with self._lock:
-            if self._burst is None or math.isinf(self._usual):
+            if self._burst is None or not self._pace.answers:
                 return AT_ONCE
-            in_flight = 2 * self._burst * self._usual / WINDOW_SECONDS
+            in_flight = 2 * self._burst * self._pace.usual / WINDOW_SECONDS
         return min(max(math.ceil(in_flight), FEWEST_AT_ONCE), MOST_AT_ONCE)
 
     @contextmanager
@@ -96,8 +121,8 @@ class Limiter:
             answered = time.monotonic()
             with self._lock:
                 self._in_flight -= 1
-                self._measure(answered - sent)
-                self._held_until.append(answered + WINDOW_SECONDS - self._shortest / 2)
+                self._pace.add(answered - sent)
+                self._held_until.append(answered + WINDOW_SECONDS - self._pace.way_there)
 
     def pause(self, seconds: float) -> None:
         """Holds back every request that is not yet sent for so many seconds."""
@@ -121,12 +146,6 @@ class Limiter:
         if limit and number(headers.get("x-ratelimit-remaining")) == 0 and ours < limit:
             reset = number(headers.get("x-ratelimit-reset")) or WINDOW_SECONDS
             self.pause(min(reset, LONGEST_RESET_SECONDS))
-
-    def _measure(self, seconds: float) -> None:
-        self._shortest = min(self._shortest, seconds)
-        if math.isinf(self._usual):
-            self._usual = seconds
-        self._usual += (seconds - self._usual) / 10
 
     def _learn(self, limit: float | None) -> None:
         if limit is not None and limit >= 1:

@@ -12,7 +12,14 @@ import pytest
 
 from connector.pipedrive.errors import Interrupted
 from connector.pipedrive.headers import number
-from connector.pipedrive.limits import AT_ONCE, FIRST_BURST, WINDOW_SECONDS, Limiter
+from connector.pipedrive.limits import (
+    AT_ONCE,
+    FEWEST_ANSWERS,
+    FIRST_BURST,
+    WINDOW_SECONDS,
+    Limiter,
+    Pace,
+)
 
 PATIENCE_SECONDS = 20.0
 SHORTLY = 1.0
@@ -32,10 +39,12 @@ def stopped_in_time(seconds: float = PATIENCE_SECONDS) -> Iterator[threading.Eve
         timer.cancel()
 
 
-def begin(limiter: Limiter) -> float:
-    """Takes a turn, and returns when it began."""
+def begin(limiter: Limiter, seconds: float = 0.0) -> float:
+    """Takes a turn for so many seconds, and returns when it began."""
     with limiter.turn():
-        return time.monotonic()
+        began = time.monotonic()
+        time.sleep(seconds)
+    return began
 
 
 def begun(limiter: Limiter, turns: int, threads: int = 8) -> list[float]:
@@ -226,14 +235,33 @@ def test_a_window_that_was_ours_when_the_request_went_out_is_nobody_elses() -> N
         assert begin(limiter)
 
 
-def test_a_slow_way_to_the_server_keeps_a_place_for_less_than_its_answer_and_a_window() -> None:
-    with stopped_in_time() as stop:
-        limiter = Limiter(stop, 1)
-        with limiter.turn():
-            sent = time.monotonic()
-            time.sleep(1.0)
-        held = begin(limiter) - sent
-    assert WINDOW_SECONDS + 0.5 <= held < WINDOW_SECONDS + 1.0
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([0.12] * FEWEST_ANSWERS, 0.06),
+        ([0.12] * (FEWEST_ANSWERS - 1), 0.0),
+        ([0.1, 0.3] * FEWEST_ANSWERS, 0.0),
+        ([0.3] + [0.1] * 3 * FEWEST_ANSWERS, 0.05),
+        ([0.02] + [0.4] * FEWEST_ANSWERS, 0.0),
+    ],
+)
+def test_a_way_is_counted_on_where_answers_are_steady(
+    answers: list[float], expected: float
+) -> None:
+    pace = Pace()
+    for seconds in answers:
+        pace.add(seconds)
+    assert pace.way_there == pytest.approx(expected, abs=0.001)
+
+
+def test_a_place_is_kept_for_a_window_less_the_way_there() -> None:
+    with stopped_in_time() as stop, ThreadPoolExecutor(FEWEST_ANSWERS) as pool:
+        limiter = Limiter(stop, FEWEST_ANSWERS)
+        times = sorted(pool.map(lambda _: begin(limiter, 1.0), range(2 * FEWEST_ANSWERS)))
+        third = begin(limiter)
+    first, second = times[0], times[FEWEST_ANSWERS]
+    assert second - first >= WINDOW_SECONDS + 1.0
+    assert WINDOW_SECONDS + 0.5 <= third - second < WINDOW_SECONDS + 1.0
 
 
 @pytest.mark.parametrize(
