@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,10 @@ settings.load_profile("core")
 # What a shell starts in the background ignores Ctrl-C, and so would the commands of tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")  # of pipelines that tests make
+
+# A machine's own zone is anywhere. East of UTC, a time taken for one in UTC lies ahead.
+os.environ["TZ"] = "Asia/Kolkata"
+time.tzset()
 
 TOKEN = "7d41c06fb2e84a5c9f3e0d1b6a88425f0c9d7e13"
 

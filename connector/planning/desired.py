@@ -104,7 +104,7 @@ WRITE_A_TIME = "write it like 2026-12-31 23:59:59"
 
 
 def moment_of(value: Any) -> datetime | None:
-    """Reads a time; one without a zone is in UTC, as Pipedrive's are (observed)."""
+    """Reads a time, in UTC; one without a zone is so already, as Pipedrive's are (observed)."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value.strip())
@@ -114,7 +114,12 @@ def moment_of(value: Any) -> datetime | None:
         value = datetime.combine(value, time())
     if not isinstance(value, datetime):
         return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # the first or the last day that there is, in another zone
+        return value
 
 
 def _is_number(value: Any) -> bool:

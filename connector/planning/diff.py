@@ -256,8 +256,9 @@ def _newer_in_crm(edits: Edits) -> str:
     row, lead = _row_time(edits.row), moment_of(edits.current.get("update_time"))
     if lead is not None and row > lead:
         return ""
-    updated = "at an unknown time" if lead is None else f"{lead:%Y-%m-%d %H:%M:%S}"
-    return f"the lead was updated {updated}, the row {row:%Y-%m-%d %H:%M:%S} (on_conflict newest)"
+    updated = "at an unknown time" if lead is None else f"{lead:%Y-%m-%d %H:%M:%S} UTC"
+    rows = f"{row:%Y-%m-%d %H:%M:%S} UTC"
+    return f"the lead was updated {updated}, the row {rows} (on_conflict newest)"
 
 
 def _row_time(row: Row) -> datetime:

@@ -14,6 +14,7 @@ import pendulum
 
 from connector.configuration.readers import parse_age
 from connector.errors import GuardTripped, PlanError
+from connector.planning.desired import moment_of
 from connector.planning.guards import (
     GUARDS,
     PlanSize,
@@ -91,7 +92,8 @@ def admit_revert(session: Session, run_id: str) -> list[str]:
 
 
 def _told(run: TableRow) -> str:
-    return f"run {run['run_id']} at {run['started_at']:%Y-%m-%d %H:%M}; make a new one"
+    began = f"{moment_of(run['started_at']):%Y-%m-%d %H:%M} UTC"
+    return f"run {run['run_id']} at {began}; make a new one"
 
 
 def _refuse_old(max_age: str, plan_id: str, maker: TableRow) -> None:

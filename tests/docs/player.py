@@ -131,6 +131,7 @@ class Player:
 
     def _sql(self, statement: str) -> str:
         with duckdb.connect(str(self._stage.warehouse)) as connection:
+            connection.execute("SET TimeZone = 'UTC'")  # as the pages have it
             found = connection.sql(statement)
             return "" if found is None else str(found).rstrip() + "\n"
 

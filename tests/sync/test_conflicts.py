@@ -274,7 +274,7 @@ def test_the_newest_is_told_by_timestamps(site: Site, kind: str) -> None:
         "none": "rejected",
     }
     assert (
-        "the lead was updated 2026-06-30 12:00:00, the row 2026-06-30 11:00:00"
+        "the lead was updated 2026-06-30 12:00:00 UTC, the row 2026-06-30 11:00:00 UTC"
         in (found[lead_id("older")]["reason"])
     )
     assert "updated_at NULL is no time" in found[lead_id("none")]["reason"]

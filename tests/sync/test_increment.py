@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from connector.planning.desired import moment_of
 from connector.report.endings import print_summary
 from connector.sync import increment
-from connector.sync.increment import OVERLAP, known_until
+from connector.sync.increment import OVERLAP, Increment, known_until
 from tests.support.harness import Row, Site, bodies
 from tests.support.scene import desire, new_leads
 
@@ -21,13 +23,16 @@ NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def leads(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Ten leads that say what is wanted, as a first run has left them."""
+def leads(any_site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ten leads that say what is wanted, as a first run has left them.
+
+    Neither this process nor PostgreSQL is in UTC, where times are easily right by chance.
+    """
     monkeypatch.setattr(increment, "FEW_LEADS", 5)
-    found = new_leads(site, 10)
-    desire(site, found)
-    assert site.run().statuses["applied"] == 10
-    site.pipedrive.clear_requests()
+    found = new_leads(any_site, 10)
+    desire(any_site, found)
+    assert any_site.run().statuses["applied"] == 10
+    any_site.pipedrive.clear_requests()
     return found
 
 
@@ -47,114 +52,120 @@ def quiet_edit(site: Site, lead: str, **fields: Any) -> None:
     site.pipedrive.set_lead(lead, update_time=before, **fields)
 
 
-def test_the_second_run_reads_what_was_updated_since(site: Site, leads: list[str]) -> None:
-    site.pipedrive.set_lead(leads[3], title="by a person")
-    done = site.run()
-    assert not is_whole(site)
+def test_the_second_run_reads_what_was_updated_since(any_site: Site, leads: list[str]) -> None:
+    any_site.pipedrive.set_lead(leads[3], title="by a person")
+    done = any_site.run()
+    assert not is_whole(any_site)
     assert done.statuses["applied"] == 1
     assert done.unchanged == 9
-    assert bodies(site.pipedrive) == {leads[3]: [{"title": f"Title of {leads[3]}"}]}
-    first, second = site.runs()
+    assert bodies(any_site.pipedrive) == {leads[3]: [{"title": f"Title of {leads[3]}"}]}
+    first, second = any_site.runs()
     assert second["whole_as_of"] == first["whole_as_of"] >= first["started_at"]
     assert second["updated_until"] >= first["updated_until"]
     assert (first["leads_listed"], second["leads_listed"]) == (10, None)
 
 
-def test_a_person_is_told_how_old_the_rest_is(site: Site, leads: list[str]) -> None:
+def test_a_person_is_told_how_old_the_rest_is(any_site: Site, leads: list[str]) -> None:
     assert leads
     printed = StringIO()
-    print_summary(Console(file=printed, width=200), site.run())
-    [first, _] = site.runs()
+    print_summary(Console(file=printed, width=200), any_site.run())
+    [first, _] = any_site.runs()
     told = f"all leads as of {first['whole_as_of'].astimezone(UTC):%Y-%m-%d %H:%M} UTC."
     assert f"Read what was updated since the run before; {told}" in printed.getvalue()
 
 
-def test_an_edit_while_a_run_applies_is_in_the_next_increment(site: Site, leads: list[str]) -> None:
+def test_an_edit_while_a_run_applies_is_in_the_next_increment(
+    any_site: Site, leads: list[str]
+) -> None:
     """Its own PATCHes are newer than the edit, and must not hide it."""
-    site.desire_titles(dict.fromkeys(leads, "new"))
-    site.pipedrive.fault("hang", method="PATCH", lead_id=leads[9], seconds=0.5)
+    any_site.desire_titles(dict.fromkeys(leads, "new"))
+    any_site.pipedrive.fault("hang", method="PATCH", lead_id=leads[9], seconds=0.5)
     edited: list[str] = []
 
     def tell(step: str, _done: int, _total: int | None) -> None:
         if step == "apply" and not edited:
             edited.append(leads[0])
-            site.pipedrive.set_lead(leads[0], title="by a person")
+            any_site.pipedrive.set_lead(leads[0], title="by a person")
 
-    site.run(workers=1, progress=tell, fresh_look="never")
-    site.pipedrive.set_lead(leads[0], title="by a person, again")
-    assert site.run().statuses["applied"] == 1
-    assert site.pipedrive.lead(leads[0])["title"] == "new"
+    any_site.run(workers=1, progress=tell, fresh_look="never")
+    any_site.pipedrive.set_lead(leads[0], title="by a person, again")
+    assert any_site.run().statuses["applied"] == 1
+    assert any_site.pipedrive.lead(leads[0])["title"] == "new"
 
 
 def test_an_edit_that_leaves_no_trace_is_found_by_the_next_whole_reading(
-    site: Site, leads: list[str]
+    any_site: Site, leads: list[str]
 ) -> None:
-    quiet_edit(site, leads[2], title="quietly")
-    assert site.run().unchanged in (9, 10)
-    site.run(full_refresh=True)
-    assert site.pipedrive.lead(leads[2])["title"] == f"Title of {leads[2]}"
+    quiet_edit(any_site, leads[2], title="quietly")
+    assert any_site.run().unchanged in (9, 10)
+    any_site.run(full_refresh=True)
+    assert any_site.pipedrive.lead(leads[2])["title"] == f"Title of {leads[2]}"
 
 
 @pytest.mark.parametrize("policy", ["warehouse", "crm"])
 def test_a_lead_that_was_not_read_is_looked_at_before_its_patch(
-    site: Site, leads: list[str], policy: str, monkeypatch: pytest.MonkeyPatch
+    any_site: Site, leads: list[str], policy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.run(on_conflict=policy, full_refresh=True)
+    any_site.run(on_conflict=policy, full_refresh=True)
     monkeypatch.setattr(increment, "OVERLAP", -timedelta(days=1))
-    site.run(on_conflict=policy)  # from here on nothing is listed
-    quiet_edit(site, leads[2], title="quietly")
-    site.desire_titles({lead: f"Title of {lead}" for lead in leads} | {leads[2]: "wanted"})
-    site.pipedrive.clear_requests()
-    done = site.run(on_conflict=policy)
-    asked = [row["path"].rpartition("/")[2] for row in site.pipedrive.requests("GET")]
+    any_site.run(on_conflict=policy)  # from here on nothing is listed
+    quiet_edit(any_site, leads[2], title="quietly")
+    any_site.desire_titles({lead: f"Title of {lead}" for lead in leads} | {leads[2]: "wanted"})
+    any_site.pipedrive.clear_requests()
+    done = any_site.run(on_conflict=policy)
+    asked = [row["path"].rpartition("/")[2] for row in any_site.pipedrive.requests("GET")]
     assert asked.count(leads[2]) == 1
     kept = policy == "crm"
-    assert site.pipedrive.lead(leads[2])["title"] == ("quietly" if kept else "wanted")
+    assert any_site.pipedrive.lead(leads[2])["title"] == ("quietly" if kept else "wanted")
     assert done.statuses["conflict" if kept else "applied"] == 1
 
 
 @pytest.mark.parametrize("away", ["deleted", "archived"])
 def test_a_lead_that_went_away_since_is_never_written(
-    site: Site, leads: list[str], away: str
+    any_site: Site, leads: list[str], away: str
 ) -> None:
-    (site.pipedrive.delete_lead if away == "deleted" else site.pipedrive.archive_lead)(leads[4])
-    site.desire_titles({leads[4]: "wanted"})
-    done = site.run(max_not_found_percent="off", min_desired_percent_of_last="off")
+    (any_site.pipedrive.delete_lead if away == "deleted" else any_site.pipedrive.archive_lead)(
+        leads[4]
+    )
+    any_site.desire_titles({leads[4]: "wanted"})
+    done = any_site.run(max_not_found_percent="off", min_desired_percent_of_last="off")
     assert done.statuses["not_found" if away == "deleted" else "archived"] == 1
-    assert not bodies(site.pipedrive)
+    assert not bodies(any_site.pipedrive)
 
 
 @pytest.mark.parametrize(
     "given", [{"full_refresh": True}, {"full_refresh_every": 0}, {"lead": "one"}]
 )
 def test_all_is_read_where_it_is_asked_for(
-    site: Site, leads: list[str], given: dict[str, Any]
+    any_site: Site, leads: list[str], given: dict[str, Any]
 ) -> None:
     given = {**given, "lead": leads[0]} if "lead" in given else given
-    site.run(**given)
-    assert not lists(site) if "lead" in given else is_whole(site)
+    any_site.run(**given)
+    assert not lists(any_site) if "lead" in given else is_whole(any_site)
 
 
-def test_all_is_read_where_the_last_reading_came_to_no_end(site: Site, leads: list[str]) -> None:
+def test_all_is_read_where_the_last_reading_came_to_no_end(
+    any_site: Site, leads: list[str]
+) -> None:
     assert leads
-    assert site.run(token_budget=3).exit_code == 5
-    site.pipedrive.clear_requests()
-    site.run()
-    assert is_whole(site)
+    assert any_site.run(token_budget=3).exit_code == 5
+    any_site.pipedrive.clear_requests()
+    any_site.run()
+    assert is_whole(any_site)
 
 
-def test_all_is_read_after_a_while(site: Site, leads: list[str]) -> None:
+def test_all_is_read_after_a_while(any_site: Site, leads: list[str]) -> None:
     assert leads
-    site.run(full_refresh_every=1 / 3600 / 1000)
-    assert is_whole(site)
+    any_site.run(full_refresh_every=1 / 3600 / 1000)
+    assert is_whole(any_site)
 
 
 def test_a_few_leads_are_always_all_read(
-    site: Site, leads: list[str], monkeypatch: pytest.MonkeyPatch
+    any_site: Site, leads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(increment, "FEW_LEADS", len(leads))
-    site.run()
-    assert is_whole(site)
+    any_site.run()
+    assert is_whole(any_site)
 
 
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC))
@@ -171,6 +182,14 @@ def test_what_is_updated_while_a_list_is_read_is_in_the_next_increment(
     until = known_until(shown + skew, began, began + lasted, None)
     assert until is not None
     assert until <= updated + skew - OVERLAP
+
+
+@given(MOMENTS, st.timezones())
+def test_an_increment_begins_by_pipedrives_clock(since: datetime, zone: ZoneInfo) -> None:
+    """Warehouses tell times in the zone of their session, which may be anywhere."""
+    told = moment_of(since.astimezone(zone))
+    assert told is not None
+    assert Increment(told, told).spelled == f"{since:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def test_a_time_to_come_hides_no_updates() -> None:
