@@ -58,7 +58,10 @@ class Ended:
 
 @dataclass(frozen=True)
 class Site:
-    """A warehouse file and a working folder of their own, and the Pipedrive they belong to."""
+    """A warehouse file and a working folder of their own, and the Pipedrive they belong to.
+
+    Each further machine of a site has a working folder of its own.
+    """
 
     folder: Path
     pipedrive: LocalPipedrive
@@ -157,11 +160,12 @@ class Site:
         *arguments: str,
         cwd: Path = ROOT,
         env: Mapping[str, str] | None = None,
+        program: Sequence[str] = (str(COMMAND),),
         **settings: Any,
     ) -> subprocess.Popen[str]:
-        """Start `lead-sync` as a process of its own."""
+        """Start `lead-sync`, or a program in its place, as a process of its own."""
         return Forked(
-            [str(COMMAND), *arguments],
+            [*program, *arguments],
             env=self.environment(**settings) | dict(env or {}),
             cwd=cwd,
             stdout=subprocess.PIPE,
