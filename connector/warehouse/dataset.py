@@ -16,6 +16,7 @@ from typing import Any
 import dlt
 import orjson
 from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase
@@ -66,7 +67,7 @@ def open_dataset(
         RunUnderWay: A run has its turn on it, and has not made all of its tables yet.
         LeadSyncError: The warehouse cannot be opened.
     """
-    with suppress(ConfigurationException):  # opening tells it
+    with suppress(ConfigurationException, MissingDependencyException):  # opening tells it
         check_names(pipeline.sql_client(), settings)
     with open_warehouse(pipeline, settings, may_make=may_make) as warehouse:
         try:

@@ -44,6 +44,14 @@ if TYPE_CHECKING:
     from dlt.destinations.impl.postgres.postgres import PostgresClient
 
 DUCKDB = "duckdb"
+UNFIT = frozenset(
+    {
+        *("sqlalchemy", "ducklake", "filesystem", "destination", "dummy"),
+        *("lance", "lancedb", "qdrant", "weaviate"),
+    }
+)
+"""Destinations of dlt that speak no SQL, or that tell a reader nothing of a table's columns."""
+FIT = "duckdb, postgres, snowflake, bigquery, databricks, redshift or motherduck"
 
 
 def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
@@ -139,7 +147,7 @@ def destination_of(section: Section) -> Destination[Any, Any]:
     """Returns the destination of the configured type, which finds its settings by full names.
 
     Raises:
-        ConfigError: There is no destination of that type, or a name is misspelt.
+        ConfigError: There is no fit destination of that type, or a name is misspelt.
     """
     kind = ask(section, "destination_type")
     named = DUCKDB if kind is None else kind
@@ -152,6 +160,11 @@ def destination_of(section: Section) -> Destination[Any, Any]:
             f"destination_type {named!r} is no destination; the nearest is "
             f"{nearest(named, dlt.destinations.__all__)}"
         ) from None
+    if found.__name__ in UNFIT:
+        raise ConfigError(
+            f"destination_type {named!r} under [{'.'.join(section)}] is no SQL warehouse that "
+            f"lead-sync can read and write; use {FIT}"
+        )
     factory = TYPED.get(found) or _finding_full_names(found)
     made: Destination[Any, Any] = factory(destination_name=section[1])
     refuse_misspelt(_names(made, section))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,8 +114,9 @@ def opening(section: Section) -> Iterator[None]:
     except LeadSyncError:
         raise
     except MissingDependencyException as error:
-        extras = ", ".join(f"'{name}'" for name in error.dependencies)
-        raise ConfigError(f"the destination needs more: pip install {extras}") from None
+        raise _lacking(error.dependencies) from None
+    except ImportError:
+        raise _lacking([f"dlt[{ask(section, 'destination_type')}]"]) from None
     except ConfigFieldMissingException as error:
         missing = next(iter(error.fields))
         place = _where_to_put(section, missing)
@@ -128,6 +129,11 @@ def opening(section: Section) -> Iterator[None]:
             raise trouble from None
         hint = f"start it, or mend credentials under [{'.'.join(section)}]"
         raise WarehouseError(f"{trouble}; {hint}") from None
+
+
+def _lacking(packages: Iterable[str]) -> ConfigError:
+    named = ", ".join(f"'{name}'" for name in packages)
+    return ConfigError(f"the destination needs more: pip install {named}")
 
 
 def require_file(

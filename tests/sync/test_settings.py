@@ -20,6 +20,7 @@ import pytest
 from connector.errors import ConfigError
 from connector.settings import load_settings
 from connector.source import pipedrive_leads
+from connector.warehouse.destination import UNFIT
 from connector.warehouse.store import open_warehouse
 from tests.support.harness import ROOT, Ended, Site, lead_id, serving
 
@@ -130,14 +131,35 @@ def test_an_unknown_destination_type_stops_before_any_request(site: Site) -> Non
     assert site.pipedrive.requests() == []
 
 
-def test_a_missing_extra_is_one_line(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        *[(name, "warehouse") for name in ("runs", "check", "columns", "run")],
+        *[(name, "desired") for name in ("check", "columns", "run")],
+    ],
+)
+def test_a_missing_extra_is_one_line(site: Site, name: str, side: str) -> None:
+    site.desire_titles({lead_id("a"): "New"})
     environment = {
-        "DESTINATION__WAREHOUSE__DESTINATION_TYPE": "snowflake",
-        "DESTINATION__WAREHOUSE__CREDENTIALS": f"snowflake://ada:{SECRET}@127.0.0.1/db",
+        f"DESTINATION__{side.upper()}__DESTINATION_TYPE": "snowflake",
+        f"DESTINATION__{side.upper()}__CREDENTIALS": f"snowflake://ada:{SECRET}@127.0.0.1/db",
     }
-    site = Elsewhere(site.folder, site.pipedrive)
-    told = stopped(command(site, "runs", environment=environment))
-    assert "pip install 'dlt[snowflake]'" in told
+    at = Elsewhere(site.folder, site.pipedrive) if side == "warehouse" else site
+    ended = command(at, name, environment=environment)
+    assert (ended.code, "pip install 'dlt[snowflake]'" in ended.told) == (1, True)
+    assert "report this line" not in ended.told
+
+
+@pytest.mark.parametrize("side", ["warehouse", "desired"])
+@pytest.mark.parametrize("kind", sorted(UNFIT))
+def test_what_is_no_sql_warehouse_is_refused_by_name(site: Site, side: str, kind: str) -> None:
+    """SQLite and MariaDB are behind SQLAlchemy, whose cursors tell no columns."""
+    site.desire_titles({lead_id("a"): "New"})
+    environment = {f"DESTINATION__{side.upper()}__DESTINATION_TYPE": kind}
+    ended = command(site, "check", environment=environment)
+    wrong = f"destination_type {kind!r} under [destination.{side}] is no SQL warehouse"
+    assert (ended.code, wrong in ended.told) == (1, True)
+    assert site.pipedrive.requests("PATCH") == []
 
 
 class Elsewhere(Site):
