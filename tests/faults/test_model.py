@@ -253,12 +253,12 @@ class Model(RuleBasedStateMachine):
                     *arguments, base_url=url, **{**QUICK, **given}
                 )
                 assert done.exit_code in (0, 3, 5), done
-            except PlanError:
+                self.is_settled = command != "plan" and not given.get("lead")
+            except PlanError:  # it has not looked at any lead
                 self.counts["refused"] += 1
         self.queued.clear()
         self.pipedrive.clear_faults()
         self._note_runs()
-        self.is_settled = command != "plan" and not given.get("lead")
         self.is_checked = False
 
     def _note_runs(self) -> None:
