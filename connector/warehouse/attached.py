@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase
 
 from connector.configuration.origin import redact
 from connector.errors import ConfigError, LockedError
 from connector.settings import WarehouseSettings
+from connector.warehouse.store import is_file, is_file_of
 
 TYPES: Final = {"postgres": "postgres", "postgresql": "postgres", "mysql": "mysql"}
 """Types of the databases that a URL names, by its scheme; DuckDB finds out the rest itself."""
@@ -109,10 +109,9 @@ def attached(
 
 def hide(text: str, settings: WarehouseSettings) -> str:
     """Hides what names the databases, and may hold a password, in a driver's text."""
-    wanted = [one for one in attached_of(settings) if one.file is None]
-    for one in wanted:
-        text = text.replace(one.url, "…")
-    return redact(text) if wanted else text
+    for one in attached_of(settings):
+        text = text.replace(one.url, "…") if one.url else text
+    return redact(text)
 
 
 def _parse(alias: str, value: str) -> Attached:
@@ -140,16 +139,13 @@ def _refuse(
         )
     if one.file is None:
         return
-    if not _is(one.file.is_file):
+    if not is_file(one.file):
         raise ConfigError(f"attached: {one.alias}: there is no such file, {one.place}; mend it")
-    for other in (client, books):
-        if other is not None and isinstance(other.credentials, DuckDbCredentials):
-            same = Path(other.credentials.database)
-            if _is(lambda same=same: same.exists() and same.samefile(one.file)):
-                raise ConfigError(
-                    f"attached: {one.alias} is the warehouse's own {one.place}, which needs no "
-                    "alias; leave it out"
-                )
+    if any(other is not None and is_file_of(one.file, other) for other in (client, books)):
+        raise ConfigError(
+            f"attached: {one.alias} is the warehouse's own {one.place}, which needs no alias; "
+            "leave it out"
+        )
 
 
 def _own_schemas(dataset: str) -> set[str]:
@@ -188,10 +184,3 @@ def _reason(one: Attached, error: duckdb.Error) -> str:
         return text.splitlines()[0]
     known = next((reason for reason in REASONS if reason.lower() in text.lower()), None)
     return known or type(error).__name__
-
-
-def _is(ask: Any) -> bool:
-    try:
-        return bool(ask())
-    except OSError:  # in a folder that may not be looked into
-        return False

@@ -35,6 +35,7 @@ from connector.warehouse.store import (
     client_place,
     fetched,
     first_line,
+    is_file_of,
     opening,
     require_file,
 )
@@ -211,7 +212,7 @@ def _opened(
         return warehouse.client, settings.dataset_name
     with own_configuration(), opening(DESIRED):
         client = _client(settings)
-    if warehouse is not None and _is_same_file(client, warehouse.client):
+    if warehouse is not None and _have_one_file(client, warehouse.client):
         return warehouse.client, settings.dataset_name
     with opening(DESIRED):
         client.open_connection()
@@ -238,14 +239,10 @@ def _client(settings: WarehouseSettings) -> SqlClientBase[Any]:
     return made
 
 
-def _is_same_file(one: SqlClientBase[Any], other: SqlClientBase[Any]) -> bool:
+def _have_one_file(one: SqlClientBase[Any], other: SqlClientBase[Any]) -> bool:
     """Tells whether both are one DuckDB file, which a process can open in one way only."""
-    files = [
-        Path(client.credentials.database).absolute()
-        for client in (one, other)
-        if isinstance(client.credentials, DuckDbCredentials)
-    ]
-    return len(files) == 2 and files[0] == files[1]
+    is_duckdb = isinstance(one.credentials, DuckDbCredentials)
+    return is_duckdb and is_file_of(Path(one.credentials.database), other)
 
 
 def _tables_of(client: SqlClientBase[Any]) -> list[tuple[str, str]]:

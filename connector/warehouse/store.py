@@ -164,7 +164,7 @@ def require_file(
             f"the {section[1]} is DuckDB, but its credentials begin with {scheme[0]}; set "
             f"destination_type under [{name}]"
         )
-    if path in NON_ATTACHABLE_LOCATIONS or _is_file(Path(path)):
+    if path in NON_ATTACHABLE_LOCATIONS or is_file(Path(path)):
         return
     shown = redact(str(Path(path).absolute()))
     if configured is None and ask((*section, "credentials"), "database") is None:
@@ -182,10 +182,22 @@ def require_file(
     )
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Tells whether a file is there, as far as it may be looked at."""
     try:
         return path.is_file()
     except OSError:  # in a folder that may not be looked into
+        return False
+
+
+def is_file_of(path: Path, client: SqlClientBase[Any]) -> bool:
+    """Tells whether a path leads to the DuckDB file of a client, by whatever name."""
+    if not isinstance(client.credentials, DuckDbCredentials):
+        return False
+    own = Path(client.credentials.database).absolute()
+    try:
+        return own == path.absolute() or own.samefile(path)
+    except OSError:  # one of them is not there
         return False
 
 

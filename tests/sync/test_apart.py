@@ -50,11 +50,14 @@ def test_the_marts_may_be_open_in_a_program_that_reads(site: Site, apart: dict[s
         assert site.command("run", env=apart).code == 0
 
 
-def test_both_may_be_named_as_one_file(site: Site, apart: dict[str, str]) -> None:
+@pytest.mark.parametrize("name", ["warehouse.duckdb", "./link.duckdb"])
+def test_both_may_be_named_as_one_file(site: Site, apart: dict[str, str], name: str) -> None:
     (site.folder / "marts.duckdb").rename(site.database)
-    env = {"DESTINATION__DESIRED__CREDENTIALS": f"duckdb:///{site.database}"}
+    (site.folder / "link.duckdb").symlink_to(site.database)
+    env = {"DESTINATION__DESIRED__CREDENTIALS": f"duckdb:///{site.folder}/{name}"}
     assert apart
-    assert site.command("run", env=env).code == 0
+    ended = site.command("run", env=env)
+    assert ended.code == 0, ended
 
 
 def test_check_and_columns_need_no_books_and_make_none(site: Site, apart: dict[str, str]) -> None:

@@ -267,3 +267,19 @@ def test_no_repr_holds_it() -> None:
     with pytest.raises(ConfigError) as told:
         load_warehouse_settings(attached=[f"postgresql://u:{PASSWORD}@localhost/d"])
     assert PASSWORD not in str(told.value)
+
+
+def test_a_driver_that_fails_amid_the_rows_does_not_repeat_it(site: Site) -> None:
+    """A connection that is lost is opened anew by its URL, and DuckDB tells that."""
+    with duckdb.connect(str(site.database)) as connection:
+        connection.execute("CREATE SCHEMA crm")
+        connection.execute(
+            "CREATE VIEW crm.lead_changes AS SELECT i::VARCHAR AS lead_id, CASE WHEN i = 40000 "
+            f"THEN error('unable to connect to ada:{PASSWORD}@localhost') "
+            "ELSE repeat('T', 4000) END AS title FROM range(50000) t(i)"
+        )
+    for name in ("run", "check", "columns"):
+        ended = site.command(name)
+        assert PASSWORD not in ended.told, name
+        assert "unexpected" not in ended.told, name
+    assert "crm.lead_changes cannot be read: " in one_line(site.command("run"))
