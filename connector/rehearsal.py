@@ -47,7 +47,7 @@ OF_THE_DAY: Final = frozenset(
     {"burst_limit", "token_budget", "token_reserve", "max_seconds", "lock_wait_seconds"}
 )
 """Settings about what the account and the day allow, of which a rehearsal spends nothing."""
-OF_PLACES: Final = frozenset({"dataset_name", "pipeline_name", "desired_table"})
+OF_PLACES: Final = frozenset({"dataset_name", "pipeline_name", "desired_table", "attached"})
 BOOKS: Final = "books.duckdb"
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar, get_args
 from dlt.common.typing import ConfigValueSentinel
 
 from connector.configuration import readers
-from connector.configuration.origin import parse_origin
+from connector.configuration.origin import may_hold_password, parse_origin
 from connector.configuration.providers import WAREHOUSE, ask, looked_in, variable
 from connector.configuration.readers import parse_age
 from connector.configuration.spelling import Names, nearest, refuse_misspelt
@@ -29,7 +29,7 @@ SECONDS_OF_A_DAY: Final = 86_400
 SECONDS_OF_A_YEAR: Final = 3600 * HOURS_OF_A_YEAR
 MANY: Final = 1_000_000_000
 LONGEST_SHOWN: Final = 80
-SECRETS: Final = frozenset({"api_token", "base_url"})
+SECRETS: Final = frozenset({"api_token", "attached", "base_url"})
 """Settings whose values are, or may hold, what no message repeats."""
 AnySettings = TypeVar("AnySettings", bound="WarehouseSettings")
 
@@ -51,11 +51,16 @@ class WarehouseSettings:
         desired_table: The warehouse table with the desired leads, schema and name.
         dataset_name: The warehouse schema for the tables written.
         pipeline_name: Names dlt's working folder; two companies need two names.
+        attached: Databases that DuckDB opens beside the desired table's, to read only: alias →
+            file or URL, which may hold a password.
     """
 
     desired_table: str = _setting(readers.table_name, "crm.lead_changes")
     dataset_name: str = _setting(readers.text, "pipedrive_leads")
     pipeline_name: str = _setting(readers.folder_name, "pipedrive_leads")
+    attached: Mapping[str, str] = field(
+        default_factory=dict, repr=False, metadata={"read": readers.databases}
+    )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -232,7 +237,10 @@ def _token_first(kind: type[WarehouseSettings]) -> Iterator[Field[Any]]:
 def _value(one: Field[Any], given: Any) -> Any:
     if given is not None and not isinstance(given, ConfigValueSentinel):
         return given
-    return ask(SECTION, one.name, secret=one.name == "api_token")
+    value = ask(SECTION, one.name, secret=one.name == "api_token")
+    if one.name == "attached" and value is not None and may_hold_password(str(value)):
+        return ask(SECTION, one.name, secret=True)
+    return value
 
 
 def _is_missing(one: Field[Any], value: Any) -> bool:

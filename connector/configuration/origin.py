@@ -59,6 +59,11 @@ def redact(text: str) -> str:
     return re.sub(r"[^\s/'\"]*:[^\s'\"@]*@", "…@", text)
 
 
+def may_hold_password(text: str) -> bool:
+    """Tells whether text about a connection has what `redact` hides."""
+    return redact(text) != text
+
+
 def _split(text: str) -> Parts:
     if strange := re.search(r"[^!-~]|\\", text):
         raise ValueError(f"holds {strange[0]!r}, which no address has; write it like {EXAMPLE}")

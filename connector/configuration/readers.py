@@ -171,6 +171,24 @@ def mapping(value: Any) -> dict[str, str]:
     return found
 
 
+def databases(value: Any) -> dict[str, str]:
+    """Takes a table of databases: alias = file or URL, which may hold a password."""
+    if isinstance(value, str) and not value.strip():
+        return {}
+    if not _is_table(value):
+        raise ValueError('is no table; write it like {"marts": "/data/marts.duckdb"}')
+    found: dict[str, str] = {}
+    for alias, place in _table(value).items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", alias):
+            raise ValueError(f"has {alias!r}, which is no plain name; use letters, digits and _")
+        if not isinstance(place, str) or not re.fullmatch(r"[^\x00-\x1f]*[^\x00-\x20]", place):
+            raise ValueError(f"has no file or URL for {alias}; give it on one line, in quotes")
+        if alias.lower() in map(str.lower, found):
+            raise ValueError(f"has {alias.lower()} twice; keep one of them")
+        found[alias] = place.strip()
+    return found
+
+
 def table_name(value: Any) -> str:
     """Takes the name of a table, perhaps with those of its schema and database before it."""
     name = value if isinstance(value, str) else ""

@@ -121,8 +121,13 @@ class PagesAhead:
                 self._drop(self._coming)
 
     def _send_for(self, pool: Executor, following: int, step: int) -> None:
-        """Sends for the next page, and for those that are certain to come after it."""
-        starts = [following, *range(following + step, self._expected, step)][: self._width]
+        """Sends for the next page, and for those that are as good as certain to come after it.
+
+        One that would be less than half full may be gone with the few leads that it had, and a
+        page costs what it costs: it waits for the one before it to name it.
+        """
+        certain = range(following + step, self._expected - step // 2, step)
+        starts = [following, *certain][: self._width]
         self._drop([start for start in self._coming if start not in starts])
         for start in starts:
             if start not in self._coming:

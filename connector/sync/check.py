@@ -23,6 +23,7 @@ from connector.settings import Settings, load_settings
 from connector.sync.company import Company, company_of, refuse_other
 from connector.sync.explanation import Explanation, explain
 from connector.sync.session import make_client
+from connector.warehouse.attached import attached_of
 from connector.warehouse.dataset import open_dataset
 from connector.warehouse.desired import open_desired
 from connector.warehouse.destination import make_pipeline, working_folder
@@ -107,6 +108,11 @@ def _desired(warehouse: Warehouse | None, settings: Settings) -> Finding:
     return Finding("table", f"{settings.desired_table}: {len(names)} columns{place}")
 
 
+def _attached(settings: Settings) -> Iterator[Finding]:
+    for one in attached_of(settings):
+        yield Finding("attached", f"{one.alias}: {one.place}, to read only")
+
+
 def _table(
     pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, company: Company | None
 ) -> Iterator[Finding]:
@@ -124,7 +130,9 @@ def _table(
                 if company is not None:
                     refuse_other(warehouse, folder, company)
                 yield _writing(warehouse, settings)
-            yield (table := _desired(warehouse, settings))
+            table = _desired(warehouse, settings)
+            yield from _attached(settings)
+            yield table
             if table.good and company is not None:
                 yield from _columns(explain(warehouse, client, settings))
     except ConfigError as error:

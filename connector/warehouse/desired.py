@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,10 +19,12 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.destinations.sql_client import SqlClientBase
 
 from connector.configuration.providers import DESIRED, own_configuration
+from connector.configuration.readers import table_parts
 from connector.errors import ConfigError, DesiredTableError, WarehouseError
 from connector.planning.columns import CHANGES, LEAD_ID, UPDATED_AT
 from connector.planning.model import Row
 from connector.settings import WarehouseSettings
+from connector.warehouse.attached import attached, hide
 from connector.warehouse.destination import destination_of, is_desired_apart
 from connector.warehouse.nearby import missing_table
 from connector.warehouse.rows import Reader, document_of, read_row, readers_for
@@ -66,16 +69,19 @@ class DesiredTable:
 
     Args:
         client: A connection to where it is.
-        name: The table, with its schema.
+        settings: Which table it is.
         own: The schema of the tables that runs write, where it is in the same place.
 
     Attributes:
         place: Where it is, if it is elsewhere than those tables; empty if not.
     """
 
-    def __init__(self, client: SqlClientBase[Any], name: str, own: str = "") -> None:
+    def __init__(
+        self, client: SqlClientBase[Any], settings: WarehouseSettings, own: str = ""
+    ) -> None:
         self._client = client
-        self.name = name
+        self._settings = settings
+        self.name = settings.desired_table
         self._own = own
         self.place = "" if own else client_place(client)
 
@@ -154,11 +160,25 @@ class DesiredTable:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except DatabaseUndefinedRelation:
-            wrong = missing_table(self.name, _tables_of(self._client), self._own)
-            raise DesiredTableError(wrong) from None
+        except DatabaseUndefinedRelation as error:
+            tables = _tables_of(self._client)
+            if _is_among(self.name, tables):  # what is not there is something that it reads
+                raise self._unreadable(error) from None
+            wrong = missing_table(self.name, tables, self._own)
+            raise DesiredTableError(wrong + self._unattached(error)) from None
         except DatabaseException as error:
-            raise WarehouseError(f"{self.name} cannot be read: {first_line(error)}") from None
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> WarehouseError:
+        reason = hide(first_line(error), self._settings)
+        return WarehouseError(f"{self.name} cannot be read: {reason}{self._unattached(error)}")
+
+    def _unattached(self, error: Exception) -> str:
+        """Says how to name a database that DuckDB does not know, where that is what it lacks."""
+        found = re.search(r'(?:Catalog "|schema "(?=\w+\.))(\w+).*?" does not exist', str(error))
+        if found is None or found[1].lower() in map(str.lower, self._settings.attached):
+            return ""
+        return f"; if {found[1]} is a database of its own, name it under attached"
 
 
 @contextmanager
@@ -176,21 +196,27 @@ def open_desired(
         LockedError: Another program has its file.
         WarehouseError: It cannot be opened.
     """
-    name, own = settings.desired_table, settings.dataset_name
+    with ExitStack() as stack:
+        client, own = _opened(warehouse, settings, stack)
+        books = None if warehouse is None else warehouse.client
+        stack.enter_context(attached(client, books, settings))
+        yield DesiredTable(client, settings, own)
+
+
+def _opened(
+    warehouse: Warehouse | None, settings: WarehouseSettings, stack: ExitStack
+) -> tuple[SqlClientBase[Any], str]:
+    """Returns a connection to where the table is, and the schema of the books if it is theirs."""
     if warehouse is not None and not is_desired_apart():
-        yield DesiredTable(warehouse.client, name, own)
-        return
+        return warehouse.client, settings.dataset_name
     with own_configuration(), opening(DESIRED):
         client = _client(settings)
     if warehouse is not None and _is_same_file(client, warehouse.client):
-        yield DesiredTable(warehouse.client, name, own)
-        return
+        return warehouse.client, settings.dataset_name
     with opening(DESIRED):
         client.open_connection()
-    try:
-        yield DesiredTable(client, name)
-    finally:
-        client.close_connection()
+    stack.callback(client.close_connection)
+    return client, ""
 
 
 def _client(settings: WarehouseSettings) -> SqlClientBase[Any]:
@@ -226,10 +252,19 @@ def _tables_of(client: SqlClientBase[Any]) -> list[tuple[str, str]]:
     """Returns every table and view by schema and name; none where that cannot be asked."""
     sql = "SELECT table_schema, table_name FROM information_schema.tables"
     if isinstance(client, DuckDbSqlClient):
-        sql += " WHERE table_catalog = current_database()"
+        sql = (
+            "SELECT CASE WHEN table_catalog = current_database() THEN table_schema "
+            "ELSE table_catalog || '.' || table_schema END, table_name "
+            "FROM information_schema.tables"
+        )
     with suppress(Exception):  # it is a hint, and some warehouses have no such view
         return [(str(schema), str(name)) for schema, name in client.execute_sql(sql) or ()]
     return []
+
+
+def _is_among(name: str, tables: Iterable[tuple[str, str]]) -> bool:
+    wanted = ".".join(table_parts(name)).lower()
+    return any(f"{schema}.{table}".lower() == wanted for schema, table in tables)
 
 
 def _head_of(description: Sequence[Sequence[Any]] | None) -> Head:

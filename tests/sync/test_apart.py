@@ -133,12 +133,41 @@ def test_names_may_be_quoted_and_in_any_case(site: Site, only: list[str]) -> Non
     assert site.command("columns", desired_table=table).code == 0
 
 
-def test_a_view_over_files_is_a_table_like_any_other(site: Site) -> None:
-    [lead] = new_leads(site, 1)
-    file = site.folder / "rows.csv"
-    file.write_text(f"lead_id,title\n{lead},Wanted\n")
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_view_over_files_is_a_table_like_any_other(site: Site, kind: str) -> None:
+    leads = new_leads(site, 2)
     with duckdb.connect(str(site.database)) as connection:
         connection.execute("CREATE SCHEMA crm")
-        connection.execute(f"CREATE VIEW crm.lead_changes AS SELECT * FROM read_csv('{file}')")
+        for lead in leads:
+            connection.execute(
+                "COPY (SELECT ? AS lead_id, 'Wanted' AS title, 50.50::DECIMAL(18, 4) AS "
+                "value_amount, 'EUR' AS value_currency, DATE '2026-12-31' AS expected_close_date) "
+                f"TO '{site.folder}/{lead}.{kind}'",
+                [lead],
+            )
+        files = f"{site.folder}/*.{kind}"
+        connection.execute(f"CREATE VIEW crm.lead_changes AS FROM read_{kind}('{files}')")
     assert site.command("run").code == 0
-    assert site.pipedrive.lead(lead)["title"] == "Wanted"
+    wish = {
+        "title": "Wanted",
+        "value": {"amount": 50.5, "currency": "EUR"},
+        "expected_close_date": "2026-12-31",
+    }
+    assert bodies(site.pipedrive) == {lead: [wish] for lead in leads}
+    assert site.command("run").code == 0
+    assert len(site.pipedrive.requests("PATCH")) == 2
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_view_whose_files_are_gone_is_no_missing_table(site: Site, kind: str) -> None:
+    [lead] = new_leads(site, 1)
+    file = site.folder / f"rows.{kind}"
+    with duckdb.connect(str(site.database)) as connection:
+        connection.execute("CREATE SCHEMA crm")
+        connection.execute(f"COPY (SELECT '{lead}' AS lead_id, 'T' AS title) TO '{file}'")
+        connection.execute(f"CREATE VIEW crm.lead_changes AS FROM read_{kind}('{file}')")
+    file.unlink()
+    ended = site.command("run")
+    assert ended.code == 1
+    assert "crm.lead_changes cannot be read: IO Error: No files found" in ended.told
+    assert "has no table" not in ended.told

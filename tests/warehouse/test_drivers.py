@@ -21,6 +21,7 @@ from dlt.destinations.sql_client import SqlClientBase
 from connector.planning.columns import map_columns
 from connector.planning.diff import decide
 from connector.planning.model import Planned
+from connector.settings import WarehouseSettings
 from connector.warehouse.desired import DesiredTable
 from connector.warehouse.scratch import open_scratch
 from tests.support.account import BARE, FIELDS, HOT, LEAD, LEAD_ID, SCORE, Lead
@@ -196,7 +197,7 @@ def body_of(
     driver: Driver, cells: Mapping[str, Any], folder: Path, lead: Lead = BARE
 ) -> Mapping[str, Any]:
     """Reads a row as a run does, over the scratch file, and returns the PATCH of its lead."""
-    table = DesiredTable(cast("SqlClientBase[Any]", Client(driver, cells)), "crm.lead_changes")
+    table = DesiredTable(cast("SqlClientBase[Any]", Client(driver, cells)), WarehouseSettings())
     head = table.head()
     with open_scratch(folder) as scratch:
         scratch.want(table.rows(head, None, with_time=False, names=set()))
