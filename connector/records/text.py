@@ -11,6 +11,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, Final
@@ -55,12 +56,18 @@ def to_json(document: Any, *, indent: int | None = None, ascii_only: bool = Fals
     """Returns a document as JSON that is exact data, valid UTF-8 and safe on a screen.
 
     Args:
-        document: JSON types, and others that are written as text.
+        document: JSON types, and others that are written as text: times in UTC.
         indent: Blanks a level; None for one line.
         ascii_only: Whether to escape every character that is not ASCII.
     """
-    text = json.dumps(document, indent=indent, default=str, ensure_ascii=ascii_only)
+    text = json.dumps(document, indent=indent, default=_as_text, ensure_ascii=ascii_only)
     return re.sub(r"[^\n -~]", _escape_hidden, text)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = value.astimezone(UTC)
+    return str(value)
 
 
 def where(error: BaseException) -> str:

@@ -253,7 +253,9 @@ class TypedCopyJob(DuckDbCopyJob):
 
 
 class TypedPostgres(FindsFullNames, dlt_postgres):
-    """dlt's PostgreSQL, with values read exactly; its name is dlt's, as dlt's state has it.
+    """dlt's PostgreSQL, with values read exactly, and files loaded by COPY.
+
+    Its name is dlt's, as dlt's state has it.
 
     Attributes:
         holder: The run that alone may load; None where nobody's turn matters.
@@ -262,6 +264,12 @@ class TypedPostgres(FindsFullNames, dlt_postgres):
     holder: str | None = None
 
     __module__, __qualname__ = dlt_postgres.__module__, dlt_postgres.__qualname__
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        capabilities = super()._raw_capabilities()
+        formats = capabilities.supported_loader_file_formats
+        capabilities.supported_loader_file_formats = [*formats, "jsonl"]
+        return capabilities
 
     @property
     def client_class(self) -> type[PostgresClient]:

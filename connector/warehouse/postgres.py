@@ -7,17 +7,22 @@ does what Python has no value for: it costs its row alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import orjson
 import psycopg2
 from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.destination.client import HasFollowupJobs, LoadJob, RunnableLoadJob
+from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import Schema
 from dlt.destinations.exceptions import DatabaseTerminalException
 from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
+from dlt.destinations.sql_client import raise_database_error
 from dlt.destinations.typing import DBTransaction
 from psycopg2 import extensions
 
@@ -67,6 +72,7 @@ CASTS: Mapping[tuple[int, int], Cast] = {
 ENUM_ARRAYS = "SELECT typarray FROM pg_catalog.pg_type WHERE typtype = 'e'"
 
 
+UTF8 = "ENCODING 'UTF8'"
 IDLE = "30s"
 """A machine that sleeps within a load keeps the turn from nobody for longer than that."""
 
@@ -106,6 +112,22 @@ class TypedSqlClient(Psycopg2SqlClient):
         with self.begin_transaction():
             super().truncate_tables(*tables)
 
+    @raise_database_error
+    def copy(self, table: str, columns: Sequence[str], rows: Iterator[bytes]) -> None:
+        """Copies rows into a table, as long as it is the run's turn.
+
+        Args:
+            table: Its whole name.
+            columns: Their names, in the order of the cells.
+            rows: As COPY takes them.
+
+        Raises:
+            DatabaseException: They cannot be copied.
+        """
+        names = ", ".join(map(self.escape_column_name, columns))
+        with self.begin_transaction(), self.native_connection.cursor() as cursor:
+            cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN ({UTF8})", _Readable(rows))
+
     def open_connection(self) -> Any:
         """Opens a connection."""
         connection = super().open_connection()
@@ -122,8 +144,52 @@ class TypedSqlClient(Psycopg2SqlClient):
         return connection
 
 
+class _Readable:
+    """Rows as the file that the driver reads from."""
+
+    def __init__(self, rows: Iterator[bytes]) -> None:
+        self._rows = rows
+
+    def read(self, _size: int) -> bytes:
+        return next(self._rows, b"")
+
+
+class CopyJob(RunnableLoadJob, HasFollowupJobs):
+    """Copies a JSONL file into its table; a key that a line lacks is NULL."""
+
+    def run(self) -> None:
+        """Loads the file."""
+        client: Any = self._job_client
+        columns = self._load_table["columns"]
+        are_documents = [column["data_type"] == "json" for column in columns.values()]
+        with Path(self._file_path).open("rb") as lines:
+            documents = map(orjson.loads, lines)
+            rows = ([document.get(name) for name in columns] for document in documents)
+            copied = (copied_row(row, are_documents) for row in rows)
+            table = client.sql_client.make_qualified_table_name(self.load_table_name)
+            client.sql_client.copy(table, list(columns), copied)
+
+
+def copied_row(row: Sequence[Any], are_documents: Sequence[bool]) -> bytes:
+    """Returns a row as COPY reads it.
+
+    Args:
+        row: Its cells, of JSON's types.
+        are_documents: Of each cell, whether its column holds JSON.
+    """
+    return "\t".join(map(_copied, row, are_documents)).encode() + b"\n"
+
+
+def _copied(value: Any, is_document: bool) -> str:
+    if value is None:
+        return r"\N"
+    text = orjson.dumps(value).decode() if is_document else str(value)
+    escaped = text.replace("\\", r"\\").replace("\n", r"\n")
+    return escaped.replace("\r", r"\r").replace("\t", r"\t")
+
+
 class TypedPostgresClient(PostgresClient):
-    """Reads and loads with a `TypedSqlClient`."""
+    """Reads and loads with a `TypedSqlClient`, and every JSONL file with a `CopyJob`."""
 
     sql_client: TypedSqlClient
 
@@ -142,3 +208,11 @@ class TypedPostgresClient(PostgresClient):
             made.capabilities,
         )
         self.sql_client.lease = self.sql_client.make_qualified_table_name(SYNC_LEASE.name)
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        """Returns the job that loads one file."""
+        if Path(file_path).suffix == ".jsonl":
+            return CopyJob(file_path)
+        return super().create_load_job(table, file_path, load_id, restore)

@@ -48,7 +48,8 @@ def _panel(title: str, lines: Lines, colours: Mapping[str, str]) -> list[str]:
         parts.append(f'<text x="{across(x):.0f}" y="{HEIGHT + 16}" text-anchor="middle">')
         parts.append(f"{label}</text>")
     for tick in _powers([y for _, y in points]):
-        parts.append(f'<text x="-6" y="{up(tick) + 4:.0f}" text-anchor="end">{tick:g}</text>')
+        label = f"{tick:,.0f}" if tick >= 1 else f"{tick:g}"
+        parts.append(f'<text x="-6" y="{up(tick) + 4:.0f}" text-anchor="end">{label}</text>')
         parts.append(f'<path d="M0 {up(tick):.0f}H{WIDTH}" stroke="#eee"/>')
     for name, line in lines.items():
         drawn = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in line)

@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import unicodedata
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,12 @@ def test_json_is_exact_and_safe(document: dict[str, str], ascii_only: bool) -> N
     # Two halves that stand in a row are one character to JSON.
     halves = json.dumps(document, ensure_ascii=True)
     assert json.loads(text) == json.loads(halves)
+
+
+def test_times_in_json_are_in_utc() -> None:
+    """A warehouse tells them in its session's zone."""
+    told = datetime(2026, 6, 30, 2, 30, tzinfo=timezone(timedelta(hours=5.5)))
+    assert json.loads(to_json([told])) == ["2026-06-29 21:00:00+00:00"]
 
 
 def test_json_stays_readable() -> None:

@@ -269,3 +269,33 @@ def test_what_no_warehouse_can_hold_is_kept_escaped(one: Site) -> None:
     done = one.run()
     assert done.statuses["applied"] == 1
     assert changed(one, done.run_id)["Title"] == ("a\\u0000b", "New")
+
+
+STRANGE = (
+    "",
+    "\\",
+    "\\.",
+    "\\N",
+    "a\\tb",
+    "a\tb",
+    "a\r\nb\n\\.\nc",
+    '"',
+    "a,b",
+    "null",
+    "\ue000 🚚",
+    "\x01",
+)
+
+
+def test_the_mirror_has_every_text_as_it_is(any_site: Site) -> None:
+    """Each warehouse has its own way of loading, with characters of its own to be escaped."""
+    texts = dict(zip(new_leads(any_site, len(STRANGE)), STRANGE, strict=True))
+    for lead, text in texts.items():
+        any_site.pipedrive.set_lead(lead, title=f"{text}!", channel_id=text, note=text)
+    any_site.desire_titles({lead: f"{text}!" for lead, text in texts.items()})
+    assert any_site.run().unchanged == len(texts)
+    shown, mirror = any_site.pipedrive.leads(), any_site.mirror()
+    for lead, text in texts.items():
+        row = mirror[lead]
+        assert (row["title"], row["channel_id"]) == (f"{text}!", text or None)
+        assert row["record"] == shown[lead]
