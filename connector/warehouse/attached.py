@@ -24,7 +24,8 @@ from connector.warehouse.store import is_file, is_file_of
 
 TYPES: Final = {"postgres": "postgres", "postgresql": "postgres", "mysql": "mysql"}
 """Types of the databases that a URL names, by its scheme; DuckDB finds out the rest itself."""
-IN_FILES: Final = {"duckdb": "duckdb", "sqlite": "sqlite"}
+FILE: Final = re.compile(r"(?:(duckdb|sqlite):(?:///?(?=.))?|file:(?://(?=/))?)(.*)", re.IGNORECASE)
+"""A file that is written as a URL: duckdb:////data/x and file:///data/x are /data/x."""
 REASONS: Final = (
     "password authentication failed",
     "no password supplied",
@@ -115,13 +116,12 @@ def hide(text: str, settings: WarehouseSettings) -> str:
 
 
 def _parse(alias: str, value: str) -> Attached:
-    scheme, is_url, rest = value.partition(":///")
-    if is_url and scheme.lower() in IN_FILES:
-        return Attached(alias, Path(rest).expanduser().absolute(), "", IN_FILES[scheme.lower()])
+    file = FILE.fullmatch(value)
     found = re.match(r"([a-z][a-z0-9+]+):(//)?", value, re.IGNORECASE)
-    if found is None:
-        return Attached(alias, Path(value).expanduser().absolute(), "", "")
-    return Attached(alias, None, value, TYPES.get(found[1].lower(), "") if found[2] else "")
+    if found is not None and file is None:
+        return Attached(alias, None, value, TYPES.get(found[1].lower(), "") if found[2] else "")
+    kind, name = ((file[1] or "").lower(), file[2]) if file else ("", value)
+    return Attached(alias, Path(name).expanduser().absolute(), "", kind)
 
 
 def _refuse(

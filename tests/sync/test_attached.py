@@ -106,13 +106,14 @@ def test_it_may_be_beside_desired_rows_that_are_apart(site: Site, lead: str) -> 
     assert site.pipedrive.lead(lead)["title"] == "Wanted"
 
 
+@pytest.mark.parametrize("scheme", ["", "duckdb:", "file://"])
 def test_the_file_of_the_books_is_refused_where_the_desired_rows_are_apart(
-    site: Site, lead: str
+    site: Site, lead: str, scheme: str
 ) -> None:
     ended = site.command(
         "run",
         env={"DESTINATION__DESIRED__CREDENTIALS": f"duckdb:///{marts(site)}"},
-        attached={"own": str(site.database)},
+        attached={"own": f"{scheme}{site.database}"},
     )
     assert "attached: own is the warehouse's own file" in one_line(ended), lead
 
@@ -255,6 +256,31 @@ def test_an_error_while_it_is_read_does_not_repeat_it() -> None:
     settings = load_warehouse_settings(attached={"m": url})
     text = hide(f'IO Error: unable to connect to Postgres at "{url}": Connection refused', settings)
     assert text == 'IO Error: unable to connect to Postgres at "…": Connection refused'
+
+
+@pytest.mark.parametrize(
+    ("value", "file", "kind"),
+    [
+        ("/data/x.duckdb", "/data/x.duckdb", ""),
+        ("x.duckdb", "{here}/x.duckdb", ""),
+        ("duckdb:////data/x", "/data/x", "duckdb"),
+        ("duckdb:///x", "{here}/x", "duckdb"),
+        ("DuckDB:/data/x", "/data/x", "duckdb"),
+        ("sqlite:////data/x", "/data/x", "sqlite"),
+        ("sqlite:x", "{here}/x", "sqlite"),
+        ("file:///data/x", "/data/x", ""),
+        ("file:/data/x", "/data/x", ""),
+        ("postgresql://h/d", None, "postgres"),
+        ("postgres:dbname=d", None, ""),
+        ("mysql://h/d", None, "mysql"),
+        ("md:share", None, ""),
+        ("s3://bucket/x.duckdb", None, ""),
+    ],
+)
+def test_a_file_is_known_however_it_is_written(value: str, file: str | None, kind: str) -> None:
+    [found] = attached_of(load_warehouse_settings(attached={"a": value}))
+    wanted = None if file is None else file.format(here=Path.cwd())
+    assert (found.file and str(found.file), found.type) == (wanted, kind)
 
 
 def test_no_repr_holds_it() -> None:
