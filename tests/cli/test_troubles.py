@@ -218,6 +218,11 @@ def test_ctrl_c_while_it_starts_is_quiet(site: Site) -> None:
     assert process.returncode in (-signal.SIGINT, 1)
 
 
+def test_a_current_folder_that_is_removed(wanting: Site, tmp_path: Path) -> None:
+    ended = shell(wanting, f"mkdir {tmp_path}/gone; cd {tmp_path}/gone; rmdir ../gone; $0 run")
+    assert_one_line(ended, "the current folder is not there any more; change to one that is")
+
+
 def test_the_command_alone_shows_its_help(site: Site) -> None:
     alone, helped = shell(site, "$0"), shell(site, "$0 --help")
     assert (alone.code, alone.stderr) == (0, "")
