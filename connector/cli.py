@@ -133,7 +133,7 @@ def reported(command: Callable[..., Ended]) -> Callable[..., int]:
             try:
                 ended = command(**given)
             except BaseException as error:
-                end = getattr(error, "end", None)
+                end = vars(error).get("end")
                 run = end.as_dict() if end else {}
                 with suppress(LeadSyncError):  # the first error is the one to tell
                     write(run | {"message": reason(error)}, code_of(error))

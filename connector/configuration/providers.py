@@ -81,10 +81,13 @@ def providers() -> list[ConfigProvider]:
     """Returns the places that dlt knows, the one that wins first.
 
     Raises:
-        ConfigError: One of its files cannot be read.
+        ConfigError: One of its files cannot be read, or the folder that they are looked for in.
     """
     try:
         found = Container()[PluggableRunContext].providers
+    except FileNotFoundError:
+        told = "the current folder is not there any more; change to one that is"
+        raise ConfigError(told) from None
     except DltException as error:
         raise ConfigError(f"the configuration cannot be read: {one_line(error)}") from None
     return found.everywhere if isinstance(found, ScopedProviders) else found.providers

@@ -78,7 +78,7 @@ def _with_run(error: BaseException, told: str) -> str:
     """Adds to an error which run it has ended, and what to look at next; it stays one line."""
     if isinstance(error, RunUnderWay):
         return f"{told}; next: `lead-sync runs` tells how far it is"
-    end = getattr(error, "end", None)
+    end = vars(error).get("end")
     if end is None:
         return told
     from connector.report.endings import next_after_error  # noqa: PLC0415 # heavy for `--help`

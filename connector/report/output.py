@@ -54,7 +54,7 @@ def carry_out(job: Callable[..., Result]) -> Result:
         with stop_on_signal() as stop, show_progress(stop) as progress:
             result = job(progress=progress, stop=stop)
     except Exception as error:
-        end = getattr(error, "end", None)
+        end = vars(error).get("end")
         if end and not takes_all():
             print_missed(console(stderr=True), end.missed, end.domain)
         raise

@@ -69,10 +69,28 @@ CASTS: Mapping[tuple[int, int], Cast] = {
 }
 """How values of a type are read, by the numbers that PostgreSQL has for it and for its arrays."""
 
+SESSION: Mapping[str, str] = {
+    "client_encoding": "UTF8",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "default_transaction_isolation": "read committed",
+    "idle_session_timeout": "0",
+}
+"""What a role, a database or a server may have otherwise: text that cannot be read or written,
+numbers cut short on their way, and connections closed while a run sends."""
+
+SET_SESSION = (
+    "SELECT set_config(name, CASE name "
+    + " ".join(f"WHEN '{name}' THEN '{value}'" for name, value in SESSION.items())
+    + " END, false) FROM pg_catalog.pg_settings WHERE name IN ("
+    + ", ".join(f"'{name}'" for name in SESSION)
+    + ")"
+)
+"""An older server lacks some of them."""
+
 ENUM_ARRAYS = "SELECT typarray FROM pg_catalog.pg_type WHERE typtype = 'e'"
 
 
-UTF8 = "ENCODING 'UTF8'"
 IDLE = "30s"
 """A machine that sleeps within a load keeps the turn from nobody for longer than that."""
 
@@ -126,7 +144,17 @@ class TypedSqlClient(Psycopg2SqlClient):
         """
         names = ", ".join(map(self.escape_column_name, columns))
         with self.begin_transaction(), self.native_connection.cursor() as cursor:
-            cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN ({UTF8})", _Readable(rows))
+            cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN", _Readable(rows))
+
+    def _reset_connection(self) -> None:
+        """Makes a new connection, or one after an error, as every run expects it.
+
+        The encoding is set first, as the driver keeps a name of its own for it.
+        """
+        super()._reset_connection()
+        self._conn.set_client_encoding(SESSION["client_encoding"])
+        with self._conn.cursor() as cursor:
+            cursor.execute(SET_SESSION)
 
     def open_connection(self) -> Any:
         """Opens a connection."""

@@ -218,6 +218,11 @@ def test_ctrl_c_while_it_starts_is_quiet(site: Site) -> None:
     assert process.returncode in (-signal.SIGINT, 1)
 
 
+def test_a_current_folder_that_is_removed(wanting: Site, tmp_path: Path) -> None:
+    ended = shell(wanting, f"mkdir {tmp_path}/gone; cd {tmp_path}/gone; rmdir ../gone; $0 run")
+    assert_one_line(ended, "the current folder is not there any more; change to one that is")
+
+
 def test_the_command_alone_shows_its_help(site: Site) -> None:
     alone, helped = shell(site, "$0"), shell(site, "$0 --help")
     assert (alone.code, alone.stderr) == (0, "")
@@ -229,14 +234,22 @@ def test_it_tells_its_version(site: Site) -> None:
     assert shell(site, "$0 --version") == Ended(0, "lead-sync 0.2.0\n", "")
 
 
-def test_what_nobody_expected_is_a_line_that_can_be_reported(wanting: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("KeyError('\\x1b[2J')", "unexpected KeyError: '"),
+        ("UnicodeDecodeError('ascii', b'x', 0, 1, 'not in range')", "unexpected UnicodeDecode"),
+    ],
+)
+def test_what_nobody_expected_is_a_line_that_can_be_reported(
+    wanting: Site, tmp_path: Path, raised: str, told: str
+) -> None:
+    """Some errors of Python have an attribute `end` of their own."""
     (tmp_path / "sitecustomize.py").write_text(
         "import connector.sync.session\n"
-        "def fail(*_): raise KeyError('\\x1b[2J')\n"
+        f"def fail(*_): raise {raised}\n"
         "connector.sync.session.make_client = fail\n"
     )
-    ended = shell(wanting, "$0 run", PYTHONPATH=str(tmp_path))
-    assert_one_line(
-        ended, "unexpected KeyError: '", " at sync/session.py:", "lead-sync 0.2.0", "report"
-    )
+    ended = shell(wanting, f"$0 run --run-results {tmp_path}/r.json", PYTHONPATH=str(tmp_path))
+    assert_one_line(ended, told, " at sync/session.py:", "lead-sync 0.2.0", "report")
     assert "Traceback" not in ended.told
