@@ -24,7 +24,7 @@ from dlt.destinations.sql_client import SqlClientBase
 from connector.configuration.readers import table_parts
 from connector.errors import ConfigError, WarehouseError
 from connector.settings import WarehouseSettings
-from connector.warehouse.destination import is_desired_apart
+from connector.warehouse.destination import TypedPostgres, is_desired_apart
 from connector.warehouse.lease import refuse_held
 from connector.warehouse.schema import LEAD_FIELD_CHANGES, SYNC_LEASE
 from connector.warehouse.store import Warehouse, first_line, kinds_of, open_warehouse
@@ -63,7 +63,7 @@ def open_dataset(
 
     Raises:
         ConfigError: The dataset's or the desired table's name cannot be used.
-        WarehouseError: A table of one of our names is not ours.
+        WarehouseError: A table of one of our names is not ours, or cannot hold every text.
         RunUnderWay: A run has its turn on it, and has not made all of its tables yet.
         LeadSyncError: The warehouse cannot be opened.
     """
@@ -71,6 +71,8 @@ def open_dataset(
         check_names(pipeline.sql_client(), settings)
     with open_warehouse(pipeline, settings, may_make=may_make) as warehouse:
         try:
+            if isinstance(pipeline.destination, TypedPostgres):
+                _check_encoding(warehouse.client)
             check_tables(warehouse.client)
         except WarehouseError:
             refuse_held(warehouse.client)
@@ -80,6 +82,16 @@ def open_dataset(
                 f"dataset {settings.dataset_name} cannot be examined: {first_line(error)}"
             ) from None
         yield warehouse
+
+
+def _check_encoding(client: Client) -> None:
+    """Refuses a database that would keep out an outcome, as soon as a title has an emoji."""
+    [(encoding,)] = client.execute_sql("SHOW server_encoding") or ()
+    if encoding not in ("UTF8", "SQL_ASCII"):
+        raise WarehouseError(
+            f"the database is encoded in {encoding}, which cannot hold every text; "
+            "make one with ENCODING 'UTF8'"
+        )
 
 
 def check_names(client: Client, settings: WarehouseSettings) -> None:

@@ -71,7 +71,7 @@ CASTS: Mapping[tuple[int, int], Cast] = {
 
 SESSION: Mapping[str, str] = {
     "client_encoding": "UTF8",
-    "extra_float_digits": "1",
+    "extra_float_digits": "3",
     "standard_conforming_strings": "on",
     "default_transaction_isolation": "read committed",
     "idle_session_timeout": "0",

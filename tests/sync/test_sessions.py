@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.harness import bodies, lead_id
+from tests.support.harness import Site, bodies, lead_id
 from tests.support.leads import SCORE
-from tests.support.postgres import PostgresSite
+from tests.support.postgres import Postgres, PostgresSite
 from tests.support.scene import assert_titles, desire, new_leads
 
 LEAD = lead_id("sessions")
@@ -82,3 +82,14 @@ def test_a_connection_may_be_idle_for_as_long_as_a_run_sends(postgres_site: Post
     assert done.code == 0, done.told
     assert_titles(site, titles)
     assert site.last_run()["state"] == "done"
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(site: Site, postgres: Postgres) -> None:
+    make = "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc"
+    postgres.execute("postgres", f"{make} LOCALE 'C'")
+    at = PostgresSite(site.folder, site.pipedrive, postgres, "latin")
+    desire(at, new_leads(at, 1))
+    for command in ("check", "run"):
+        ended = at.command(command)
+        assert (ended.code, "encoded in LATIN1" in ended.told) == (1, True)
+    assert not at.pipedrive.requests("PATCH")
