@@ -11,6 +11,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -21,6 +22,7 @@ from connector.configuration.providers import own_configuration
 from connector.sandbox import LocalPipedrive
 from connector.warehouse.load import create_tables
 from connector.warehouse.schema import TABLES
+from tests.support.eager import PROGRAM, read_increments
 from tests.support.harness import NewSite, Site
 from tests.support.postgres import (
     NOT_INSTALLED,
@@ -95,6 +97,17 @@ def any_site(request: pytest.FixtureRequest) -> Site:
     """A site on each warehouse that the whole job is tested with."""
     site: Site = request.getfixturevalue("postgres_site" if request.param == "postgres" else "site")
     return site
+
+
+@pytest.fixture(params=["all", "increments"])
+def reading_site(
+    any_site: Site, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Site:
+    """A site on each of them whose runs read all leads, and one whose runs read increments."""
+    if request.param == "all":
+        return any_site
+    read_increments(monkeypatch)
+    return replace(any_site, program=PROGRAM)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from connector.sandbox import clock, replies
 from connector.sandbox.custom import Lead, as_read
 from connector.sandbox.replies import Reply
 from connector.sandbox.settings import Settings
+from connector.sandbox.store import LeadStore
 
 Query = Mapping[str, str]
 Row = TypeVar("Row")
@@ -41,7 +42,7 @@ class Window:
     limit: int
 
 
-def lead_page(leads: Iterable[Lead], query: Query, settings: Settings, *, archived: bool) -> Reply:
+def lead_page(leads: LeadStore, query: Query, settings: Settings, *, archived: bool) -> Reply:
     """Answer a list of leads; a parameter that makes no sense is refused with 400 (assumed)."""
     try:
         chosen = matching(leads, query, archived=archived)
@@ -62,7 +63,7 @@ def field_page(rows: Iterable[dict[str, Any]], query: Query, settings: Settings)
     return page(part, window(query), settings, more=more)
 
 
-def matching(leads: Iterable[Lead], query: Query, *, archived: bool) -> Iterable[Lead]:
+def matching(leads: LeadStore, query: Query, *, archived: bool) -> Iterable[Lead]:
     """Return the leads a query asks for; `updated_since` is inclusive (documented).
 
     Raises:
@@ -72,7 +73,7 @@ def matching(leads: Iterable[Lead], query: Query, *, archived: bool) -> Iterable
         raise ValueError("filter_id: no filter with this id")
     wanted = {key: int(query[key]) for key in FILTERS & query.keys()}
     since = "" if archived else _since(query)
-    chosen = (lead for lead in leads if lead["is_archived"] is archived)
+    chosen: Iterable[Lead] = leads.listed(archived=archived)
     if since:
         chosen = (lead for lead in chosen if lead["update_time"] >= since)
     if wanted:

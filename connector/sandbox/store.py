@@ -14,6 +14,7 @@ class LeadStore:
 
     def __init__(self, leads: Iterable[Lead] = ()) -> None:
         self._leads: dict[str, Lead] = {lead["id"]: lead for lead in leads}
+        self._listed: dict[bool, list[Lead]] = {}
 
     def __iter__(self) -> Iterator[Lead]:
         return iter(self._leads.values())
@@ -22,9 +23,16 @@ class LeadStore:
         """Return the lead, archived or not, or None."""
         return self._leads.get(lead_id)
 
+    def listed(self, *, archived: bool) -> list[Lead]:
+        """Return the leads of one of the two lists, kept until a lead changes: nobody alters it."""
+        if archived not in self._listed:
+            self._listed[archived] = [lead for lead in self if lead["is_archived"] is archived]
+        return self._listed[archived]
+
     def put(self, lead: Lead) -> None:
         """Keep a lead in the place of the one with its id."""
         self._leads[lead["id"]] = lead
+        self._listed.clear()
 
     def add(self, lead: Lead) -> None:
         """Keep a new lead in its place by age."""
@@ -33,6 +41,7 @@ class LeadStore:
 
     def delete(self, lead_id: str) -> bool:
         """Forget a lead; say whether there was one."""
+        self._listed.clear()
         return self._leads.pop(lead_id, None) is not None
 
     def edit(self, lead_id: str, fields: Mapping[str, object]) -> Lead:
@@ -54,6 +63,7 @@ class LeadStore:
 
     def _sort(self) -> None:
         self._leads = dict(sorted(self._leads.items(), key=lambda item: str(item[1]["add_time"])))
+        self._listed.clear()
 
 
 def blank(lead_id: str) -> Lead:

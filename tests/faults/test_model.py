@@ -12,7 +12,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -33,7 +33,6 @@ from connector.errors import PlanError
 from connector.pipedrive import retry
 from connector.sync.summary import Summary
 from tests.support.eager import PROGRAM, read_increments
-from tests.support.forking import COMMAND
 from tests.support.front import Raw, front_of
 from tests.support.harness import NewSite, Row, Site, ended_at_last, lead_id, wait_until
 from tests.support.postgres import Postgres, PostgresSite, new_database
@@ -224,9 +223,7 @@ class Model(RuleBasedStateMachine):
         self._desire()
         mark = len(self.pipedrive.requests())
         self.pipedrive.fault("hang", method="PATCH", lead_id=lead, seconds=0.3, write=write)
-        program = PROGRAM if self.mode.increments else (str(COMMAND),)
-        started = self.site.start("run", program=program, **QUICK, **given)
-        with ended_at_last(started) as process:
+        with ended_at_last(self.site.start("run", **QUICK, **given)) as process:
             wait_until(lambda: process.poll() is not None or self._hangs(mark), "no end")
             self.counts["killed"] += process.poll() is None
             process.kill()
@@ -392,13 +389,13 @@ def test_the_books_agree_whatever_happens(
     mode, steps, own_seed = PARTS[part], STEPS // len(PARTS), SEED + part
     if mode.increments:
         read_increments(monkeypatch)
-    make: NewSite = new_site
-    if mode.warehouse == "postgres":
-        server: Postgres = request.getfixturevalue("postgres")
 
-        def make() -> Site:
-            site = new_site()
-            return PostgresSite(site.folder, site.pipedrive, server, new_database(server))
+    def make() -> Site:
+        site = new_site()
+        if mode.warehouse == "postgres":
+            server: Postgres = request.getfixturevalue("postgres")
+            site = PostgresSite(site.folder, site.pipedrive, server, new_database(server))
+        return replace(site, program=PROGRAM) if mode.increments else site
 
     counts: Counter[str] = Counter()
     given = {"new_site": staticmethod(make), "counts": counts, "mode": mode}

@@ -67,6 +67,8 @@ class Site:
     pipedrive: LocalPipedrive
     working: str = field(default="dlt", kw_only=True)
     """The machine's own folder: another one has another."""
+    program: Sequence[str] = field(default=(str(COMMAND),), kw_only=True)
+    """`lead-sync`, or what stands in its place."""
 
     @property
     def database(self) -> Path:
@@ -160,12 +162,11 @@ class Site:
         *arguments: str,
         cwd: Path = ROOT,
         env: Mapping[str, str] | None = None,
-        program: Sequence[str] = (str(COMMAND),),
         **settings: Any,
     ) -> subprocess.Popen[str]:
-        """Start `lead-sync`, or a program in its place, as a process of its own."""
+        """Start `lead-sync` as a process of its own."""
         return Forked(
-            [*program, *arguments],
+            [*self.program, *arguments],
             env=self.environment(**settings) | dict(env or {}),
             cwd=cwd,
             stdout=subprocess.PIPE,
