@@ -86,7 +86,7 @@ def open_dataset(
 
 def _check_encoding(client: Client) -> None:
     """Refuses a database that would keep out an outcome, as soon as a title has an emoji."""
-    [(encoding,)] = client.execute_sql("SHOW server_encoding") or ()
+    encoding = client.native_connection.get_parameter_status("server_encoding")
     if encoding not in ("UTF8", "SQL_ASCII"):
         raise WarehouseError(
             f"the database is encoded in {encoding}, which cannot hold every text; "
