@@ -232,13 +232,11 @@ class Comparison:
 
     Attributes:
         lead_id: Lower case; None for a row that names no lead.
-        rows: Its rows in the desired table; none where it left the table since it was planned, or
-            where it agrees with the lead as an earlier run found.
+        rows: Its rows in the desired table; none where it left the table since it was planned.
         current: The lead as this run read it; None where Pipedrive has none.
         patches: What an earlier run planned for it and left without an outcome.
         base: What both sides last agreed on of each field; None where that is not kept.
         tried: What was sent to it before and not taken.
-        kept_nulls: The NULLs that leave something alone, of a row that agrees as before.
         agreement: What to remember where row and lead are found to agree; None for nothing.
     """
 
@@ -248,7 +246,6 @@ class Comparison:
     patches: Sequence[Patch] = ()
     base: Values | None = None
     tried: Sequence[Tried] = ()
-    kept_nulls: int = 0
     agreement: Agreement | None = None
 
 

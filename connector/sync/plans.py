@@ -126,7 +126,9 @@ def plan_changes(
     left = history.count_unfinished(session.warehouse, scope.lead) if record.released else 0
     left = left if scope.limit is None else min(left, scope.limit)
     kept = keeps_bases(session)
-    _prepare_comparison(session, account, kept=kept, anew=record.released)
+    _prepare_comparison(session, account, reading, kept=kept, anew=record.released)
+    same, record.kept_nulls = scratch.set_aside_same()
+    record.unchanged = same
     found = compared(
         session.warehouse,
         scratch,
@@ -136,8 +138,6 @@ def plan_changes(
     )
 
     def decide_on(one: Comparison) -> Decision:
-        if one.lead_id and not one.rows:
-            return Unchanged(one.lead_id, one.kept_nulls)
         unarchive = session.settings.unarchive
         wanted = decide(one.rows, one.current, columns, unarchive=unarchive, base=one.base)
         return without_repeats(wanted, one.current, one.tried, account.fields)
@@ -145,7 +145,7 @@ def plan_changes(
     decided = ((one, _decide(one, reading, decide_on)) for one in found)
     decisions = _remembered(session, decided)
     earlier = patches_by_lead(history.unfinished(session.warehouse, scope.lead)) if left else ()
-    size = measure(earlier, PlanSize(), account.fields)
+    size = measure(earlier, PlanSize(desired_leads=same), account.fields)
     within = up_to(scope.limit, measured(decisions, size, account.fields), left)
     record.planned = left
     settled = _load_plan(session, record, within, MOST_SHOWN)
@@ -153,17 +153,21 @@ def plan_changes(
     return Plan(record.planned, settled, table, revised=revised, size=size)
 
 
-def _prepare_comparison(session: Session, account: Account, *, kept: bool, anew: bool) -> None:
+def _prepare_comparison(
+    session: Session, account: Account, reading: Reading, *, kept: bool, anew: bool
+) -> None:
     """Notes what the books have to say on which leads are compared, and in which order.
 
     Args:
         session: The run.
         account: What the desired table manages.
+        reading: What came of reading the leads.
         kept: Whether it is kept what both sides last agreed on.
         anew: Whether to pass over leads with a patch still to be sent, or kept from an edit.
     """
     warehouse, scratch = session.warehouse, session.scratch
     mark_failed(warehouse, scratch)
+    scratch.mark("unreadable", reading.unreadable)
     if anew:
         mark_passed(warehouse, scratch, session.run_id)
     if kept:

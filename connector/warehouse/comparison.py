@@ -11,11 +11,9 @@ from connector.planning.model import Comparison, Lead, Patch, Row, Tried
 from connector.warehouse import history
 from connector.warehouse.bases import bases_of
 from connector.warehouse.rows import document_of, doubtful_patch_of, patch_of, tried_of
-from connector.warehouse.scratch import SOME, Cells, Scratch, Wanted
+from connector.warehouse.scratch import SOME, Cells, Scratch
 from connector.warehouse.store import Warehouse, matching
 
-MOST = 20 * SOME
-"""Leads that are held at a time at most: one that agrees as before takes next to nothing."""
 Read = Callable[[Cells], Row]
 """Reads a row of the desired table from its cells."""
 Item = TypeVar("Item")
@@ -30,7 +28,7 @@ def compared(
     with_bases: bool = False,
     with_tried: bool = True,
 ) -> Iterator[Comparison]:
-    """Yields every lead of the desired table, but for those to pass by; failed ones come last.
+    """Yields every lead of the desired table, but for those to pass by or set aside; failed last.
 
     Args:
         warehouse: Where the books are.
@@ -39,8 +37,9 @@ def compared(
         with_bases: Whether it is kept what both sides last agreed on of each field.
         with_tried: Whether it matters what was sent before and not taken.
     """
-    for some in _in_batches(scratch.compared()):
-        judged = [one.lead_id for one in some if one.rows and one.lead_id]
+    wanted = scratch.compared()
+    while some := list(islice(wanted, SOME)):
+        judged = [one.lead_id for one in some if one.lead_id]
         records = records_of(warehouse, scratch, judged)
         bases = bases_of(warehouse, judged) if with_bases else {}
         tried = _tried(warehouse, scratch.marked("failed", judged)) if with_tried else {}
@@ -52,22 +51,8 @@ def compared(
                 records.get(lead_id),
                 base=bases.get(lead_id, {}) if with_bases else None,
                 tried=tried.get(lead_id, ()),
-                kept_nulls=one.kept_nulls,
                 agreement=one.agreement,
             )
-
-
-def _in_batches(wanted: Iterable[Wanted]) -> Iterator[list[Wanted]]:
-    """Yields leads in their order, so many at a time that some of them are to be judged."""
-    batch: list[Wanted] = []
-    judged = 0
-    for one in wanted:
-        batch.append(one)
-        judged += bool(one.rows)
-        if judged == SOME or len(batch) == MOST:
-            yield batch
-            batch, judged = [], 0
-    yield batch
 
 
 def mark_failed(warehouse: Warehouse, scratch: Scratch) -> None:

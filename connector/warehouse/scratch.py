@@ -45,6 +45,7 @@ CREATE TABLE seen (
 ) WITHOUT ROWID;
 CREATE TABLE records (position INTEGER PRIMARY KEY, record BLOB);
 CREATE TABLE marked (kind TEXT, lead_id TEXT, PRIMARY KEY (kind, lead_id)) WITHOUT ROWID;
+CREATE TABLE same (lead_id TEXT PRIMARY KEY, kept_nulls INT) WITHOUT ROWID;
 CREATE TABLE bases (lead_id TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID;
 CREATE TABLE agreed (
     lead_id TEXT PRIMARY KEY, wanted BLOB, lead TEXT, base BLOB, kept_nulls INT
@@ -56,6 +57,13 @@ CREATE TABLE IF NOT EXISTS memory.agreed (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS memory.judged_by (context TEXT);
 """
+LEAD_DIGEST = "CASE WHEN s.lead_id IS NULL THEN m.digest ELSE s.digest END"
+"""The digest of a lead's record: as this run has read it, or else as the books have it."""
+BESIDE = (
+    "LEFT JOIN seen s ON s.lead_id = w.lead_id "
+    "LEFT JOIN mirror m ON m.lead_id = w.lead_id AND m.is_known "
+    "LEFT JOIN bases b ON b.lead_id = w.lead_id"
+)
 Cells = tuple[Any, ...]
 
 
@@ -65,14 +73,12 @@ class Wanted:
 
     Attributes:
         lead_id: As the mirror spells it; None for a row that names none.
-        rows: The cells of its rows; none where they agree with the lead as they did before.
-        kept_nulls: Then, how many NULLs leave something alone.
+        rows: The cells of its rows.
         agreement: What to remember where they are found to agree; None for nothing.
     """
 
     lead_id: str | None
     rows: Sequence[Cells]
-    kept_nulls: int = 0
     agreement: Agreement | None = None
 
 
@@ -148,7 +154,7 @@ class Scratch:
             self._connection.executemany(
                 "INSERT INTO wanted (lead_id, digest, cells) VALUES (?, ?, ?)", packed()
             )
-            self._query("CREATE INDEX wanted_lead ON wanted (lead_id)")
+            self._query("CREATE INDEX wanted_lead ON wanted (lead_id, digest)")
             self._query(
                 "INSERT INTO marked SELECT 'several', lead_id FROM wanted "
                 "WHERE lead_id IS NOT NULL GROUP BY lead_id HAVING count(*) > 1"
@@ -265,7 +271,7 @@ class Scratch:
     # What is to be done
 
     def mark(self, kind: str, lead_ids: Iterable[str | None]) -> None:
-        """Notes leads of some kind: `left`, `passed` or `failed`."""
+        """Notes leads of some kind: `left`, `passed`, `failed` or `unreadable`."""
         rows = ((kind, lead_id) for lead_id in lead_ids if lead_id is not None)
         with self._writing():
             self._connection.executemany("INSERT OR IGNORE INTO marked VALUES (?, ?)", rows)
@@ -298,30 +304,36 @@ class Scratch:
         with self._writing():
             self._connection.executemany("INSERT INTO bases VALUES (?, ?)", rows)
 
+    def set_aside_same(self) -> tuple[int, int]:
+        """Sets the leads aside that agree with their row, as an earlier run found.
+
+        Returns:
+            How many they are, and how many of their NULLs leave something alone.
+        """
+        with self._writing():
+            self._query(
+                "INSERT INTO same SELECT w.lead_id, a.kept_nulls FROM wanted w "
+                f"JOIN {self._agreed} a ON a.lead_id = w.lead_id AND a.wanted = w.digest {BESIDE} "
+                f"WHERE a.lead = {LEAD_DIGEST} AND a.base IS b.digest AND w.lead_id NOT IN "
+                "(SELECT lead_id FROM marked WHERE kind <> 'left') ORDER BY w.lead_id"
+            )
+        leads, kept_nulls = self._query("SELECT count(*), sum(kept_nulls) FROM same").fetchone()
+        return int(leads), int(kept_nulls or 0)
+
     def compared(self) -> Iterator[Wanted]:
-        """Yields every lead that is wanted, but for those to pass by; failed ones come last."""
-        for have_failed in (0, 1):
-            by_lead = groupby(enumerate(self._query(self._comparison(), have_failed)), _lead_of)
+        """Yields every other lead that is wanted, but for those to pass by; failed ones last."""
+        failed = "w.lead_id IN (SELECT lead_id FROM marked WHERE kind = 'failed')"
+        for which in (f"(w.lead_id IS NULL OR NOT {failed})", failed):
+            by_lead = groupby(enumerate(self._query(self._comparison(which))), _lead_of)
             for lead_id, group in by_lead:
                 yield _wanted_of(lead_id, [row for _, row in group])
 
-    def _comparison(self) -> str:
-        lead_digest = "CASE WHEN s.lead_id IS NULL THEN m.digest ELSE s.digest END"
-        agrees = (
-            f"a.wanted = w.digest AND a.lead = {lead_digest} AND a.base IS b.digest "
-            "AND v.lead_id IS NULL AND f.lead_id IS NULL"
-        )
+    def _comparison(self, which: str) -> str:
         return (
-            f"SELECT w.lead_id, CASE WHEN {agrees} THEN NULL ELSE w.cells END, a.kept_nulls, "
-            f"w.digest, {lead_digest}, b.digest "
-            "FROM wanted w LEFT JOIN seen s ON s.lead_id = w.lead_id "
-            "LEFT JOIN mirror m ON m.lead_id = w.lead_id AND m.is_known "
-            "LEFT JOIN bases b ON b.lead_id = w.lead_id "
-            f"LEFT JOIN {self._agreed} a ON a.lead_id = w.lead_id "
+            f"SELECT w.lead_id, w.cells, w.digest, {LEAD_DIGEST}, b.digest FROM wanted w {BESIDE} "
+            "LEFT JOIN same x ON x.lead_id = w.lead_id "
             "LEFT JOIN marked p ON p.kind = 'passed' AND p.lead_id = w.lead_id "
-            "LEFT JOIN marked f ON f.kind = 'failed' AND f.lead_id = w.lead_id "
-            "LEFT JOIN marked v ON v.kind = 'several' AND v.lead_id = w.lead_id "
-            "WHERE p.lead_id IS NULL AND (f.lead_id IS NOT NULL) = ? "
+            f"WHERE x.lead_id IS NULL AND p.lead_id IS NULL AND {which} "
             "ORDER BY w.lead_id IS NULL, w.lead_id, w.position"
         )
 
@@ -393,11 +405,9 @@ def _lead_of(numbered: tuple[int, Sequence[Any]]) -> Any:
 
 
 def _wanted_of(lead_id: Any, rows: Sequence[Sequence[Any]]) -> Wanted:
-    _, cells, kept_nulls, wanted, lead, base = rows[0]
+    _, cells, wanted, lead, base = rows[0]
     if not isinstance(lead_id, str):
         return Wanted(None, [_cells(cells)])
-    if cells is None:
-        return Wanted(lead_id, (), kept_nulls)
     alone = len(rows) == 1 and lead is not None
     agreement = Agreement(lead_id, wanted, lead, base) if alone else None
     return Wanted(lead_id, [_cells(row[1]) for row in rows], agreement=agreement)

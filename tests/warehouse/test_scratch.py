@@ -50,12 +50,12 @@ def a_run(folder: Path, context: str, title: str, record: Record) -> bool:
         want(scratch, (LEADS[0], title))
         scratch.see([record])
         scratch.remember_in(folder, context)
-        [found] = scratch.compared()
-        if found.agreement:
-            scratch.remember([(found.agreement, 3)])
+        same = scratch.set_aside_same()
+        found = [one.agreement for one in scratch.compared() if one.agreement]
+        scratch.remember((one, 3) for one in found)
         scratch.keep_memory()
-        assert found.kept_nulls == (0 if found.rows else 3)
-        return not found.rows
+        assert same == ((0, 0) if found else (1, 3))
+        return not found
 
 
 def test_it_begins_empty_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -111,10 +111,12 @@ def test_a_base_that_moved_is_judged_anew(tmp_path: Path) -> None:
             scratch.see([lead(0)])
             scratch.note_bases([(LEADS[0], base)])
             scratch.remember_in(tmp_path, "rules")
-            [found] = scratch.compared()
-            scratch.remember([(found.agreement, 0)] if found.agreement else [])
+            same, _ = scratch.set_aside_same()
+            found = [one.agreement for one in scratch.compared() if one.agreement]
+            scratch.remember((one, 0) for one in found)
             scratch.keep_memory()
-            return not found.rows
+            assert same + len(found) == 1
+            return bool(same)
 
     assert [knows(base) for base in ({"title": "a"}, {"title": "a"}, {"title": "b"})] == [
         False,
@@ -123,7 +125,9 @@ def test_a_base_that_moved_is_judged_anew(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("trouble", ["several rows", "failed before", "gone", "unread"])
+@pytest.mark.parametrize(
+    "trouble", ["several rows", "failed", "passed", "gone", "unread", "unreadable"]
+)
 def test_what_agreed_before_is_judged_anew_where_something_else_is_known(
     tmp_path: Path, trouble: str
 ) -> None:
@@ -132,11 +136,27 @@ def test_what_agreed_before_is_judged_anew_where_something_else_is_known(
         want(scratch, *[(LEADS[0], "a")] * (2 if trouble == "several rows" else 1))
         scratch.see([lead(0)] if trouble != "unread" else [])
         scratch.see_gone([LEADS[0]] if trouble == "gone" else [])
-        scratch.mark("failed", [LEADS[0]] if trouble == "failed before" else [])
+        scratch.mark(trouble, [LEADS[0]] if trouble in ("failed", "passed", "unreadable") else [])
         scratch.remember_in(tmp_path, "rules")
-        [found] = scratch.compared()
-    assert len(found.rows) == (2 if trouble == "several rows" else 1)
-    assert isinstance(found.agreement, Agreement) is (trouble == "failed before")
+        assert scratch.set_aside_same() == (0, 0)
+        found = list(scratch.compared())
+    assert len(found) == (trouble != "passed")
+    for one in found:
+        assert len(one.rows) == (2 if trouble == "several rows" else 1)
+        assert isinstance(one.agreement, Agreement) is (trouble in ("failed", "unreadable"))
+
+
+def test_only_what_agreed_is_set_aside(tmp_path: Path) -> None:
+    """Also the rows that name no lead, and those of a lead that nobody remembers, are compared."""
+    assert not a_run(tmp_path, "rules", "a", lead(0))
+    with open_scratch(tmp_path) as scratch:
+        want(scratch, (LEADS[1], "a"), (None, "b"), (LEADS[0], "a"), (None, "c"))
+        scratch.see([lead(1), lead(0)])
+        scratch.mark("left", [LEADS[0]])
+        scratch.remember_in(tmp_path, "rules")
+        assert scratch.set_aside_same() == (1, 3)
+        found = [(one.lead_id, [title for _, title in one.rows]) for one in scratch.compared()]
+    assert found == [(LEADS[1], ["a"]), (None, ["b"]), (None, ["c"])]
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.decimals() | st.dates()
