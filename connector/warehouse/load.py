@@ -43,9 +43,12 @@ OWN_COLUMNS: dict[str, TColumnSchema] = {
 BY_SQL = "lead_sync"
 """Stands for the package in rows that dlt has not made."""
 PACKAGE = 10_000
-"""Rows of a package: DuckDB holds all of one in memory."""
-PACKAGE_BYTES = 40_000_000
-"""Size of its file at most, but for the last row: those of 10,000 leads of 1 kB have 25 MB."""
+"""Rows of a package, where they go through memory."""
+PACKAGE_BYTES = 60_000_000
+"""Size of a package's file at most, but for the last row: 25,000 leads of 1 kB.
+
+DuckDB holds all of it in memory, and compresses what it has of a table's end anew after each.
+"""
 LOGGED_BYTES = 10_000_000
 """Size of a file from which on DuckDB is told to forget the log of it."""
 LITTLE = "100MB"
@@ -150,7 +153,7 @@ def _import_package(
 def write_lines(file: BinaryIO, rows: Iterator[schema.TableRow]) -> int:
     """Writes the next rows as lines of JSON, no more than a package; returns how many."""
     count = size = 0
-    for row in islice(rows, PACKAGE):
+    for row in rows:
         count += 1
         size += file.write(encode_line(row | {LOAD_ID: BY_SQL, ROW_ID: uniq_id(10)}))
         if size >= PACKAGE_BYTES:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from connector.warehouse.load import PACKAGE, load_pages
+from connector.warehouse.load import load_pages
 from connector.warehouse.schema import TableRow, lead_row
 from tests.support.warehouse import NOW, RUN, Site, lead_id
 
@@ -34,13 +34,15 @@ def loaded(site: Site) -> tuple[int, int]:
     return rows, leads
 
 
-@pytest.mark.parametrize(("leads", "size"), [(PACKAGE + 10, 100), (2, 12_000_000)])
-def test_each_lead_is_loaded_once(leads: int, size: int, site: Site) -> None:
+@pytest.mark.parametrize(
+    ("leads", "size", "packages"), [(10_010, 100, 1), (2, 12_000_000, 1), (8, 6_000_000, 2)]
+)
+def test_each_lead_is_loaded_once(leads: int, size: int, packages: int, site: Site) -> None:
     before = limits(site)
     asked: list[None] = []
     load_pages(site.pipeline, "leads", pages(leads, size), lambda: asked.append(None))
     assert loaded(site) == (leads, leads)
-    assert len(asked) == -(-leads // PACKAGE)
+    assert len(asked) == packages
     assert limits(site) == before
 
 
