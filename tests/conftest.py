@@ -32,6 +32,7 @@ from tests.support.postgres import (
     new_database,
     serving_postgres,
 )
+from tests.support.slow import function_of, slow_tests
 from tests.support.warehouse import Site as FileSite
 from tests.support.warehouse import site_in
 
@@ -53,6 +54,12 @@ os.environ["TZ"] = "Asia/Kolkata"
 time.tzset()
 
 TOKEN = "7d41c06fb2e84a5c9f3e0d1b6a88425f0c9d7e13"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if function_of(item.nodeid) in slow_tests():
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

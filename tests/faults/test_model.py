@@ -38,7 +38,7 @@ from tests.support.harness import NewSite, Row, Site, ended_at_last, lead_id, wa
 from tests.support.postgres import Postgres, PostgresSite, new_database
 from tests.support.scene import let_arrive, other_machine
 
-STEPS = int(os.environ.get("LEAD_SYNC_STEPS", "400"))
+STEPS = int(os.environ.get("LEAD_SYNC_STEPS", "2000"))
 SEED = int(os.environ.get("LEAD_SYNC_SEED", "977990"))
 STEPS_OF_AN_EXAMPLE = 40
 LONG_AGO = "2026-01-01T00:00:00.000Z"
