@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from connector.sync import increment
 from connector.sync.runs import apply_revert, plan_revert
 from connector.sync.summary import Summary
 from tests.support.books import assert_books
+from tests.support.eager import read_increments
 from tests.support.harness import Ended, Row, Site, lead_id
 from tests.support.scene import assert_titles, desire, new_leads
 
@@ -23,6 +25,10 @@ WORKERS = 6
 
 @pytest.fixture
 def titles(site: Site) -> dict[str, str]:
+    return wanted(site)
+
+
+def wanted(site: Site) -> dict[str, str]:
     return desire(site, new_leads(site, LEADS, latency_ms=5))
 
 
@@ -50,7 +56,8 @@ def assert_the_next_run_finishes(site: Site, titles: Mapping[str, str]) -> None:
     assert_titles(site, titles)
 
 
-def test_a_run_spends_no_more_than_its_budget(site: Site, titles: dict[str, str]) -> None:
+def test_a_run_spends_no_more_than_its_budget(any_site: Site) -> None:
+    site, titles = any_site, wanted(any_site)
     budget = COST_READING + 12 * COST_PATCH + 7
     ended = site.command("run", token_budget=budget, workers=WORKERS)
     run = assert_stopped_early(site, ended, "token_budget")
@@ -59,15 +66,33 @@ def test_a_run_spends_no_more_than_its_budget(site: Site, titles: dict[str, str]
     assert_the_next_run_finishes(site, titles)
 
 
-def test_a_budget_counts_what_read_backs_and_repeats_cost(
-    site: Site, titles: dict[str, str]
-) -> None:
+def test_a_budget_counts_what_read_backs_and_repeats_cost(any_site: Site) -> None:
+    site, titles = any_site, wanted(any_site)
     budget = COST_READING + 15 * COST_PATCH
     site.pipedrive.fault("status", status=502, method="PATCH", times=3)
     site.pipedrive.fault("reset_after", method="PATCH", times=3)
     site.pipedrive.fault("truncated", method="PATCH", times=3)
     ended = site.command("run", token_budget=budget, workers=WORKERS)
     assert_stopped_early(site, ended, "token_budget")
+    assert spent(site.pipedrive.requests()) <= budget
+    assert_the_next_run_finishes(site, titles)
+
+
+def test_a_budget_counts_the_looks_at_leads_that_an_increment_left_out(
+    any_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_increments(monkeypatch)
+    site = any_site
+    leads = new_leads(site, LEADS)
+    site.desire_titles(dict.fromkeys(leads, "As it is"))
+    site.run()
+    monkeypatch.setattr(increment, "OVERLAP", -timedelta(days=1))
+    site.run()  # from here on nothing is listed
+    site.pipedrive.clear_requests()
+    titles = desire(site, leads)
+    budget = COST_READING + 10 * (COST_LEAD + COST_PATCH) + COST_LEAD
+    ended = site.run(token_budget=budget, workers=1)
+    assert (ended.exit_code, ended.statuses["applied"]) == (5, 10)
     assert spent(site.pipedrive.requests()) <= budget
     assert_the_next_run_finishes(site, titles)
 
@@ -263,7 +288,8 @@ def test_a_time_limit_ends_the_run_cleanly(site: Site, titles: dict[str, str]) -
     assert_the_next_run_finishes(site, titles)
 
 
-def test_the_breaker_bounds_what_is_burnt(site: Site, titles: dict[str, str]) -> None:
+def test_the_breaker_bounds_what_is_burnt(any_site: Site) -> None:
+    site, titles = any_site, wanted(any_site)
     failures, workers = 5, 4
     site.pipedrive.fault("status", status=400, method="PATCH", times=1_000)
     ended = site.command("run", breaker_failures=failures, workers=workers)

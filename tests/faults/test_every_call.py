@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ import pytest
 from connector import LeadSyncError
 from connector.sync.summary import Summary
 from tests.support.books import assert_books
+from tests.support.eager import read_increments
 from tests.support.harness import NewSite, Row, Site
+from tests.support.postgres import PostgresSite, new_database
 from tests.support.scene import let_arrive, new_leads
 
 LIVE, ARCHIVED = 6, 24
@@ -110,9 +112,19 @@ class Place:
             return error
 
 
-@pytest.fixture(scope="module")
-def place(new_site: NewSite) -> Place:
+@pytest.fixture(scope="module", params=["all, duckdb", "increments, postgres"])
+def place(new_site: NewSite, request: pytest.FixtureRequest) -> Iterator[Place]:
     site = new_site()
+    with pytest.MonkeyPatch.context() as patch:
+        if "postgres" in request.param:
+            server = request.getfixturevalue("postgres")
+            site = PostgresSite(site.folder, site.pipedrive, server, new_database(server))
+            read_increments(patch)
+        yield place_on(site)
+
+
+def place_on(site: Site) -> Place:
+    """Make the leads, and the run that all others follow."""
     leads = new_leads(site, LIVE + ARCHIVED)
     for lead in leads[LIVE:]:
         site.pipedrive.archive_lead(lead)
@@ -210,6 +222,10 @@ def test_a_refusal_ends_a_lead_or_says_what_was_refused(place: Place, name: str,
 def test_after_all_that_a_run_finishes(place: Place) -> None:
     place.want("After all")
     assert_next_run_finishes(place, "After all")
+    *_, last = (
+        row for row in place.site.pipedrive.requests("GET") if row["path"].endswith("/leads")
+    )
+    assert ("updated_since" in last["query"]) is isinstance(place.site, PostgresSite)
 
 
 LIES: Mapping[str, tuple[Fault, ...]] = {
