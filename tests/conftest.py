@@ -81,8 +81,14 @@ def new_site(local_pipedrive: LocalPipedrive, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def site(new_site: NewSite) -> Site:
+def duckdb_site(new_site: NewSite) -> Site:
     return new_site()
+
+
+@pytest.fixture
+def site(duckdb_site: Site) -> Site:
+    """The site of most tests; a module whose tests are for each warehouse has its own."""
+    return duckdb_site
 
 
 @pytest.fixture(scope="session")
@@ -94,15 +100,16 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def postgres_site(site: Site, postgres: Postgres) -> PostgresSite:
+def postgres_site(duckdb_site: Site, postgres: Postgres) -> PostgresSite:
     """A site whose warehouse is an empty PostgreSQL database."""
-    return PostgresSite(site.folder, site.pipedrive, postgres, new_database(postgres))
+    folder, pipedrive = duckdb_site.folder, duckdb_site.pipedrive
+    return PostgresSite(folder, pipedrive, postgres, new_database(postgres))
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def any_site(request: pytest.FixtureRequest) -> Site:
     """A site on each warehouse that the whole job is tested with."""
-    site: Site = request.getfixturevalue("postgres_site" if request.param == "postgres" else "site")
+    site: Site = request.getfixturevalue(f"{request.param}_site")
     return site
 
 

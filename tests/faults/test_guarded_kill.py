@@ -16,6 +16,11 @@ LOST = [{"value": None}]
 TRIES = 5
 
 
+@pytest.fixture
+def site(any_site: Site) -> Site:
+    return any_site
+
+
 def put_leads(site: Site) -> None:
     site.pipedrive.reset(leads=0)
     for lead in LEADS:

@@ -31,6 +31,11 @@ LEADS, KILLS = 300, 4
 SLOWLY: Mapping[str, Any] = {"workers": 4, "chunk_size": 30, "max_overwrites": "off"}
 
 
+@pytest.fixture
+def site(any_site: Site) -> Site:
+    return any_site
+
+
 def kill_in(site: Site, phase: str, seconds: float = 0, arguments: Sequence[str] = ()) -> None:
     """Kill a run in a phase of it, or so many seconds later."""
     with watched(site, *arguments, **SLOWLY) as run:

@@ -23,6 +23,11 @@ COLUMNS = {
 WISH: Row = {"title": "Ours", "channel_id": "ours", "updated_at": "2099-01-01 00:00:00"}
 
 
+@pytest.fixture
+def site(any_site: Site) -> Site:
+    return any_site
+
+
 def leave_behind(
     site: Site, columns: Mapping[str, str] = COLUMNS, wish: Row = WISH, **settings: Any
 ) -> str:
