@@ -150,7 +150,13 @@ def show_second_run(out: Console, account: Mapping[str, Any]) -> None:
 
 
 def show_revert(out: Console, account: Mapping[str, Any], run_id: str) -> None:
-    """Takes the run back: every lead that it changed is as it was before."""
+    """Takes the run back: every lead that it changed is as it was before.
+
+    Args:
+        out: Where to print.
+        account: The settings of the demo's account.
+        run_id: The run.
+    """
     headline(out, f"lead-sync revert {run_id}: all as it was")
     report = PlanReport(out)
     made = plan_revert(run_id, **account, show=report.show)

@@ -182,6 +182,11 @@ def load_warehouse_settings(**given: Any) -> WarehouseSettings:
 def read_argument(name: str, read: readers.Reader[readers.Read], value: Any) -> readers.Read:
     """Reads an argument of Python as the same setting of the environment would be.
 
+    Args:
+        name: The argument's name.
+        read: Reads the setting.
+        value: What was given.
+
     Raises:
         ConfigError: It cannot be used.
     """

@@ -112,6 +112,50 @@ def imported_names(node: ast.AST) -> list[str]:
     return []
 
 
+def test_three_arguments_are_documented() -> None:
+    """A command of `cli.py` tells its options in its help; what dlt calls has dlt's arguments."""
+    of_dlt = {"create_load_job", "get_value"}
+    modules = [one for one in MODULES if "sandbox" not in one.parts and one.name != "cli.py"]
+
+    def check(module: Path) -> None:
+        for one in public_functions(ast.parse(module.read_text())):
+            given = [arg.arg for arg in (*one.args.args, *one.args.kwonlyargs)]
+            names = [name for name in given if name not in ("self", "cls") and name[0] != "_"]
+            if len(names) < 3 or one.name in of_dlt:
+                continue
+            text = ast.get_docstring(one) or ""
+            missing = [
+                name for name in names if not re.search(rf"^    .*\b{name}\b.*:", text, re.M)
+            ]
+            assert not missing or "takes what `" in text, f"{one.name}: {missing}"
+
+    check_each(modules, check)
+
+
+def public_functions(node: ast.AST) -> Iterator[ast.FunctionDef]:
+    """Yield the functions and methods that others may call; one within another is its own."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef):
+            if not child.name.startswith("_"):
+                yield child
+        else:
+            yield from public_functions(child)
+
+
+def test_nothing_is_too_long_to_be_read_at_once() -> None:
+    """A function has up to 40 lines beside its docstring, a module up to 500."""
+
+    def check(module: Path) -> None:
+        text = module.read_text()
+        assert text.count("\n") <= 500
+        for one in ast.walk(ast.parse(text)):
+            if isinstance(one, ast.FunctionDef):
+                first = one.body[ast.get_docstring(one) is not None :] or one.body
+                assert (one.end_lineno or 0) - first[0].lineno < 40, one.name
+
+    check_each(MODULES, check)
+
+
 def test_the_tests_stand_in_rooms_and_themes() -> None:
     folders = {path.name for path in Path(__file__).parent.iterdir() if path.is_dir()}
     themes = {"benchmarks", "contract", "docs", "faults", "snapshots", "support", "__pycache__"}

@@ -84,7 +84,13 @@ def whole_or_auto(low: int, high: int) -> Reader[int | Literal["auto"]]:
 
 
 def number(low: float, high: float, must: str = "") -> Reader[float]:
-    """Returns the reader of a number, with the same arguments as `whole`."""
+    """Returns the reader of a number.
+
+    Args:
+        low: The least that is allowed.
+        high: The most.
+        must: What it must be, in words; else its bounds are told.
+    """
 
     def read(value: Any) -> float:
         found = _number(value)

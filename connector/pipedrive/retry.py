@@ -31,6 +31,11 @@ def retrying(stop: threading.Event, attempts: int, usage: Usage) -> Retrying:
     """Returns tenacity's loop: jittered exponential waits that a stop request cuts short.
 
     After the last attempt the call's own error is raised, never a wrapper.
+
+    Args:
+        stop: Ends the waiting, and with it the attempts.
+        attempts: How many there are at most.
+        usage: Counts the retries and the seconds waited.
     """
 
     def count(state: RetryCallState) -> None:

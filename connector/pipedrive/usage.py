@@ -35,7 +35,15 @@ class Usage:
         written: int = 0,
         waited: float = 0.0,
     ) -> None:
-        """Adds to the counts, safe to call from any thread."""
+        """Adds to the counts, safe to call from any thread.
+
+        Args:
+            requests: Requests that were sent.
+            retries: Those of them that were sent again.
+            tokens: What they cost.
+            written: What of it PATCHes cost.
+            waited: Seconds spent waiting.
+        """
         with self._lock:
             self.requests += requests
             self.retries += retries

@@ -24,6 +24,11 @@ def standing_of(field: Field, base: Values, current: Lead) -> Standing:
 
     Of a field of two keys the whole counts: one that differs makes it edited.
 
+    Args:
+        field: The field.
+        base: What both sides last agreed on, by key.
+        current: The lead as it is.
+
     Returns:
         "unagreed" where nothing ever was, "agreed" where it is still so, and "edited" where it
         was changed in the CRM since.

@@ -149,7 +149,16 @@ def planned(
     *,
     unarchive: bool,
 ) -> Decision:
-    """Returns what a change comes to: nothing, one PATCH, two where it un-archives, or why none."""
+    """Returns what a change comes to: nothing, one PATCH, two where it un-archives, or why none.
+
+    Args:
+        lead_id: The lead.
+        change: What is to be sent, un-archiving left out.
+        current: The lead as it is.
+        conflicts: What of the row is not sent, as somebody has edited it.
+        fields: The leads' fields.
+        unarchive: Whether an archived lead may be brought back for it.
+    """
     if not change.body:
         return Unchanged(lead_id)
     if not current.get("is_archived"):

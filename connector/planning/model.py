@@ -34,7 +34,13 @@ Row = Mapping[str, Any]
 
 
 def kind_of_change(field: Field, before: Values, body: Values) -> ChangeKind:
-    """Tells whether a body sets a field that was unset, changes it or clears it."""
+    """Tells whether a body sets a field that was unset, changes it or clears it.
+
+    Args:
+        field: The field.
+        before: The lead's values before, by key.
+        body: What is sent.
+    """
     if field.is_blank(body):
         return "cleared"
     return "set" if field.is_blank(before) else "changed"

@@ -88,6 +88,11 @@ def options_of(noun: str, records: Any, name: str) -> Options:
     """Returns the options of records that carry an `id` and a name under the key given.
 
     A record without the two is passed over, and so is what is no list of records.
+
+    Args:
+        noun: What an option is called in messages.
+        records: The records, as Pipedrive lists them.
+        name: The key of their names.
     """
     given = records if isinstance(records, list | tuple) else []
     whole = (one for one in given if isinstance(one, dict) and _is_named(one, name))

@@ -90,7 +90,13 @@ def print_guards(console: Console, summary: Summary) -> None:
 
 
 def print_trips(console: Console, effect: str, tripped: Sequence[Mapping[str, Any]]) -> None:
-    """Prints guards that tripped, and to what effect."""
+    """Prints guards that tripped, and to what effect.
+
+    Args:
+        console: Where to print.
+        effect: What comes of it, as the line begins.
+        tripped: Of each guard its name and what it says.
+    """
     say(console, f"{effect}: {counted(len(tripped), 'guard')} tripped", style="red")
     for trip in tripped:
         say(console, "    ", (trip["guard"], "red"), ": ", message(trip["text"]))
@@ -108,7 +114,13 @@ def overridden_line(trip: Mapping[str, Any]) -> Text:
 
 
 def print_missed(console: Console, missed: Missed, domain: str | None) -> None:
-    """Prints the first leads that are not as they should be, those with one reason together."""
+    """Prints the first leads that are not as they should be, those with one reason together.
+
+    Args:
+        console: Where to print.
+        missed: How many leads there are of each reason, and the first of them.
+        domain: The company's, for links; None where it is not known.
+    """
     if not missed.counts:
         return
     total, shown = sum(missed.counts.values()), len(missed.first)

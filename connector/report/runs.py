@@ -41,7 +41,13 @@ def state_of(run: TableRow, holder: str | None) -> str:
 
 
 def print_runs(console: Console, runs: Iterable[TableRow], holder: str | None = None) -> None:
-    """Prints a line a run, newest first, below a header."""
+    """Prints a line a run, newest first, below a header.
+
+    Args:
+        console: Where to print.
+        runs: Rows of `sync_runs`, newest first.
+        holder: The run that has the turn; None where nobody has it.
+    """
     rows = [HEADER, *(_cells(run, state_of(run, holder)) for run in runs)]
     if len(rows) == 1:
         say(console, "no runs")

@@ -28,7 +28,13 @@ def counted(count: int, noun: str) -> str:
 
 
 def spent(tokens: int, requests: int, retries: int) -> str:
-    """Returns what a run has spent."""
+    """Returns what a run has spent.
+
+    Args:
+        tokens: How many tokens.
+        requests: In how many requests.
+        retries: How many of these were sent again.
+    """
     return f"{counted(tokens, 'token')} in {counted(requests, 'request')}, {retries} retried"
 
 

@@ -154,7 +154,13 @@ def _look_up(session: Session, record: RunRecord, looked_up: Iterator[Found]) ->
 
 
 def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -> Reading:
-    """Reads certain leads into the mirror, by the cheaper of the list and a call for each."""
+    """Reads certain leads into the mirror, by the cheaper of the list and a call for each.
+
+    Args:
+        session: The run.
+        record: Counts the leads.
+        lead_ids: The leads.
+    """
     client, workers = session.client, session.workers
     pages = -(-history.count_active(session.warehouse) // LEADS.page_limit) or 1
     if len(lead_ids) * LEADS.tokens.one <= pages * LEADS.tokens.page:
@@ -194,7 +200,13 @@ def _is_lead_id(lead_id: str) -> bool:
 
 
 def refresh(session: Session, record: RunRecord, account: Account) -> Reading:
-    """Reads the leads as they are into the mirror, but for those known to be out of the list."""
+    """Reads the leads as they are into the mirror, but for those known to be out of the list.
+
+    Args:
+        session: The run.
+        record: Counts the leads, and notes how much is known now.
+        account: What the desired table manages, and under what it is read.
+    """
     lead, scratch = session.scope.lead, session.scratch
     if lead is None:
         record.read_under = account.read_under

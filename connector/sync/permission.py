@@ -168,6 +168,11 @@ def note_verdict(record: RunRecord, plan: Plan, verdict: Verdict) -> None:
 
     From here on the record names the plan's table: a run that ends before is held against
     nothing, and must not be what a later one is held against.
+
+    Args:
+        record: The run's row.
+        plan: The plan.
+        verdict: What the guards say of it.
     """
     record.desired_table = plan.table
     for column, name in COUNTED.items():

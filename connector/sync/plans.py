@@ -248,7 +248,13 @@ def show_plan(
 
 
 def record_settled(session: Session, record: RunRecord, settled: Sequence[NotSent]) -> None:
-    """Counts and loads what was settled when the plan was made."""
+    """Counts and loads what was settled when the plan was made.
+
+    Args:
+        session: The run.
+        record: Counts them.
+        settled: Leads that get no patch, each with the reason.
+    """
     for one in settled:
         record.statuses[one.status] += one.rows
     session.load(_settled_outcomes(record, enumerate(settled, 1)))

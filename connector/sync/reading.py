@@ -68,6 +68,11 @@ def columns_for(
 
     All fields of the account are asked for, so as to find a name that could be of two.
 
+    Args:
+        warehouse: Where the books are.
+        client: Asks for the definitions.
+        settings: Where the table is, and the rules for its columns.
+
     Raises:
         DesiredTableError: The table is missing or a column maps to nothing.
         ConfigError: A rule in config names no field.
@@ -92,7 +97,13 @@ class Named:
 
     @classmethod
     def of(cls, head: Head, changed: Iterable[str], settings: Settings) -> Named:
-        """Returns what the columns of a table, and the keys of its `changes`, stand for."""
+        """Returns what the columns of a table, and the keys of its `changes`, stand for.
+
+        Args:
+            head: The table's columns.
+            changed: The keys of its `changes`.
+            settings: What columns are called otherwise, and the rules for them.
+        """
         columns, renamed = head.columns, settings.columns
         names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
         also = {renamed.get(name, name) for name in changed}
@@ -105,6 +116,11 @@ class Named:
 
 def named_by(head: Head, changed: Iterable[str], settings: Settings) -> Named:
     """Returns the same of a table that can be used.
+
+    Args:
+        head: The table's columns.
+        changed: The keys of its `changes`.
+        settings: What columns are called otherwise, and the rules for them.
 
     Raises:
         DesiredTableError: `changes` is a STRUCT.

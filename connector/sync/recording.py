@@ -202,6 +202,11 @@ def outcome_batches(
     """Counts outcomes and yields their rows, and what they say of their leads.
 
     That is the mirror's rows, and what is agreed on.
+
+    Args:
+        session: The run.
+        record: Counts the outcomes.
+        outcomes: Those of some leads.
     """
     record.statuses.update(outcome.status for outcome in outcomes)
     rewritten = [rewritten_row(one.patch) for one in outcomes if one.is_rewritten]

@@ -38,6 +38,12 @@ def settle_wanted(
 ) -> dict[str, Patch]:
     """Settles what earlier runs left; what is still wanted stays released.
 
+    Args:
+        session: The run.
+        record: Counts what is settled.
+        account: What the desired table manages.
+        reading: What came of reading the leads.
+
     Returns:
         By their ids the patches that are in effect in part, with what is left to be sent.
     """

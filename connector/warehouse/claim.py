@@ -44,7 +44,13 @@ def owners(folder: Path) -> list[tuple[int, str | None]]:
 
 
 def note_owner(folder: Path, company_id: int, domain: str | None) -> None:
-    """Notes beside a working folder which company it belongs to."""
+    """Notes beside a working folder which company it belongs to.
+
+    Args:
+        folder: The working folder.
+        company_id: The company.
+        domain: Its domain; None where it is not known.
+    """
     if owners(folder) != [(company_id, domain)]:
         _write(folder.with_suffix(COMPANY), f"{company_id} {domain or ''}")
 

@@ -65,7 +65,13 @@ def mark_failed(warehouse: Warehouse, scratch: Scratch) -> None:
 
 
 def mark_passed(warehouse: Warehouse, scratch: Scratch, run_id: str) -> None:
-    """Notes the leads with a patch still to be sent, or kept from an edit by this run."""
+    """Notes the leads with a patch still to be sent, or kept from an edit by this run.
+
+    Args:
+        warehouse: Where the books are.
+        scratch: Gets the marks.
+        run_id: This run.
+    """
     sql = (
         f"SELECT u.lead_id FROM {warehouse.unfinished_patches} u UNION ALL "
         f"SELECT lead_id FROM {warehouse.table('lead_outcomes')} "
@@ -118,7 +124,13 @@ def interrupted(
 
 
 def doubtful(warehouse: Warehouse, scratch: Scratch, lead: str | None) -> Iterator[Comparison]:
-    """Yields the leads that this run has read and to which an earlier one sent in doubt."""
+    """Yields the leads that this run has read and to which an earlier one sent in doubt.
+
+    Args:
+        warehouse: Where the books are.
+        scratch: What this run has read.
+        lead: Only this lead; None for all.
+    """
     for some in _by_lead(_doubts(warehouse, lead)):
         records = read_now(warehouse, scratch, [lead_id for lead_id, _ in some])
         for lead_id, patches in some:
@@ -149,7 +161,14 @@ def planned_leads(
 def sent_leads(
     warehouse: Warehouse, scratch: Scratch, sent_by: str, lead: str | None
 ) -> Iterator[Comparison]:
-    """Yields what an earlier run has written to each lead, beside the lead as this run read it."""
+    """Yields what an earlier run has written to each lead, beside the lead as this run read it.
+
+    Args:
+        warehouse: Where the books are.
+        scratch: What this run has read.
+        sent_by: The earlier run.
+        lead: Only this lead; None for all.
+    """
     written = ((patch.lead_id, patch) for patch in history.taken(warehouse, sent_by, lead))
     return _with_records(warehouse, scratch, written)
 
@@ -157,7 +176,13 @@ def sent_leads(
 def records_of(
     warehouse: Warehouse, scratch: Scratch, lead_ids: Collection[str]
 ) -> dict[str, Lead]:
-    """Returns some of the leads as they are, as far as is known: those that exist."""
+    """Returns some of the leads as they are, as far as is known: those that exist.
+
+    Args:
+        warehouse: Where the books are.
+        scratch: What this run has read.
+        lead_ids: The leads.
+    """
     now = read_now(warehouse, scratch, lead_ids)
     known = scratch.taken_as_known([lead_id for lead_id in lead_ids if lead_id not in now])
     there = {lead_id: lead for lead_id, lead in now.items() if lead is not None}
@@ -167,7 +192,13 @@ def records_of(
 def read_now(
     warehouse: Warehouse, scratch: Scratch, lead_ids: Collection[str]
 ) -> dict[str, Lead | None]:
-    """Returns those of some leads that this run has read; None for one that it found gone."""
+    """Returns those of some leads that this run has read; None for one that it found gone.
+
+    Args:
+        warehouse: Where the books are.
+        scratch: What this run has read.
+        lead_ids: The leads.
+    """
     found = scratch.seen(lead_ids)
     same = [lead_id for lead_id, lead in found.items() if lead == {}]
     return {**found, **_stored(warehouse, same)}

@@ -41,7 +41,13 @@ def titles(warehouse: Warehouse, lead_ids: Sequence[str]) -> dict[str, str]:
 
 
 def runs(warehouse: Warehouse, run_id: str | None = None, limit: int = 20) -> list[TableRow]:
-    """Returns the latest runs, newest first, or one run; each with the leads of its plan."""
+    """Returns the latest runs, newest first, or one run; each with the leads of its plan.
+
+    Args:
+        warehouse: Where the books are.
+        run_id: Only this run; None for the latest.
+        limit: How many at most.
+    """
     where, args = ("", []) if run_id is None else ("WHERE run_id = %s", [run_id])
     return with_planned(warehouse, read_runs(warehouse, where, *args, newest=True, most=limit))
 
@@ -122,7 +128,13 @@ def note_options_as_text(warehouse: Warehouse, *, as_text: bool) -> None:
 
 
 def take_over(warehouse: Warehouse, run_id: str, now: datetime) -> None:
-    """Ends the runs that never came to their end, and takes over what failed ones left."""
+    """Ends the runs that never came to their end, and takes over what failed ones left.
+
+    Args:
+        warehouse: Where the books are.
+        run_id: The run that takes over.
+        now: When.
+    """
     warehouse.execute(
         f"UPDATE {warehouse.table('sync_runs')} SET state = 'failed', finished_at = %s, "
         "message = %s WHERE state = 'running'",
@@ -276,7 +288,13 @@ def unfinished(
 
 
 def count_unfinished(warehouse: Warehouse, lead: str | None, plan_id: str | None = None) -> int:
-    """Returns how many leads have released patches without an outcome."""
+    """Returns how many leads have released patches without an outcome.
+
+    Args:
+        warehouse: Where the books are.
+        lead: Only this lead; None for all.
+        plan_id: Only this plan; None for all.
+    """
     which, args = matching("u", lead_id=lead, plan_id=plan_id)
     sql = f"SELECT count(DISTINCT u.lead_id) AS n FROM {warehouse.unfinished_patches} u {which}"
     [row] = warehouse.query(sql, *args)
@@ -297,7 +315,13 @@ def unfinished_plans(warehouse: Warehouse, lead: str | None, plan_id: str | None
 
 
 def taken(warehouse: Warehouse, run_id: str, lead: str | None) -> Iterator[Patch]:
-    """Yields what a run has written: of each patch that took effect that part, lead by lead."""
+    """Yields what a run has written: of each patch that took effect that part, lead by lead.
+
+    Args:
+        warehouse: Where the books are.
+        run_id: The run.
+        lead: Only this lead; None for all.
+    """
     which, args = matching("o", run_id=run_id, lead_id=lead)
     sql = (
         f"SELECT * FROM {warehouse.table('lead_outcomes')} o {which} "

@@ -60,6 +60,11 @@ def take(warehouse: Warehouse, holder: str, seconds: float) -> None:
 def renew(client: Client, holder: str, seconds: float) -> bool:
     """Makes the turn last for so long from now; returns whether it is still the holder's.
 
+    Args:
+        client: A connection to the books.
+        holder: The run that has the turn.
+        seconds: For how long.
+
     Raises:
         DatabaseException: The warehouse does not answer.
     """

@@ -13,7 +13,7 @@ from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.noted import field_names
 from connector.warehouse.rows import change_rows, document_of
 from connector.warehouse.schema import LEAD_FIELD_CHANGES, SYNC_RUNS
-from connector.warehouse.store import FETCH, Warehouse
+from connector.warehouse.store import FETCH, Warehouse, kinds_of
 
 log = logging.getLogger(__name__)
 FIRST_VERSION = "0.1.0"
@@ -27,7 +27,7 @@ def fill_in_old(warehouse: Warehouse) -> None:
 
 def drop_view(warehouse: Warehouse) -> None:
     """Drops the view that told the changed fields in earlier versions; a table tells them now."""
-    if warehouse.kinds().get(LEAD_FIELD_CHANGES.name) == "VIEW":
+    if kinds_of(warehouse.client).get(LEAD_FIELD_CHANGES.name) == "VIEW":
         warehouse.execute(f"DROP VIEW {warehouse.table(LEAD_FIELD_CHANGES.name)}")
 
 

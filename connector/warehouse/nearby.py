@@ -41,7 +41,13 @@ def missing_table(wanted: str, tables: Iterable[Name], own: str) -> str:
 
 
 def nearest_tables(schema: str, name: str, tables: Sequence[Name]) -> list[str]:
-    """Returns the tables whose names are most like another; the same name elsewhere comes first."""
+    """Returns the tables whose names are most like another; the same name elsewhere comes first.
+
+    Args:
+        schema: The schema that was named.
+        name: The table that was named, in lower case.
+        tables: All that are there.
+    """
     elsewhere = [".".join(one) for one in tables if one[1].lower() == name]
     known = {".".join(one).lower(): ".".join(one) for one in tables}
     alike = difflib.get_close_matches(f"{schema}.{name}", known, n=3, cutoff=0.75)

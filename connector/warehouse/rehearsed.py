@@ -42,13 +42,25 @@ def records(books: Warehouse) -> Iterator[tuple[bytes, datetime]]:
 
 
 def put_plan(books: Warehouse, runs: Sequence[TableRow], patches: Sequence[TableRow]) -> None:
-    """Writes a plan, and the runs that a run of it looks back on, into books that have none."""
+    """Writes a plan, and the runs that a run of it looks back on, into books that have none.
+
+    Args:
+        books: Where they go.
+        runs: Rows of `sync_runs`.
+        patches: Rows of `lead_patches`.
+    """
     _put(books, SYNC_RUNS, runs)
     _put(books, LEAD_PATCHES, patches)
 
 
 def put_company(books: Warehouse, company_id: int, *, options_as_text: bool | None) -> None:
-    """Writes whose the books are."""
+    """Writes whose the books are.
+
+    Args:
+        books: Where it goes.
+        company_id: The company.
+        options_as_text: Whether its option ids are text; None where it is not known.
+    """
     row = AccountRow(company_id, None, options_as_text, pendulum.now("UTC"))
     _put(books, SYNC_ACCOUNT, [vars(row)])
 

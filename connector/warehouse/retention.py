@@ -45,6 +45,11 @@ def forgettable(warehouse: Warehouse, before: datetime) -> list[str]:
 def forget(warehouse: Warehouse, run_ids: Sequence[str], before: datetime) -> None:
     """Forgets runs, and what is older than a moment and of no run that is left.
 
+    Args:
+        warehouse: Where the books are.
+        run_ids: The runs to forget.
+        before: The moment.
+
     Raises:
         WarehouseError: It cannot be deleted.
     """

@@ -156,7 +156,13 @@ new_id = IdMaker()
 
 
 def patch_rows(plan_id: str, number: int, decision: Planned) -> Iterator[TableRow]:
-    """Yields the rows of `lead_patches` for a plan's lead; ids sort in the order of sending."""
+    """Yields the rows of `lead_patches` for a plan's lead; ids sort in the order of sending.
+
+    Args:
+        plan_id: The plan.
+        number: The lead's place in it, from 1 on.
+        decision: What is to be changed.
+    """
     for step, change in enumerate(decision.changes, 1):
         yield vars(
             PatchRow(
@@ -189,7 +195,14 @@ def rewritten_row(patch: Patch) -> TableRow:
 
 
 def settled_rows(run_id: str, plan_id: str, number: int, settled: NotSent) -> Iterator[TableRow]:
-    """Yields an outcome for each row of the desired table that gets no patch for a reason."""
+    """Yields an outcome for each row of the desired table that gets no patch for a reason.
+
+    Args:
+        run_id: The run that settles it.
+        plan_id: Its plan.
+        number: The lead's place in it, from 1 on.
+        settled: The reason, and how many rows there are.
+    """
     for row in range(1, settled.rows + 1):
         yield vars(
             OutcomeRow(
@@ -207,7 +220,13 @@ def settled_rows(run_id: str, plan_id: str, number: int, settled: NotSent) -> It
 
 
 def left_out_row(plan_id: str, number: int, settled: NotSent) -> TableRow:
-    """Returns a lead that a plan leaves out for a reason, all of it or a part."""
+    """Returns a lead that a plan leaves out for a reason, all of it or a part.
+
+    Args:
+        plan_id: The plan.
+        number: The lead's place in it, from 1 on.
+        settled: The reason, and what of the lead is left out.
+    """
     keys = [key for one in settled.conflicts for key in one.wanted]
     told = settled.lead_id, settled.status, settled.reason, keys or None
     row = LeftOutRow(f"{plan_id}-row-{number:08d}", plan_id, *told, pendulum.now("UTC"))

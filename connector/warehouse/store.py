@@ -338,10 +338,6 @@ class Warehouse:
         except DatabaseUndefinedRelation:
             return set()
 
-    def kinds(self) -> dict[str, str]:
-        """Returns what each table of the dataset is, such as a view."""
-        return kinds_of(self._client)
-
     @property
     def client(self) -> SqlClientBase[Any]:
         """The connection to it."""
@@ -390,6 +386,11 @@ class Warehouse:
 
     def update(self, table: Table, key: str, values: TableRow) -> None:
         """Writes some columns of the row with a key; none of them may hold a document.
+
+        Args:
+            table: The table.
+            key: The row's key.
+            values: The columns to write, by name.
 
         Raises:
             WarehouseError: They cannot be written.
