@@ -110,7 +110,7 @@ def _changed(
     """
     pages = session.client.pages(
         LEADS,
-        _most_pages(session),
+        most_pages(session),
         updated_since=increment.spelled if increment else None,
         expected=0 if increment else least_listed(session.warehouse),
     )
@@ -124,7 +124,7 @@ def _changed(
         yield [schema.lead_row(lead, read_at, session.run_id, digest) for lead, digest in changed]
 
 
-def _most_pages(session: Session) -> MostPages:
+def most_pages(session: Session) -> MostPages:
     """Returns how many pages the list may have, by the size of its pages.
 
     They may be smaller than asked for; one that is hardly filled says nothing of their size.

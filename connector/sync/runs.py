@@ -8,6 +8,7 @@ from typing import Any
 
 from connector.planning.model import NotSent
 from connector.sync.leads import read_leads, refresh
+from connector.sync.looks import spare_looks
 from connector.sync.permission import (
     admit,
     admit_revert,
@@ -83,6 +84,7 @@ def run(
             verdict = judge(session, record, account.fields, made)
             note_verdict(record, made, verdict)
             stop_if_tripped(verdict)
+            spare_looks(session, record, made)
             apply_changes(session, record, account.fields, made)
         return summarize(session, record)
 

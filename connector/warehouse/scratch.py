@@ -225,6 +225,18 @@ class Scratch:
             self._connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, 0)", rows)
         return changed
 
+    def confirm(self, leads: Iterable[Lead]) -> None:
+        """Counts those of some leads as read that are as the books have them."""
+        listed = {str(lead["id"]).lower(): digest_of(lead) for lead in leads}
+        known = self._by_id("mirror", "digest", listed)
+        same = (
+            (lead_id, digest) for lead_id, digest in listed.items() if known.get(lead_id) == digest
+        )
+        with self._writing():
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO seen VALUES (?, '', ?, NULL, 0)", same
+            )
+
     def _by_id(self, table: str, column: str, lead_ids: Collection[str]) -> dict[str, Any]:
         """Returns a column of some leads' rows."""
         found: dict[str, Any] = {}

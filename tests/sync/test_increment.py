@@ -120,6 +120,82 @@ def test_a_lead_that_was_not_read_is_looked_at_before_its_patch(
     assert done.statuses["conflict" if kept else "applied"] == 1
 
 
+def unread(site: Site, leads: int, patch: pytest.MonkeyPatch) -> list[str]:
+    """Leads of which no increment brings one, all of them to be changed."""
+    patch.setattr(increment, "FEW_LEADS", 5)
+    found = new_leads(site, leads)
+    site.desire_titles(dict.fromkeys(found, "As it is"))
+    site.run()
+    patch.setattr(increment, "OVERLAP", -timedelta(days=1))
+    site.run()  # from here on nothing is listed
+    site.pipedrive.clear_requests()
+    desire(site, found)
+    return found
+
+
+def looked_at(site: Site) -> list[str]:
+    """The leads that were asked for by their ids."""
+    paths = [row["path"].rpartition("/")[2] for row in site.pipedrive.requests("GET")]
+    return sorted(one for one in paths if "-" in one)
+
+
+def test_many_leads_that_were_not_read_are_read_by_the_list(
+    any_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs 20 tokens, looks would cost 60. What it shows otherwise is looked at."""
+    leads = unread(any_site, 30, monkeypatch)
+    quiet_edit(any_site, leads[2], title="quietly")
+    any_site.pipedrive.delete_lead(leads[3])
+    done = any_site.run()
+    assert ["updated_since" in row["query"] for row in lists(any_site)] == [True, False]
+    assert looked_at(any_site) == sorted(leads[2:4])
+    assert (done.statuses["applied"], done.statuses["not_found"]) == (29, 1)
+    assert done.tokens == 2 + 20 + 20 + 2 * 2 + 29 * 10
+    sent = bodies(any_site.pipedrive)
+    assert sent == {lead: [{"title": f"Title of {lead}"}] for lead in {*leads} - {leads[3]}}
+
+
+@pytest.mark.parametrize(
+    ("leads", "settings"),
+    [
+        (10, {}),
+        (30, {"on_conflict": "crm"}),
+        (30, {"fresh_look": "always"}),
+        (30, {"token_budget": 22 + 119}),
+    ],
+    ids=str,
+)
+def test_the_list_is_not_read_where_looks_cost_no_more_or_are_wanted(
+    site: Site, leads: int, settings: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = unread(site, leads, monkeypatch)
+    site.run(**settings, workers=1)
+    assert len(lists(site)) == 1
+    within = 10 if "token_budget" in settings else leads
+    assert set(looked_at(site)) <= {*found}
+    assert len(looked_at(site)) == within
+
+
+def test_leads_are_looked_at_where_the_list_cannot_be_read(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leads = unread(site, 30, monkeypatch)
+    for _ in range(2):
+        site.pipedrive.fault("ignore", method="GET")
+    site.pipedrive.fault("status", status=403, method="GET")
+    done = site.run()
+    assert looked_at(site) == sorted(leads)
+    assert done.statuses["applied"] == 30
+
+
+def test_no_lead_is_looked_at_for_nothing_where_looks_are_off(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unread(site, 30, monkeypatch)
+    assert site.run(fresh_look="never").statuses["applied"] == 30
+    assert (len(lists(site)), looked_at(site)) == (1, [])
+
+
 @pytest.mark.parametrize("away", ["deleted", "archived"])
 def test_a_lead_that_went_away_since_is_never_written(
     any_site: Site, leads: list[str], away: str

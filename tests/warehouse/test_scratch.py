@@ -86,6 +86,15 @@ def test_of_a_lead_that_comes_twice_the_newer_copy_counts(
     assert scratch.seen(LEADS) == {LEADS[0]: {} if newer_first else newer}
 
 
+def test_only_what_is_as_the_books_have_it_is_confirmed(scratch: Scratch) -> None:
+    same, other, read = (lead(number, title="a") for number in range(3))
+    known = [(LEADS[0], digest_of(same), True, True), (LEADS[1], "x", True, True)]
+    scratch.note_mirror([*known, (LEADS[2], "x", True, True)])
+    scratch.see([read])
+    scratch.confirm([same, other, lead(2, title="b"), lead(3)])
+    assert scratch.seen(LEADS) == {LEADS[0]: {}, LEADS[2]: read}
+
+
 def test_what_agreed_before_is_known_until_anything_changes(tmp_path: Path) -> None:
     record = lead(0, title="a")
     assert not a_run(tmp_path, "rules", "a", record)

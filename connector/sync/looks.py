@@ -1,0 +1,58 @@
+"""One reading of the list in place of many looks, where an increment left out what is to change."""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+
+from connector.pipedrive.errors import PipedriveError
+from connector.records.leads import LEADS
+from connector.sync.leads import most_pages
+from connector.sync.plans import Plan, patches_to_send
+from connector.sync.session import Session
+from connector.warehouse.listing import least_listed
+from connector.warehouse.record import RunRecord
+
+log = logging.getLogger(__name__)
+
+
+def spare_looks(session: Session, record: RunRecord, plan: Plan) -> None:
+    """Reads the list where that costs less than a look at each lead that this run has not read.
+
+    A lead that is there as the books have it counts as read. Any other one is still looked at
+    directly before its PATCH, and so is each where the list cannot be read to its end.
+
+    Args:
+        session: The run.
+        record: Whether it has read all of the list before.
+        plan: What is to be sent.
+    """
+    if record.leads_listed is not None or session.settings.fresh_look != "auto":
+        return
+    listed = least_listed(session.warehouse)
+    cost = -(-listed // LEADS.page_limit) * LEADS.tokens.page
+    if not _would_save(session, plan, cost):
+        return
+    log.info("so many leads are to change that the list is read once, in place of a look at each")
+    try:
+        for page in session.client.pages(LEADS, most_pages(session), expected=listed):
+            session.scratch.confirm(lead for lead in page if lead.get("id"))
+    except PipedriveError as error:
+        log.info("the list was not read to its end: %s", error)
+
+
+def _would_save(session: Session, plan: Plan, cost: int) -> bool:
+    """Tells whether the looks cost more, and whether the tokens that are left last for them all.
+
+    What is left for PATCHes after the list must be more than with a look for each of them.
+    """
+    look, patch = LEADS.tokens.one, LEADS.tokens.patch
+    left = session.client.tokens_left
+    if left is not None and left * look <= cost * (patch + look):
+        return False
+    looks = (
+        patches
+        for patches in patches_to_send(session, plan)
+        if patches[0].unread and not any(one.conditions for one in patches)
+    )
+    return next(islice(looks, cost // look, None), None) is not None
