@@ -50,14 +50,22 @@ class Desired:
     Attributes:
         lead_id: Lower-case UUID.
         fields: The managed fields and their normal forms; None clears.
-        sources: For each of them the value as the row gave it, for messages.
+        cells: What the row says of each of them.
         kept_nulls: NULLs that were left alone.
     """
 
     lead_id: str
     fields: Mapping[Field, Normal]
-    sources: Mapping[Field, str]
+    cells: Mapping[Field, Mapping[str, Cell]]
     kept_nulls: int = 0
+
+    def source(self, field: Field) -> str:
+        """Returns the value of a field as the row gave it, for messages."""
+        return _source(self.cells[field])
+
+
+def _source(cells: Mapping[str, Cell]) -> str:
+    return ", ".join(f"{cell.name} {shown(cell.value)}" for cell in cells.values())
 
 
 def lead_id_of(row: Row) -> str:
@@ -136,20 +144,19 @@ def desired_of(row: Row, columns: Columns) -> Desired:
     """
     lead_id = lead_id_of(row)
     fields: dict[Field, Normal] = {}
-    sources: dict[Field, str] = {}
     problems: list[str] = []
     kept_nulls = 0
-    for field, cells in _by_field(row, columns).items():
-        sources[field] = ", ".join(f"{cell.name} {shown(cell.value)}" for cell in cells.values())
+    by_field = _by_field(row, columns)
+    for field, cells in by_field.items():
         try:
             fields[field] = _wanted(cells, field, columns)
         except _KeptError:
             kept_nulls += 1
         except ValueError as error:
-            problems.append(f"{sources[field]} {error}")
+            problems.append(f"{_source(cells)} {error}")
     if problems:
         raise RowRejected("; ".join(problems))
-    return Desired(lead_id, fields, sources, kept_nulls)
+    return Desired(lead_id, fields, by_field, kept_nulls)
 
 
 class _KeptError(Exception):

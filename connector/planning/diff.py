@@ -67,21 +67,29 @@ def decide(
             return NotSent(lead_id, "not_found", "no such lead: deleted, converted or merged")
         change = difference(desired, current, columns.only_if_blank)
         edits = Edits(current, base, row)
-        conflicts = tuple(conflicts_of(change.body, desired.fields, columns, edits))
-        left = change.without(one.field for one in conflicts)
-        left = replace(left, conditions=conditions_of(left.body, desired, columns))
-        if conflicts and (stops_lead(conflicts, columns) or not left.body):
-            decision: Decision = conflicting(lead_id, conflicts)
-        else:
-            keep_one_of(left.body, current)
-            decision = planned(
-                lead_id, left, current, conflicts, desired.fields, unarchive=unarchive
-            )
+        decision: Decision = Unchanged(lead_id, desired.kept_nulls)
+        if change.body:
+            decision = _what_is_sent(change, desired, columns, edits, unarchive=unarchive)
     except RowRejected as error:
         return NotSent(lead_id, "rejected", str(error), error.rows)
-    if not isinstance(decision, NotSent):
-        decision = replace(decision, kept_nulls=desired.kept_nulls)
     return decision if base is None else _agreed(decision, desired, change, columns, edits)
+
+
+def _what_is_sent(
+    change: Change, desired: Desired, columns: Columns, edits: Edits, *, unarchive: bool
+) -> Decision:
+    """Returns what becomes of a change: all of it is sent, a part, or nothing for a reason."""
+    lead_id, current, fields = desired.lead_id, edits.current, desired.fields
+    conflicts = tuple(conflicts_of(change.body, fields, columns, edits))
+    left = change.without(one.field for one in conflicts)
+    left = replace(left, conditions=conditions_of(left.body, desired, columns))
+    if conflicts and (stops_lead(conflicts, columns) or not left.body):
+        return conflicting(lead_id, conflicts)
+    keep_one_of(left.body, current)
+    decision = planned(lead_id, left, current, conflicts, fields, unarchive=unarchive)
+    if isinstance(decision, Planned):
+        return replace(decision, kept_nulls=desired.kept_nulls)
+    return decision
 
 
 def _agreed(
@@ -197,7 +205,7 @@ def _complete(field: Field, wanted: Normal, have: Normal, desired: Desired) -> N
     try:
         return field.complete(wanted, have)
     except ValueError as error:
-        raise RowRejected(f"{desired.sources[field]} {error}") from None
+        raise RowRejected(f"{desired.source(field)} {error}") from None
 
 
 def _archived_reason(change: Change, fields: Iterable[Field]) -> str:
