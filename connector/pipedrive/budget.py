@@ -44,6 +44,13 @@ class Budget:
         """Tokens left of the day, as far as the server has told."""
         return None if self._day_left is None else int(self._day_left)
 
+    @property
+    def left(self) -> int | None:
+        """Tokens that may still be spent, as far as is known: the reserve is left to others."""
+        of_day = None if self.day_left is None else max(self.day_left - self._reserve, 0)
+        known = [left for left in (self.own_left, of_day) if left is not None]
+        return min(known, default=None)
+
     def take(self, cost: int, stop: threading.Event) -> int:
         """Takes the tokens of one call before it is sent, and returns the call's number.
 

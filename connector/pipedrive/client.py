@@ -151,8 +151,7 @@ class Pipedrive:
     @property
     def tokens_left(self) -> int | None:
         """What may still be spent of the command's budget and of the day, as far as is known."""
-        known = [left for left in (self.own_left, self.day_left) if left is not None]
-        return min(known, default=None)
+        return self._budget.left
 
     @property
     def day_budget(self) -> int | None:

@@ -57,6 +57,21 @@ def test_what_is_in_flight_counts(name: str, left: int) -> None:
         budget.take(COST, stopped())
 
 
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({}, 500),
+        ({"reserve": 200}, 300),
+        ({"reserve": 600}, 0),
+        ({"tokens": 110, "reserve": 20}, 100),
+    ],
+    ids=str,
+)
+def test_what_may_be_spent_is_the_least_of_all(given: dict[str, int], left: int) -> None:
+    assert Budget().left is None
+    assert budget_of(500, DAY, **given).left == left
+
+
 def test_a_reserve_is_left_to_others() -> None:
     budget = budget_of(120, reserve=100)
     budget.take(COST, NOT_STOPPED)
