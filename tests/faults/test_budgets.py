@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from connector.sync import increment
 from connector.sync.runs import apply_revert, plan_revert
 from connector.sync.summary import Summary
 from tests.support.books import assert_books
-from tests.support.eager import read_increments
 from tests.support.harness import Ended, Row, Site, lead_id
-from tests.support.scene import assert_titles, desire, new_leads
+from tests.support.scene import assert_titles, desire, make_unread, new_leads
 
 COST_ME, COST_LIST, COST_PATCH, COST_LEAD = 2, 20, 10, 2
 COST_READING = COST_ME + COST_LIST
@@ -81,15 +79,8 @@ def test_a_budget_counts_what_read_backs_and_repeats_cost(any_site: Site) -> Non
 def test_a_budget_counts_the_looks_at_leads_that_an_increment_left_out(
     any_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read_increments(monkeypatch)
     site = any_site
-    leads = new_leads(site, LEADS)
-    site.desire_titles(dict.fromkeys(leads, "As it is"))
-    site.run()
-    monkeypatch.setattr(increment, "OVERLAP", -timedelta(days=1))
-    site.run()  # from here on nothing is listed
-    site.pipedrive.clear_requests()
-    titles = desire(site, leads)
+    titles = make_unread(site, LEADS, monkeypatch)
     budget = COST_READING + 9 * (COST_LEAD + COST_PATCH) + COST_LEAD
     ended = site.run(token_budget=budget, workers=1)
     assert (ended.exit_code, ended.statuses["applied"]) == (5, 9)

@@ -11,9 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
+from connector.sync import increment
+from tests.support.eager import read_increments
 from tests.support.front import Raw, front_of
 from tests.support.harness import Ended, Row, Site, ended_at_last, wait_until
 
@@ -223,3 +228,15 @@ def kill_unsent(site: Site, *arguments: str, **settings: Any) -> str:
     assert process.returncode == -signal.SIGKILL
     assert not site.pipedrive.requests("PATCH")
     return str(site.last_run()["run_id"])
+
+
+def make_unread(site: Site, leads: int, patch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Make leads of which no increment brings one; return the titles that are wanted of them."""
+    read_increments(patch)
+    found = new_leads(site, leads)
+    site.desire_titles(dict.fromkeys(found, "As it is"))
+    site.run()
+    patch.setattr(increment, "OVERLAP", -timedelta(days=1))
+    site.run()  # from here on nothing is listed
+    site.pipedrive.clear_requests()
+    return desire(site, found)

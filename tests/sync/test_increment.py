@@ -17,7 +17,7 @@ from connector.report.endings import print_summary
 from connector.sync import increment
 from connector.sync.increment import OVERLAP, Increment, known_until
 from tests.support.harness import Row, Site, bodies
-from tests.support.scene import desire, new_leads
+from tests.support.scene import desire, make_unread, new_leads
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
@@ -120,19 +120,6 @@ def test_a_lead_that_was_not_read_is_looked_at_before_its_patch(
     assert done.statuses["conflict" if kept else "applied"] == 1
 
 
-def unread(site: Site, leads: int, patch: pytest.MonkeyPatch) -> list[str]:
-    """Leads of which no increment brings one, all of them to be changed."""
-    patch.setattr(increment, "FEW_LEADS", 5)
-    found = new_leads(site, leads)
-    site.desire_titles(dict.fromkeys(found, "As it is"))
-    site.run()
-    patch.setattr(increment, "OVERLAP", -timedelta(days=1))
-    site.run()  # from here on nothing is listed
-    site.pipedrive.clear_requests()
-    desire(site, found)
-    return found
-
-
 def looked_at(site: Site) -> list[str]:
     """The leads that were asked for by their ids."""
     paths = [row["path"].rpartition("/")[2] for row in site.pipedrive.requests("GET")]
@@ -143,7 +130,7 @@ def test_many_leads_that_were_not_read_are_read_by_the_list(
     any_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It costs 20 tokens, looks would cost 60. What it shows otherwise is looked at."""
-    leads = unread(any_site, 30, monkeypatch)
+    leads = sorted(make_unread(any_site, 30, monkeypatch))
     quiet_edit(any_site, leads[2], title="quietly")
     any_site.pipedrive.delete_lead(leads[3])
     done = any_site.run()
@@ -168,7 +155,7 @@ def test_many_leads_that_were_not_read_are_read_by_the_list(
 def test_the_list_is_not_read_where_looks_cost_no_more_or_are_wanted(
     site: Site, leads: int, settings: Row, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = unread(site, leads, monkeypatch)
+    found = make_unread(site, leads, monkeypatch)
     site.run(**settings, workers=1)
     assert len(lists(site)) == 1
     within = 10 if "token_budget" in settings else leads
@@ -179,7 +166,7 @@ def test_the_list_is_not_read_where_looks_cost_no_more_or_are_wanted(
 def test_leads_are_looked_at_where_the_list_cannot_be_read(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leads = unread(site, 30, monkeypatch)
+    leads = make_unread(site, 30, monkeypatch)
     for _ in range(2):
         site.pipedrive.fault("ignore", method="GET")
     site.pipedrive.fault("status", status=403, method="GET")
@@ -191,7 +178,7 @@ def test_leads_are_looked_at_where_the_list_cannot_be_read(
 def test_no_lead_is_looked_at_for_nothing_where_looks_are_off(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unread(site, 30, monkeypatch)
+    make_unread(site, 30, monkeypatch)
     assert site.run(fresh_look="never").statuses["applied"] == 30
     assert (len(lists(site)), looked_at(site)) == (1, [])
 
