@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from itertools import islice
 
-from connector.pipedrive.errors import PipedriveError
+from connector.pipedrive.errors import AccountError, PipedriveError, TooManyPages
 from connector.records.leads import LEADS
 from connector.sync.leads import most_pages
 from connector.sync.plans import Plan, patches_to_send
@@ -16,29 +16,39 @@ from connector.warehouse.record import RunRecord
 log = logging.getLogger(__name__)
 
 
-def spare_looks(session: Session, record: RunRecord, plan: Plan) -> None:
+def spare_looks(session: Session, record: RunRecord, plan: Plan) -> AccountError | None:
     """Reads the list where that costs less than a look at each lead that this run has not read.
 
-    A lead that is there as the books have it counts as read. Any other one is still looked at
-    directly before its PATCH, and so is each where the list cannot be read to its end.
+    A lead that is there as the plan takes it to be counts as read. Any other one is still looked
+    at directly before its PATCH, and so is each where the list cannot be read to its end.
 
     Args:
         session: The run.
         record: Whether it has read all of the list before.
         plan: What is to be sent.
+
+    Returns:
+        Why nothing can be sent at all, where the list has told.
     """
-    if record.leads_listed is not None or session.settings.fresh_look != "auto":
-        return
+    is_read = record.leads_listed is not None or session.settings.fresh_look != "auto"
+    if is_read or plan.leads * LEADS.tokens.one <= LEADS.tokens.page:
+        return None
     listed = least_listed(session.warehouse)
     cost = -(-listed // LEADS.page_limit) * LEADS.tokens.page
     if not _would_save(session, plan, cost):
-        return
+        return None
     log.info("so many leads are to change that the list is read once, in place of a look at each")
+    shown = 0
     try:
         for page in session.client.pages(LEADS, most_pages(session), expected=listed):
+            shown += len(page)
             session.scratch.confirm(lead for lead in page if lead.get("id"))
+            session.tell(record, "refresh", shown, None)
     except PipedriveError as error:
+        if isinstance(error, AccountError) and not isinstance(error, TooManyPages):
+            return error
         log.info("the list was not read to its end: %s", error)
+    return None
 
 
 def _would_save(session: Session, plan: Plan, cost: int) -> bool:

@@ -84,8 +84,8 @@ def run(
             verdict = judge(session, record, account.fields, made)
             note_verdict(record, made, verdict)
             stop_if_tripped(verdict)
-            spare_looks(session, record, made)
-            apply_changes(session, record, account.fields, made)
+            refused = spare_looks(session, record, made)
+            apply_changes(session, record, account.fields, made, refused)
         return summarize(session, record)
 
 

@@ -127,7 +127,7 @@ class Sender:
         with self._lock:
             too_many = self._breaker.count(outcome.status)
         if too_many:
-            self._halt(TooManyFailures(too_many))
+            self.halt(TooManyFailures(too_many))
 
     def _outcome_of(self, patch: Patch) -> Outcome:
         depends = bool(patch.conditions) or patch.unread or self._decide is decide_exactly
@@ -139,16 +139,17 @@ class Sender:
         except Interrupted:
             return attempt.unsent(self._why())
         except (BudgetSpent, RateLimited) as error:
-            self._halt(error)
+            self.halt(error)
             return attempt.unsent(self._why())
         except AccountError as error:
-            self._halt(error)
+            self.halt(error)
             return attempt.failed(error)
         except Exception as error:
             log.exception("patch %s", patch.patch_id)
             return attempt.failed(PipedriveError(f"unexpected {type(error).__name__}"))
 
-    def _halt(self, error: PipedriveError) -> None:
+    def halt(self, error: PipedriveError) -> None:
+        """Ends the sending; the first reason counts."""
         with self._lock:
             self.halted_by = self.halted_by or error
         self._client.stop.set()
@@ -230,7 +231,11 @@ DEFERRED_CHUNK = 20_000
 
 
 def apply_changes(
-    session: Session, record: RunRecord, fields: Mapping[str, Field], plan: Plan
+    session: Session,
+    record: RunRecord,
+    fields: Mapping[str, Field],
+    plan: Plan,
+    refused: PipedriveError | None = None,
 ) -> None:
     """Sends what is released and loads what came of it, chunk after chunk.
 
@@ -239,6 +244,7 @@ def apply_changes(
         record: Counts the outcomes.
         fields: The lead's fields by key, for checking answers.
         plan: What is to be sent.
+        refused: Why nothing can be sent, where that is known.
 
     Raises:
         PipedriveError: What ended the sending early; every outcome is loaded by then.
@@ -250,6 +256,8 @@ def apply_changes(
     spelling = OptionSpelling(known)
     look, reason = settings.fresh_look, lambda: stop.reason.removeprefix("stopped ")
     sender = Sender(session.client, fields, breaker, spelling, look, decide, reason)
+    if refused is not None:
+        sender.halt(refused)
     tally = Tally()
 
     def send_lead(patches: list[Patch]) -> list[Outcome]:

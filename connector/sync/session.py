@@ -215,7 +215,7 @@ class Session:
             load(self.warehouse.pipeline, self._permitted(marked))
 
     def load_pages(self, table: str, pages: Iterator[list[TableRow]]) -> None:
-        """Loads rows of one table, page by page, in packages of some thousands.
+        """Loads rows of one table, page by page, in packages of up to 60 MB.
 
         Raises:
             PipedriveError: The rows come from the API, and it failed.

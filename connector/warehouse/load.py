@@ -90,7 +90,7 @@ def load_pages(
     pages: Iterator[list[schema.TableRow]],
     permit: Callable[[], None],
 ) -> None:
-    """Loads rows of one table, page by page, in packages of some thousands.
+    """Loads rows of one table, page by page, in packages of up to 60 MB.
 
     Into DuckDB and PostgreSQL they go as files: dlt takes 0.2 s for 1,000 rows that it is handed
     one by one.

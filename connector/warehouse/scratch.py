@@ -226,15 +226,22 @@ class Scratch:
         return changed
 
     def confirm(self, leads: Iterable[Lead]) -> None:
-        """Counts those of some leads as read that are as the books have them."""
-        listed = {str(lead["id"]).lower(): digest_of(lead) for lead in leads}
-        known = self._by_id("mirror", "digest", listed)
-        same = (
-            (lead_id, digest) for lead_id, digest in listed.items() if known.get(lead_id) == digest
-        )
+        """Counts as read which of some leads are as the run takes them to be, and no other.
+
+        A lead that comes twice is so where both of its copies are.
+        """
+        listed = [(str(lead["id"]).lower(), digest_of(lead)) for lead in leads]
+        ids = [lead_id for lead_id, _ in listed]
+        taken = self._by_id("mirror", "digest", ids) | self._by_id("seen", "digest", ids)
+        self.mark("other", (lead_id for lead_id, digest in listed if taken.get(lead_id) != digest))
+        other = self.marked("other", ids)
         with self._writing():
             self._connection.executemany(
-                "INSERT OR IGNORE INTO seen VALUES (?, '', ?, NULL, 0)", same
+                "DELETE FROM seen WHERE lead_id = ?", ((lead_id,) for lead_id in other)
+            )
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO seen VALUES (?, '', ?, NULL, 0)",
+                (found for found in listed if found[0] not in other),
             )
 
     def _by_id(self, table: str, column: str, lead_ids: Collection[str]) -> dict[str, Any]:
@@ -283,7 +290,7 @@ class Scratch:
     # What is to be done
 
     def mark(self, kind: str, lead_ids: Iterable[str | None]) -> None:
-        """Notes leads of some kind: `left`, `passed`, `failed` or `unreadable`."""
+        """Notes leads of some kind: `left`, `passed`, `failed`, `unreadable` or `other`."""
         rows = ((kind, lead_id) for lead_id in lead_ids if lead_id is not None)
         with self._writing():
             self._connection.executemany("INSERT OR IGNORE INTO marked VALUES (?, ?)", rows)

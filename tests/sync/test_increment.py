@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from connector import LeadSyncError
 from connector.planning.desired import moment_of
 from connector.report.endings import print_summary
 from connector.sync import increment
@@ -149,6 +150,7 @@ def test_many_leads_that_were_not_read_are_read_by_the_list(
         (30, {"on_conflict": "crm"}),
         (30, {"fresh_look": "always"}),
         (30, {"token_budget": 22 + 119}),
+        (30, {"token_budget": 22 + 120}),
     ],
     ids=str,
 )
@@ -161,6 +163,28 @@ def test_the_list_is_not_read_where_looks_cost_no_more_or_are_wanted(
     within = 10 if "token_budget" in settings else leads
     assert set(looked_at(site)) <= {*found}
     assert len(looked_at(site)) == within
+
+
+def test_the_list_is_read_where_a_budget_changes_more_leads_with_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_unread(site, 30, monkeypatch)
+    done = site.run(token_budget=22 + 121, workers=1)
+    assert (len(lists(site)), looked_at(site), done.statuses["applied"]) == (2, [], 10)
+
+
+def test_a_token_that_dies_while_the_list_is_read_ends_the_run(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leads = make_unread(site, 30, monkeypatch)
+    for _ in range(2):
+        site.pipedrive.fault("ignore", method="GET")
+    site.pipedrive.fault("status", status=401, method="GET")
+    with pytest.raises(LeadSyncError, match="401"):
+        site.run()
+    assert (looked_at(site), bodies(site.pipedrive)) == ([], {})
+    assert site.statuses() == {"deferred": 30}
+    assert site.run().statuses["applied"] == len(leads)
 
 
 def test_leads_are_looked_at_where_the_list_cannot_be_read(

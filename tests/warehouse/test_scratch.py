@@ -86,13 +86,24 @@ def test_of_a_lead_that_comes_twice_the_newer_copy_counts(
     assert scratch.seen(LEADS) == {LEADS[0]: {} if newer_first else newer}
 
 
-def test_only_what_is_as_the_books_have_it_is_confirmed(scratch: Scratch) -> None:
-    same, other, read = (lead(number, title="a") for number in range(3))
+def test_only_what_is_as_the_run_takes_it_to_be_is_confirmed(scratch: Scratch) -> None:
+    same, other, read, edited = (lead(number, title="a") for number in range(4))
     known = [(LEADS[0], digest_of(same), True, True), (LEADS[1], "x", True, True)]
-    scratch.note_mirror([*known, (LEADS[2], "x", True, True)])
-    scratch.see([read])
-    scratch.confirm([same, other, lead(2, title="b"), lead(3)])
+    scratch.note_mirror([*known, *((one, "x", True, True) for one in LEADS[2:])])
+    scratch.see([read, edited])
+    scratch.confirm([same, other, read, {**edited, "title": "b"}, {"id": "not in the books"}])
     assert scratch.seen(LEADS) == {LEADS[0]: {}, LEADS[2]: read}
+
+
+@pytest.mark.parametrize("newer_first", [True, False])
+def test_a_lead_of_which_the_list_has_two_copies_is_not_confirmed(
+    scratch: Scratch, newer_first: bool
+) -> None:
+    older, newer = lead(0, title="a"), lead(0, title="b")
+    scratch.note_mirror([(LEADS[0], digest_of(older), True, True)])
+    for copy in [newer, older] if newer_first else [older, newer]:
+        scratch.confirm([copy])
+    assert scratch.seen(LEADS) == {}
 
 
 def test_what_agreed_before_is_known_until_anything_changes(tmp_path: Path) -> None:
