@@ -77,6 +77,11 @@ class Place:
     live: list[str]
     archived: list[str]
 
+    @property
+    def reads_increments(self) -> bool:
+        """Whether a lead that the list does not show is looked at as late as before its PATCH."""
+        return isinstance(self.site, PostgresSite)
+
     def want(self, word: str) -> None:
         """Ask for something new of every lead that is not archived."""
         cells: Row = {"owner_email": None, "labels": "Hot", "Lead score": len(word)}
@@ -195,7 +200,7 @@ def test_what_concerns_all_calls_ends_the_run(place: Place, name: str, call: str
     else:
         assert isinstance(done, LeadSyncError), done
         assert "\n" not in str(done)
-    if call != "PATCH":
+    if call in READS or (call == "leads/{id}" and not place.reads_increments):
         assert len(place.site.pipedrive.requests("PATCH")) == sent
     assert_books(place.site, note=word)
 
@@ -225,7 +230,7 @@ def test_after_all_that_a_run_finishes(place: Place) -> None:
     *_, last = (
         row for row in place.site.pipedrive.requests("GET") if row["path"].endswith("/leads")
     )
-    assert ("updated_since" in last["query"]) is isinstance(place.site, PostgresSite)
+    assert ("updated_since" in last["query"]) is place.reads_increments
 
 
 LIES: Mapping[str, tuple[Fault, ...]] = {
