@@ -11,7 +11,7 @@ help:  ## List the commands
 demo: $(VENV)/ready  ## Run the main job on a local Pipedrive and a DuckDB file
 	@$(BIN)/lead-sync demo
 
-test: $(VENV)/ready  ## Run the quick tests, in about three minutes; TESTS=all runs all of them
+test: $(VENV)/ready  ## Run the quick tests; TESTS=all runs all of them
 	$(BIN)/python -m pytest --dist loadgroup -rs $(if $(filter all,$(TESTS)),,-m "not slow")
 
 test-live: $(VENV)/ready  ## Run the contract tests against a real account; its webhooks fire
