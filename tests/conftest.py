@@ -29,7 +29,7 @@ from tests.support.postgres import (
     Postgres,
     PostgresSite,
     binaries,
-    new_database,
+    on_postgres,
     serving_postgres,
 )
 from tests.support.slow import function_of, slow_tests
@@ -102,8 +102,7 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture
 def postgres_site(duckdb_site: Site, postgres: Postgres) -> PostgresSite:
     """A site whose warehouse is an empty PostgreSQL database."""
-    folder, pipedrive = duckdb_site.folder, duckdb_site.pipedrive
-    return PostgresSite(folder, pipedrive, postgres, new_database(postgres))
+    return on_postgres(duckdb_site, postgres)
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

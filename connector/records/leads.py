@@ -74,6 +74,10 @@ class RecordType:
     mirror: Mapping[str, ColumnType] = field(repr=False)
     table: str
 
+    def list_tokens(self, records: int) -> int:
+        """Returns what it costs to read a list of so many: one page at least."""
+        return (-(-records // self.page_limit) or 1) * self.tokens.page
+
 
 LEADS = RecordType(
     name="lead",

@@ -162,8 +162,8 @@ def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -
         lead_ids: The leads.
     """
     client, workers = session.client, session.workers
-    pages = -(-history.count_active(session.warehouse) // LEADS.page_limit) or 1
-    if len(lead_ids) * LEADS.tokens.one <= pages * LEADS.tokens.page:
+    listed = history.count_active(session.warehouse)
+    if len(lead_ids) * LEADS.tokens.one <= LEADS.list_tokens(listed):
         return _look_up(session, record, one_by_one(client, LEADS, list(lead_ids), workers))
     read_list(session, record)
     unlisted = set(lead_ids).difference(session.scratch.seen(lead_ids))

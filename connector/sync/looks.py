@@ -30,12 +30,12 @@ def spare_looks(session: Session, record: RunRecord, plan: Plan) -> AccountError
     Returns:
         Why nothing can be sent at all, where the list has told.
     """
-    is_read = record.leads_listed is not None or session.settings.fresh_look != "auto"
-    if is_read or plan.leads * LEADS.tokens.one <= LEADS.tokens.page:
+    if record.leads_listed is not None or session.settings.fresh_look != "auto":
+        return None
+    if plan.leads * LEADS.tokens.one <= LEADS.list_tokens(0):
         return None
     listed = least_listed(session.warehouse)
-    cost = -(-listed // LEADS.page_limit) * LEADS.tokens.page
-    if not _would_save(session, plan, cost):
+    if not _would_save(session, plan, LEADS.list_tokens(listed)):
         return None
     log.info("so many leads are to change that the list is read once, in place of a look at each")
     shown = 0

@@ -240,10 +240,8 @@ def check_budget(
     left = session.client.own_left
     if left is None or session.scope.full_refresh:
         return
-    pages = 1
-    if lead_ids is not None or increment_of(session, None) is None:
-        pages = -(-least_listed(session.warehouse) // LEADS.page_limit) or 1
-    leads = pages * LEADS.tokens.page
+    is_whole = lead_ids is not None or increment_of(session, None) is None
+    leads = LEADS.list_tokens(least_listed(session.warehouse) if is_whole else 0)
     if lead_ids is not None:
         leads = min(leads, len(lead_ids) * LEADS.tokens.one)
     cost = COST_ME + Asked.by(names).tokens + leads

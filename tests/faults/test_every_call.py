@@ -13,7 +13,7 @@ from connector.sync.summary import Summary
 from tests.support.books import assert_books
 from tests.support.eager import read_increments
 from tests.support.harness import NewSite, Row, Site
-from tests.support.postgres import PostgresSite, new_database
+from tests.support.postgres import PostgresSite, on_postgres
 from tests.support.scene import let_arrive, new_leads
 
 LIVE, ARCHIVED = 6, 24
@@ -122,8 +122,7 @@ def place(new_site: NewSite, request: pytest.FixtureRequest) -> Iterator[Place]:
     site = new_site()
     with pytest.MonkeyPatch.context() as patch:
         if "postgres" in request.param:
-            server = request.getfixturevalue("postgres")
-            site = PostgresSite(site.folder, site.pipedrive, server, new_database(server))
+            site = on_postgres(site, request.getfixturevalue("postgres"))
             read_increments(patch)
         yield place_on(site)
 

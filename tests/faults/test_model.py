@@ -35,7 +35,7 @@ from connector.sync.summary import Summary
 from tests.support.eager import PROGRAM, read_increments
 from tests.support.front import Raw, front_of
 from tests.support.harness import NewSite, Row, Site, ended_at_last, lead_id, wait_until
-from tests.support.postgres import Postgres, PostgresSite, new_database
+from tests.support.postgres import Postgres, on_postgres
 from tests.support.scene import let_arrive, other_machine
 
 STEPS = int(os.environ.get("LEAD_SYNC_STEPS", "2000"))
@@ -394,7 +394,7 @@ def test_the_books_agree_whatever_happens(
         site = new_site()
         if mode.warehouse == "postgres":
             server: Postgres = request.getfixturevalue("postgres")
-            site = PostgresSite(site.folder, site.pipedrive, server, new_database(server))
+            site = on_postgres(site, server)
         return replace(site, program=PROGRAM) if mode.increments else site
 
     counts: Counter[str] = Counter()

@@ -178,6 +178,11 @@ class PostgresSite(Site):
         }
 
 
+def on_postgres(site: Site, server: Postgres) -> PostgresSite:
+    """Return a site whose warehouse is an empty database, in place of its file."""
+    return PostgresSite(site.folder, site.pipedrive, server, new_database(server))
+
+
 def new_database(server: Postgres) -> str:
     """Make an empty database and return its name."""
     name = f"site_{next(_NUMBER)}"
