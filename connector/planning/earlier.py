@@ -16,7 +16,6 @@ from connector.planning.model import (
     Outcome,
     Patch,
     Planned,
-    Status,
 )
 from connector.planning.truth import changed_since, effect_of
 from connector.records.fields import Field, base_key
@@ -56,9 +55,9 @@ def resolve_interrupted(found: Comparison, fields: Fields, still: StillWanted) -
         still: Tells whether what is not in effect is still to be sent.
     """
     if found.current is None:
-        return _all("not_found", found, f"{GONE}; whether the patch took effect is not known")
+        return _gone(found)
     if not _are_intact(found.patches):
-        return _all("failed", found, f"interrupted; {DAMAGED}")
+        return _failed(found, f"interrupted; {DAMAGED}")
     done, overtaken, rest = _sort(found, found.current, fields)
     outcomes = [*done, *overtaken]
     wanted = "the lead was changed in Pipedrive" if overtaken else still(found, rest)
@@ -78,9 +77,9 @@ def resolve_planned(found: Comparison, fields: Fields) -> Resolved:
         fields: The lead's fields by key.
     """
     if found.current is None:
-        return _all("not_found", found, f"{GONE}; not sent")
+        return _gone(found)
     if not _are_intact(found.patches):
-        return _all("failed", found, DAMAGED)
+        return _failed(found, DAMAGED)
     done, overtaken, rest = _sort(found, found.current, fields)
     lead = dict(found.current)
     unarchives = any(patch.body.get(LEADS.archive_key) is False for patch in found.patches)
@@ -120,7 +119,7 @@ def resolve_doubt(found: Comparison, fields: Fields) -> list[Outcome]:
         fields: The lead's fields by key.
     """
     if found.current is None:
-        return _all("not_found", found, f"{GONE}; whether it took effect is not known").outcomes
+        return _gone(found).outcomes
     done, overtaken, rest = _sort(found, found.current, fields)
     absent, lead = "a later run found that it took no effect", dict(found.current)
     failed = (Outcome(patch, "failed", absent, took=patch.took, lead=lead) for patch in rest)
@@ -198,8 +197,15 @@ def _sort(
 ALREADY_SO = "already so in Pipedrive; not sent"
 
 
-def _all(status: Status, found: Comparison, reason: str) -> Resolved:
-    return Resolved([Outcome(patch, status, reason) for patch in found.patches], [])
+def _failed(found: Comparison, reason: str) -> Resolved:
+    return Resolved([Outcome(patch, "failed", reason) for patch in found.patches], [])
+
+
+def _gone(found: Comparison) -> Resolved:
+    """Nothing is in effect on a lead that is not there, whatever was sent to it before."""
+    unknown, unsent = f"{GONE}; whether the patch took effect is not known", f"{GONE}; not sent"
+    reasons = ((patch, unknown if patch.sent_by else unsent) for patch in found.patches)
+    return Resolved([Outcome(patch, "not_found", reason) for patch, reason in reasons], [])
 
 
 def _are_intact(patches: Iterable[Patch]) -> bool:

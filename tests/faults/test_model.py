@@ -308,7 +308,12 @@ class Model(RuleBasedStateMachine):
             (row["lead_id"], key, row["body"][key]) for row in outcomes for key in row["took"] or ()
         )
         assert not took - changes, f"told as taken, and never so: {took - changes}"
-        unclear = {row["lead_id"] for row in outcomes if row["took"] is None}
+        unclear = {
+            row["lead_id"]
+            for row in outcomes
+            if row["took"] is None
+            or (row["status"] == "not_found" and "not known" in row["reason"])
+        }
         for (lead, key), sent in writers.items():
             if sent is not None and self.is_settled and lead not in unclear:
                 assert took[lead, key, sent["body"][key]], f"in no outcome: {key} of {sent}"

@@ -194,6 +194,20 @@ def test_of_a_stored_plan_nothing_is_in_effect_through_it(
     assert [(one.left, one.took) for one in result.left] == ([(left, ())] if left else [])
 
 
+@pytest.mark.parametrize(
+    ("sent_by", "told"), [(PLAN, "took effect is not known"), (None, "not sent")]
+)
+def test_of_a_lead_that_is_gone_the_reason_says_whether_a_patch_may_have_been_sent(
+    sent_by: str | None, told: str
+) -> None:
+    patches = patches_of(BOTH, LEAD, sent_by=sent_by)
+    planned = resolve_planned(Comparison(LEAD_ID, [], None, patches), BY_KEY)
+    for found in (planned, resolved(patches, None, BOTH)):
+        [outcome] = found.outcomes
+        assert (outcome.status, outcome.took, found.left) == ("not_found", (), [])
+        assert told in str(outcome.reason)
+
+
 ARCHIVING: Row = {"title": "New", "is_archived": True}
 
 
