@@ -48,7 +48,7 @@ def test_the_list_is_made_of_what_took_longer(
     cases = [
         ("tests.a.test_b", "test_c[x::y]", "0.2"),
         ("tests.a.test_b", "test_c[z]", "2.4"),
-        ("tests.a.test_b", "test_d", "0.9"),
+        ("tests.a.test_b", "test_d", "0.4"),
         ("tests.sync.test_any_warehouse", "test_e[postgres]", "5.0"),
     ]
     told = [f'<testcase classname="{a}" name="{b}" time="{c}"/>' for a, b, c in cases]

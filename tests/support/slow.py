@@ -1,4 +1,4 @@
-"""Which tests take more than a second, and so are left to CI: `tests/slow.txt`.
+"""Which tests take more than half a second, and so are left to CI: `tests/slow.txt`.
 
 `python -m tests.support.slow REPORT` writes it anew from what `pytest --junitxml=REPORT` has told
 of all tests. It names functions: on average a case of one takes so long.
@@ -15,7 +15,7 @@ from statistics import mean
 from xml.etree import ElementTree
 
 PLACE = Path(__file__).parents[1] / "slow.txt"
-MOST_SECONDS = 1.0
+MOST_SECONDS = 0.5
 """Of a case of it on average, beside three others on two cores."""
 THE_WHOLE_JOB = "tests/sync/test_any_warehouse.py"
 """Always runs: it goes once through each promise, on both warehouses."""
