@@ -32,7 +32,15 @@ from connector.pipedrive.errors import (
     classify,
 )
 from connector.pipedrive.limits import Limiter
-from connector.pipedrive.paging import Page, PagesAhead, next_start, records_of, rows_of, walk
+from connector.pipedrive.paging import (
+    Page,
+    PagesAhead,
+    next_start,
+    records_of,
+    rows_of,
+    shared,
+    walk,
+)
 from connector.pipedrive.record_api import RecordApi
 from connector.pipedrive.retry import LONGEST_WAIT_SECONDS, asked_wait, retrying
 from connector.pipedrive.usage import Usage
@@ -220,7 +228,8 @@ class Pipedrive:
             record_type: Which type of record.
             most_pages: How many pages it may have.
             updated_since: Only those updated at this time or later, as 2026-12-31T23:59:59Z
-                (documented).
+                (documented). Each page then begins with the last rows of the one before it, so
+                that the caller sees where records left the list meanwhile.
             expected: How many there are at least, as far as is known: so many pages may be on
                 their way at once.
 
@@ -290,7 +299,8 @@ class Pipedrive:
             asked.append(start)
             call = Call("GET", path, cost, {"start": start, "limit": limit, **(params or {})})
             read = partial(_page, start=start, limit=limit)
-            return self._again(usage, partial(self._call, call, usage, read))
+            page = self._again(usage, partial(self._call, call, usage, read))
+            return shared(page, start) if params else page
 
         ahead = None if expected is None else PagesAhead(read_page, expected, PAGES_AHEAD)
         for rows, _ in ahead.walk() if ahead else walk(read_page):

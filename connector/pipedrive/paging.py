@@ -12,6 +12,8 @@ from connector.pipedrive.errors import AccountError
 Page = tuple[list[Any], int | None]
 """The rows of a page, and where the next one starts; None after the last one."""
 ReadPage = Callable[[int], Page]
+SHARED_ROWS = 5
+"""Rows that two pages have in common where it matters that none lies between them."""
 
 
 def rows_of(document: dict[str, Any]) -> list[Any]:
@@ -77,6 +79,20 @@ def _is_behind(following: Any, start: int, limit: int) -> bool:
     """Tells whether a page may follow: nearer is a repetition, farther would skip rows."""
     is_whole = isinstance(following, int) and not isinstance(following, bool)
     return is_whole and start < following <= start + limit
+
+
+def shared(page: Page, start: int) -> Page:
+    """Returns a page whose last rows are to come again as the first ones of the next page.
+
+    Where so many rows or more leave the list between two pages, these have none in common.
+
+    Args:
+        page: The page.
+        start: Where it starts.
+    """
+    rows, following = page
+    again = min(SHARED_ROWS, len(rows) // 2)
+    return rows, None if following is None else max(start + 1, following - again)
 
 
 def walk(read: ReadPage) -> Iterator[Page]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from time import monotonic
 from typing import Any
 
 import pendulum
@@ -19,12 +20,12 @@ from connector.planning.desired import moment_of
 from connector.planning.model import Outcome
 from connector.records.kinds import parse_uuid
 from connector.records.leads import LEADS
-from connector.sync.increment import Increment, increment_of, known_until
-from connector.sync.reading import Account
+from connector.sync.increment import Increment, increment_of, known_until, read_under_with
+from connector.sync.reading import Account, stop_where_short
 from connector.sync.session import Session
 from connector.warehouse import history, schema
 from connector.warehouse.history import Trust
-from connector.warehouse.listing import least_listed
+from connector.warehouse.listing import doubt_unlisted, least_listed
 from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.record import RunRecord
 from connector.warehouse.schema import LEADS as LEADS_TABLE
@@ -66,14 +67,18 @@ def read_list(session: Session, record: RunRecord, increment: Increment | None =
     """
     session.scratch.note_mirror(history.mirror(session.warehouse, trust_of(session, increment)))
     shown = Shown()
-    began = pendulum.now("UTC")
+    began, clock = pendulum.now("UTC"), monotonic()
     try:
         session.load_pages(LEADS_TABLE.name, _changed(session, record, increment, shown))
     except TooManyPages as error:
         hint = "if it is right, `lead-sync run --full-refresh` reads it to its end"
         raise AccountError(f"{error}, far more leads than were known; {hint}") from None
+    if increment is None:
+        doubt_unlisted(session.warehouse, session.scratch.unlisted())
+    lasted = timedelta(seconds=monotonic() - clock)
     before = increment.since if increment else None
-    record.updated_until = known_until(shown.updated, began, pendulum.now("UTC"), before)
+    newest = None if shown.has_gap else shown.updated
+    record.updated_until = known_until(newest, began, lasted, before)
     record.whole_as_of = increment.whole_as_of if increment else began
     record.leads_listed = None if increment else shown.leads
 
@@ -85,10 +90,20 @@ class Shown:
     Attributes:
         leads: How many leads.
         updated: The largest `update_time` of them.
+        has_gap: Whether a lead may lie between two pages of an increment, as others left it.
     """
 
     leads: int = 0
     updated: datetime | None = None
+    has_gap: bool = False
+    last: frozenset[str] = frozenset()
+
+    def add_part(self, leads: list[dict[str, Any]]) -> None:
+        """Adds a page of an increment, which begins as the one before it ended."""
+        page = frozenset(str(lead["id"]) for lead in leads)
+        self.has_gap |= bool(self.last) and self.last.isdisjoint(page)
+        self.last = page
+        self.add(leads)
 
     def add(self, leads: list[dict[str, Any]]) -> None:
         """Adds a page."""
@@ -115,9 +130,10 @@ def _changed(
         expected=0 if increment else least_listed(session.warehouse),
     )
     see = session.scratch.see if increment else session.scratch.see_all
+    add = shown.add_part if increment else shown.add
     for page in pages:
         leads = [lead for lead in page if lead.get("id")]  # one without an id is no lead
-        shown.add(leads)
+        add(leads)
         record.leads_read += len(leads)
         session.tell(record, "refresh", record.leads_read, None)
         read_at, changed = pendulum.now("UTC"), see(leads)
@@ -208,13 +224,39 @@ def refresh(session: Session, record: RunRecord, account: Account) -> Reading:
         account: What the desired table manages, and under what it is read.
     """
     lead, scratch = session.scope.lead, session.scratch
+    left = history.pending_lead_ids(session.warehouse, lead)
     if lead is None:
-        record.read_under = account.read_under
-        read_list(session, record, increment_of(session, account.read_under))
-    scratch.mark("left", history.pending_lead_ids(session.warehouse, lead))
+        last = history.last_refresh(session.warehouse, session.run_id)
+        before = last["read_under"] if last else None
+        record.read_under = read_under_with(account.read_under, before)
+        read_list(session, record, _enough(session, account, left))
+    scratch.mark("left", left)
     reading = _look_up(session, record, _unlisted(session, scratch.unknown()))
     log.info("read %d leads", record.leads_read)
     return reading
+
+
+def _enough(session: Session, account: Account, left: Collection[str]) -> Increment | None:
+    """Returns what is enough to read; None for all leads.
+
+    Each lead that was left over is read in any case. Where that costs more one by one, the list
+    brings them.
+
+    Args:
+        session: The run.
+        account: Under what it is read.
+        left: Leads that earlier runs have left over.
+
+    Raises:
+        BudgetSpent: The budget does not last for all.
+    """
+    increment = increment_of(session, account.read_under)
+    listed = LEADS.list_tokens(least_listed(session.warehouse))
+    if increment and len(left) * LEADS.tokens.one > listed:
+        increment = None
+    if increment is None:
+        stop_where_short(session, listed)
+    return increment
 
 
 def trust_of(session: Session, increment: Increment | None) -> Trust:

@@ -237,22 +237,34 @@ def check_budget(
     Raises:
         BudgetSpent: It does not; the message has what reading costs.
     """
-    left = session.client.own_left
-    if left is None or session.scope.full_refresh:
-        return
     is_whole = lead_ids is not None or increment_of(session, None) is None
     leads = LEADS.list_tokens(least_listed(session.warehouse) if is_whole else 0)
     if lead_ids is not None:
         leads = min(leads, len(lead_ids) * LEADS.tokens.one)
-    cost = COST_ME + Asked.by(names).tokens + leads
-    if left < cost:
-        budget = session.settings.token_budget
-        rest = "" if left == budget else f", of which {left} are left,"
-        hint = "raise it" if lead_ids is not None else "raise it, or read on with --full-refresh"
-        raise BudgetSpent(
-            f"token_budget {budget}{rest} does not last for reading, which costs at least "
-            f"{cost} tokens; {hint}"
-        )
+    stop_where_short(session, COST_ME + Asked.by(names).tokens + leads, lead_ids)
+
+
+def stop_where_short(session: Session, cost: int, lead_ids: Collection[str] | None = None) -> None:
+    """Stops where the budget does not last for what is still to be read.
+
+    Args:
+        session: The run.
+        cost: What that costs at least, in tokens.
+        lead_ids: The only leads to be read; None for the whole list.
+
+    Raises:
+        BudgetSpent: It does not; the message has what reading costs.
+    """
+    left = session.client.own_left
+    if left is None or session.scope.full_refresh or left >= cost:
+        return
+    budget = session.settings.token_budget
+    rest = "" if left == budget else f", of which {left} are left,"
+    hint = "raise it" if lead_ids is not None else "raise it, or read on with --full-refresh"
+    raise BudgetSpent(
+        f"token_budget {budget}{rest} does not last for reading, which costs at least "
+        f"{cost} tokens; {hint}"
+    )
 
 
 def read_names(client: Pipedrive, fields: Iterable[Field], shown: Collection[str]) -> list[Field]:

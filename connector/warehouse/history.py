@@ -224,7 +224,7 @@ class Trust:
         period: What was found gone or archived in this time is known; None for nothing. Its end
             keeps out what bears a time to come, from before a clock was set back.
         archived: Whether that holds for archived leads as well as for those that are gone.
-        listed: Whether what the list showed is known as well.
+        listed: Whether what the list showed is known as well, when it was last read whole or later.
     """
 
     period: tuple[datetime, datetime] | None = None
@@ -252,10 +252,10 @@ def mirror(warehouse: Warehouse, trust: Trust) -> Iterator[tuple[str, str | None
         lately = bool(since and until and read_at and since <= read_at <= until)
         out_of_list = is_gone or (is_archived and trust.archived)
         is_listed = not (is_gone or is_archived)
-        is_known = (lately and out_of_list) or (trust.listed and is_listed)
+        is_known = (lately and out_of_list) or (trust.listed and is_listed and row["digest"])
         # A lead that comes back is to be loaded anew, though its record is as it was.
         digest = None if is_gone else row["digest"]
-        yield row["id"], digest, is_listed, is_known
+        yield row["id"], digest, is_listed, bool(is_known)
 
 
 def mirrored(warehouse: Warehouse, lead_id: str) -> tuple[dict[str, Any], datetime | None] | None:

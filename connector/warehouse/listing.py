@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from connector.warehouse.history import by_turn
-from connector.warehouse.store import Warehouse
+from connector.warehouse.store import FETCH, Warehouse
 
 
 def least_listed(warehouse: Warehouse) -> int:
@@ -31,3 +32,15 @@ def least_listed(warehouse: Warehouse) -> int:
     )
     stopped = next(found["n"] for found in warehouse.query(sql, *args))
     return max(seen, 0 if stopped is None else int(stopped) + 1)
+
+
+def doubt_unlisted(warehouse: Warehouse, lead_ids: Sequence[str]) -> None:
+    """Notes which leads the list does not show any more: none of them is known without a look.
+
+    They may be gone, archived, or skipped as others left the list meanwhile.
+    """
+    for start in range(0, len(lead_ids), FETCH):
+        some = lead_ids[start:][:FETCH]
+        marks = ", ".join(["%s"] * len(some))
+        sql = f"UPDATE {warehouse.table('leads')} SET digest = NULL WHERE id IN ({marks})"
+        warehouse.execute(sql, *some)

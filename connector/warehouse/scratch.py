@@ -317,6 +317,14 @@ class Scratch:
         )
         return [lead_id for [lead_id] in self._query(sql)]
 
+    def unlisted(self) -> list[str]:
+        """Returns the leads that the list showed to an earlier run and not to this one."""
+        sql = (
+            "SELECT lead_id FROM mirror WHERE is_listed AND digest IS NOT NULL "
+            "AND lead_id NOT IN (SELECT lead_id FROM seen)"
+        )
+        return [lead_id for [lead_id] in self._query(sql)]
+
     def note_bases(self, bases: Iterable[tuple[str, Any]]) -> None:
         """Keeps what was last agreed on of each lead, by its digest."""
         rows = ((lead_id, _digest(orjson.dumps(base))) for lead_id, base in bases)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -17,8 +18,10 @@ from connector.planning.desired import moment_of
 from connector.report.endings import print_summary
 from connector.sync import increment
 from connector.sync.increment import OVERLAP, Increment, known_until
+from tests.support.eager import PROGRAM
+from tests.support.front import Raw, front_of
 from tests.support.harness import Row, Site, bodies
-from tests.support.scene import desire, make_unread, new_leads
+from tests.support.scene import desire, kill_unsent, make_unread, new_leads
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 
@@ -249,6 +252,102 @@ def test_all_is_read_after_a_while(any_site: Site, leads: list[str]) -> None:
     assert is_whole(any_site)
 
 
+def test_all_is_read_each_day_where_cron_starts_a_little_early(
+    any_site: Site, leads: list[str]
+) -> None:
+    assert leads
+    for hours, is_all in ((22, False), (23.9, True)):
+        ago = datetime.now(UTC) - timedelta(hours=hours)
+        any_site.query(f"UPDATE pipedrive_leads.sync_runs SET whole_as_of = '{ago.isoformat()}'")
+        any_site.pipedrive.clear_requests()
+        any_site.run()
+        assert is_whole(any_site) is is_all
+
+
+@pytest.mark.parametrize("leaving", [1, 3])
+def test_what_leaves_the_list_while_it_is_read_hides_no_update(
+    any_site: Site, leads: list[str], monkeypatch: pytest.MonkeyPatch, leaving: int
+) -> None:
+    """The rows behind move up, and one may come to stand on a page that was read already."""
+    monkeypatch.setattr(increment, "OVERLAP", -timedelta(days=1))
+    any_site.run()  # from here on only what is updated in days to come is listed
+    later = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d %H:%M:%S}"
+    for lead in leads[:8]:
+        any_site.pipedrive.set_lead(lead, title="by a person", update_time=later)
+    monkeypatch.setattr(increment, "OVERLAP", -timedelta(days=3))
+    away = iter(leads[:leaving])
+
+    def leave(_method: str, path: str) -> Raw | None:
+        if "start=2" in path:  # the second page begins with the last rows of the first one
+            for lead in away:
+                any_site.pipedrive.archive_lead(lead)
+        return None
+
+    given = {"max_overwrites": "off", "max_overwrites_percent": "off"}
+    with front_of(any_site.pipedrive.base_url, leave, page=4) as url:
+        done = any_site.run(base_url=url, **given)
+    assert not list(away)
+    assert done.statuses["applied"] == 8 - leaving - (leaving > 2)
+    any_site.run(**given)
+    titles = {lead: any_site.pipedrive.lead(lead)["title"] for lead in leads[leaving:]}
+    assert titles == {lead: f"Title of {lead}" for lead in titles}
+
+
+def test_a_lead_that_the_whole_list_did_not_show_is_not_taken_for_known(
+    any_site: Site, leads: list[str]
+) -> None:
+    any_site.desire_titles({lead: f"Title of {lead}" for lead in leads[1:]})
+    any_site.pipedrive.delete_lead(leads[0])
+    any_site.run(full_refresh=True)
+    any_site.desire_titles({lead: f"Title of {lead}" for lead in leads})
+    done = any_site.run()
+    assert (done.statuses["not_found"], done.unchanged) == (1, 9)
+
+
+def test_what_a_kill_has_left_is_read_by_the_list_where_that_costs_less(
+    any_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = replace(any_site, program=PROGRAM)
+    make_unread(site, 30, monkeypatch)
+    kill_unsent(site)
+    site.pipedrive.clear_requests()
+    done = site.run(token_budget=2 + 20 + 5 * 10)
+    assert not looked_at(site)
+    assert (done.statuses["applied"], done.tokens) == (5, 2 + 20 + 5 * 10)
+
+
+def test_tables_that_ask_for_different_fields_can_follow_each_other(
+    any_site: Site, leads: list[str]
+) -> None:
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR"}
+    rows: list[Row] = [{"lead_id": lead, "title": f"Title of {lead}"} for lead in leads]
+    scored = [{**row, "Lead score": 7, "labels": "Hot"} for row in rows]
+    more = {**columns, "Lead score": "INTEGER", "labels": "VARCHAR"}
+    read = []
+    for table in [(more, scored), (columns, rows)] * 3:
+        any_site.desire(*table)
+        any_site.pipedrive.clear_requests()
+        any_site.run()
+        read.append(is_whole(any_site))
+    assert read == [True, *[False] * 5]
+
+
+def test_a_budget_that_does_not_last_for_all_stops_before_all_is_read(
+    any_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(increment, "FEW_LEADS", 5)
+    leads = new_leads(any_site, 501)
+    rows: list[Row] = [{"lead_id": lead, "title": "As it is"} for lead in leads]
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR"}
+    any_site.desire(columns, rows)
+    any_site.run()
+    any_site.desire({**columns, "Lead score": "INTEGER"}, rows)
+    done = any_site.run(token_budget=2 + 20 + 39)
+    told = "of which 39 are left, does not last for reading, which costs at least 40 tokens"
+    assert (done.exit_code, done.tokens) == (5, 22)
+    assert told in str(done.message)
+
+
 def test_a_few_leads_are_always_all_read(
     any_site: Site, leads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,7 +367,7 @@ def test_what_is_updated_while_a_list_is_read_is_in_the_next_increment(
     """Whatever Pipedrive's clock says: this machine's own is `skew` off."""
     updated = began + lasted * at
     shown = began + lasted
-    until = known_until(shown + skew, began, began + lasted, None)
+    until = known_until(shown + skew, began, lasted, None)
     assert until is not None
     assert until <= updated + skew - OVERLAP
 
@@ -283,6 +382,7 @@ def test_an_increment_begins_by_pipedrives_clock(since: datetime, zone: ZoneInfo
 
 def test_a_time_to_come_hides_no_updates() -> None:
     far = NOW + timedelta(days=400)
-    assert known_until(far, NOW, NOW, None) == NOW - OVERLAP
-    assert known_until(None, NOW, NOW, far) == far
-    assert known_until(NOW, NOW, NOW, NOW) == NOW
+    at_once = timedelta()
+    assert known_until(far, NOW, at_once, None) == NOW - OVERLAP
+    assert known_until(None, NOW, at_once, far) == far
+    assert known_until(NOW, NOW, at_once, NOW) == NOW

@@ -22,7 +22,17 @@ from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
 
 from connector.errors import WarehouseError
-from connector.warehouse import bases, history, journal, lease, migration, noted, retention, trial
+from connector.warehouse import (
+    bases,
+    history,
+    journal,
+    lease,
+    listing,
+    migration,
+    noted,
+    retention,
+    trial,
+)
 from connector.warehouse.record import RunRecord
 from connector.warehouse.schema import SYNC_LEASE, SYNC_RUNS
 from connector.warehouse.store import Warehouse
@@ -128,6 +138,8 @@ def say_history(warehouse: Warehouse) -> None:
     history.last_desired_rows(warehouse, "crm.lead_changes")
     history.last_refresh(warehouse, "run")
     list(history.mirror(warehouse, history.EVERYTHING))
+    listing.least_listed(warehouse)
+    listing.doubt_unlisted(warehouse, ["lead", "other"])
     journal.misses(warehouse, "run")
     journal.left_out(warehouse, "plan")
     history.mirrored(warehouse, "lead")

@@ -23,6 +23,9 @@ SELECT * FROM `pipedrive_leads`.`sync_runs` WHERE run_id > %s ORDER BY run_id LI
 SELECT * FROM `pipedrive_leads`.`sync_runs` WHERE desired_table = %s AND released AND state <> 'running' ORDER BY started_at DESC LIMIT 1;
 SELECT * FROM `pipedrive_leads`.`sync_runs` WHERE command IN ('run', 'plan') AND lead IS NULL AND reverts IS NULL AND run_id <> %s ORDER BY started_at DESC LIMIT 1;
 SELECT id, digest, gone_at, is_archived, CASE WHEN gone_at IS NOT NULL OR is_archived THEN read_at END AS read_at FROM `pipedrive_leads`.`leads`;
+SELECT leads_listed, coalesce(turn, 0) AS turn, started_at FROM `pipedrive_leads`.`sync_runs` WHERE leads_listed IS NOT NULL ORDER BY coalesce(turn, 0) DESC, started_at DESC LIMIT 1;
+SELECT max(leads_read) AS n FROM `pipedrive_leads`.`sync_runs` WHERE command IN ('run', 'plan') AND leads_listed IS NULL AND desired_table IS NULL AND state = 'stopped' ;
+UPDATE `pipedrive_leads`.`leads` SET digest = NULL WHERE id IN (%s, %s);
 SELECT * FROM `pipedrive_leads`.`lead_outcomes` WHERE run_id = %s AND status IN ('ignored', 'rejected', 'failed', 'not_found', 'archived', 'conflict', 'deferred') ORDER BY outcome_id;
 SELECT * FROM `pipedrive_leads`.`lead_outcomes` WHERE settled_by = %s AND status IN ('ignored', 'rejected', 'failed', 'not_found', 'archived', 'conflict', 'deferred') ORDER BY outcome_id;
 SELECT * FROM `pipedrive_leads`.`plan_left_out` WHERE plan_id = %s ORDER BY left_out_id;
