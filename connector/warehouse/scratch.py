@@ -161,6 +161,10 @@ class Scratch:
             )
         return self.count("wanted")
 
+    def count_leads(self) -> int:
+        """Returns how many leads the desired table names."""
+        return int(self._query("SELECT count(DISTINCT lead_id) FROM wanted").fetchone()[0])
+
     def rows_of(self, lead_ids: Collection[str]) -> dict[str, list[Cells]]:
         """Returns the rows of some leads, for those that have any."""
         found: dict[str, list[Cells]] = {}
