@@ -127,8 +127,7 @@ def plan_changes(
     left = left if scope.limit is None else min(left, scope.limit)
     kept = keeps_bases(session)
     _prepare_comparison(session, account, reading, kept=kept, anew=record.released)
-    same, record.kept_nulls = scratch.set_aside_same()
-    record.unchanged = same
+    record.unchanged, record.kept_nulls = scratch.set_aside_same()
     found = compared(
         session.warehouse,
         scratch,
@@ -145,7 +144,7 @@ def plan_changes(
     decided = ((one, _decide(one, reading, decide_on)) for one in found)
     decisions = _remembered(session, decided)
     earlier = patches_by_lead(history.unfinished(session.warehouse, scope.lead)) if left else ()
-    size = measure(earlier, PlanSize(desired_leads=same), account.fields)
+    size = measure(earlier, PlanSize(desired_leads=scratch.count_leads()), account.fields)
     within = up_to(scope.limit, measured(decisions, size, account.fields), left)
     record.planned = left
     settled = _load_plan(session, record, within, MOST_SHOWN)
@@ -313,7 +312,6 @@ def measured(
         fields: The leads' fields by key.
     """
     for decision in decisions:
-        size.desired_leads += decision.lead_id is not None
         size.not_found += isinstance(decision, NotSent) and decision.status == "not_found"
         if isinstance(decision, Planned):
             lead_id, changes = decision.lead_id, decision.changes

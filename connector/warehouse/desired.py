@@ -131,7 +131,7 @@ class DesiredTable:
 
         Raises:
             DesiredTableError: There is no such table.
-            WarehouseError: It cannot be read.
+            WarehouseError: It cannot be read, or its columns are no longer those.
         """
         columns = list(head.columns)
         if LEAD_ID not in columns:
@@ -140,6 +140,7 @@ class DesiredTable:
         sql = self._select(None if lead is None else f"{key_of_row} = %s")
         args = () if lead is None else (bound(lead),)
         with self._told(), self._client.execute_query(sql, *args) as cursor:
+            self._confirm(head, cursor.description)
             key = columns.index(LEAD_ID)
             changes = columns.index(CHANGES) if CHANGES in columns else None
             time = None if with_time or UPDATED_AT not in columns else columns.index(UPDATED_AT)
@@ -149,6 +150,14 @@ class DesiredTable:
                 cells = tuple(row)
                 wish = cells if time is None else cells[:time] + cells[time + 1 :]
                 yield _lead_of(cells[key]), cells, wish
+
+    def _confirm(self, head: Head, description: Sequence[Sequence[Any]] | None) -> None:
+        """Raises where the table was made anew since: cells would come under other names."""
+        found = _head_of(description).columns
+        if list(found.items()) != list(head.columns.items()):
+            raise WarehouseError(
+                f"{self.name} got other columns while it was read; run again once it is built"
+            )
 
     def _escaped(self, head: Head, column: str) -> str:
         return self._client.escape_column_name(head.spelled[column], casefold=False)

@@ -57,6 +57,8 @@ CREATE TABLE IF NOT EXISTS memory.agreed (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS memory.judged_by (context TEXT);
 """
+DAMAGED = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises over a damaged file; it cannot always spell what it found there."""
 LEAD_DIGEST = "CASE WHEN s.lead_id IS NULL THEN m.digest ELSE s.digest END"
 """The digest of a lead's record: as this run has read it, or else as the books have it."""
 BESIDE = (
@@ -129,7 +131,7 @@ class Scratch:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._agreed = "main.agreed"
+        self._memory: Path | None = None
         self._records = 0
 
     def _query(self, sql: str, *args: Any) -> sqlite3.Cursor:
@@ -160,6 +162,10 @@ class Scratch:
                 "WHERE lead_id IS NOT NULL GROUP BY lead_id HAVING count(*) > 1"
             )
         return self.count("wanted")
+
+    def count_leads(self) -> int:
+        """Returns how many leads the desired table names."""
+        return int(self._query("SELECT count(DISTINCT lead_id) FROM wanted").fetchone()[0])
 
     def rows_of(self, lead_ids: Collection[str]) -> dict[str, list[Cells]]:
         """Returns the rows of some leads, for those that have any."""
@@ -337,10 +343,11 @@ class Scratch:
         Returns:
             How many they are, and how many of their NULLs leave something alone.
         """
+        agreed = "memory.agreed" if self._memory else "main.agreed"
         with self._writing():
             self._query(
                 "INSERT INTO same SELECT w.lead_id, a.kept_nulls FROM wanted w "
-                f"JOIN {self._agreed} a ON a.lead_id = w.lead_id AND a.wanted = w.digest {BESIDE} "
+                f"JOIN {agreed} a ON a.lead_id = w.lead_id AND a.wanted = w.digest {BESIDE} "
                 f"WHERE a.lead = {LEAD_DIGEST} AND a.base IS b.digest AND w.lead_id NOT IN "
                 "(SELECT lead_id FROM marked WHERE kind <> 'left') ORDER BY w.lead_id"
             )
@@ -374,18 +381,22 @@ class Scratch:
             context: Tells all that it is judged by from anything else.
         """
         place = folder / MEMORY_NAME
-        try:
-            self._attach(place, context)
-        except sqlite3.Error:  # cut off by a loss of power, or by anything else
-            with suppress(sqlite3.Error):
-                self._query("DETACH memory")
-            place.unlink(missing_ok=True)
-            self._attach(place, context)
-        self._agreed = "memory.agreed"
+        with suppress(*DAMAGED):  # where there is none, all is judged anew
+            try:
+                self._attach(place, context)
+            except DAMAGED:  # cut off by a loss of power, or by anything else
+                self._drop_memory(place)
+                self._attach(place, context)
+            self._memory = place
 
     def _attach(self, place: Path, context: str) -> None:
         self._query("ATTACH ? AS memory", str(place))
         self._connection.executescript(MEMORY)
+        # Now, not while it is used: a statement that fails halfway spoils the scratch file, which
+        # has no journal.
+        if self._query("PRAGMA memory.quick_check(1)").fetchall() != [("ok",)]:
+            raise sqlite3.DatabaseError(f"{place} is damaged")
+        self._query("SELECT lead_id, wanted, lead, base, kept_nulls FROM memory.agreed LIMIT 0")
         with self._writing():
             if self._query("SELECT context FROM memory.judged_by").fetchall() != [(context,)]:
                 self._query("DELETE FROM memory.agreed")
@@ -404,8 +415,19 @@ class Scratch:
 
     def keep_memory(self) -> None:
         """Keeps what was found to agree for later runs, all of it at once."""
-        if self._agreed == "memory.agreed":
+        if self._memory is None:
+            return
+        try:
             self._query("INSERT OR REPLACE INTO memory.agreed SELECT * FROM main.agreed")
+        except DAMAGED:  # the disk is full, or the file is another user's
+            self._drop_memory(self._memory)
+
+    def _drop_memory(self, place: Path) -> None:
+        self._memory = None
+        with suppress(*DAMAGED):
+            self._query("DETACH memory")
+        with suppress(OSError):
+            place.unlink(missing_ok=True)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

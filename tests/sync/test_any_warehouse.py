@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from connector.errors import PlanError
+from connector.errors import PlanError, WarehouseError
+from connector.warehouse.desired import DesiredTable, Head
 from tests.support.forking import COMMAND
 from tests.support.harness import ROOT, Row, Site, bodies, finish, lead_id, writes
 from tests.support.leads import COLD, HOT, SCORE
@@ -73,6 +74,33 @@ def test_null_clears_and_numbers_go_out_exactly(one: Site) -> None:
         "Lead score": ("1.5", "50.5"),
     }
     assert one.run().unchanged == 1
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"channel_id": "VARCHAR", "title": "VARCHAR"},
+        {"title": "JSON", "channel_id": "VARCHAR"},
+        {"title": "VARCHAR"},
+    ],
+)
+def test_a_table_that_is_swapped_while_it_is_read_stops_the_run(
+    one: Site, monkeypatch: pytest.MonkeyPatch, later: dict[str, str]
+) -> None:
+    """Its cells would come under the names of the table before."""
+    wish(one, {"title": "VARCHAR", "channel_id": "VARCHAR"}, title="T", channel_id="C")
+    head = DesiredTable.head
+
+    def swap_after(table: DesiredTable) -> Head:
+        found = head(table)
+        wish(one, later, title='"T"', channel_id="C")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DesiredTable, "head", swap_after)
+        with pytest.raises(WarehouseError, match="got other columns while it was read; run again"):
+            one.run()
+    assert one.pipedrive.requests() == []
 
 
 def test_changes_in_json_never_pass_a_float(one: Site) -> None:

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from connector.warehouse.scratch import MEMORY_NAME
 from tests.support.harness import Site, ended_at_last, wait_until, writes
 
 LEADS, WORKERS, KILLS = 200, 8, 3
@@ -52,6 +53,16 @@ def test_what_a_kill_leaves_half_written_harms_no_later_run(site: Site) -> None:
     half.write_text('{"version": 4, "version_hash": "')
     site.desire_titles(dict.fromkeys(leads, "New"))
     assert site.run().statuses["applied"] == 1
+
+
+def test_a_memory_that_a_loss_of_power_has_damaged_stops_no_run(site: Site) -> None:
+    site.desire_titles({lead: str(row["title"]) for lead, row in site.pipedrive.leads().items()})
+    unchanged = site.run().unchanged
+    [memory] = site.data_dir.rglob(MEMORY_NAME)
+    whole = memory.read_bytes()
+    memory.write_bytes(whole[:4096] + bytes(4096) + whole[8192:])
+    assert [site.run().unchanged for _ in range(2)] == [unchanged] * 2
+    assert memory.read_bytes()[4096:8192] != bytes(4096)
 
 
 def assert_nothing_lost(site: Site) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from tests.support.harness import NewSite, Site, lead_id
+from tests.support.scene import kill_unsent, new_leads
 
 FLAG = "--max-not-found-percent"
 
@@ -64,3 +65,15 @@ def test_half_of_them_or_less_than_20_leads_pass(site: Site, known: int, unknown
     assert (summary.exit_code, summary.tripped) == (3, [])
     assert summary.statuses["not_found"] == unknown
     assert summary.statuses["applied"] == known
+
+
+def test_leads_that_a_killed_run_left_are_desired_as_well(any_site: Site) -> None:
+    leads = new_leads(any_site, 21)
+    strangers = [lead_id(f"stranger {number}") for number in range(11)]
+    same, wished = dict.fromkeys(leads[:9], "As it is"), dict.fromkeys(leads[9:], "New")
+    any_site.desire_titles({**same, **wished, **dict.fromkeys(strangers, "New")})
+    kill_unsent(any_site)
+    summary = any_site.run()
+    assert (summary.exit_code, summary.tripped) == (3, [])
+    assert summary.desired_leads == 32
+    assert (summary.statuses["applied"], summary.statuses["not_found"]) == (12, 11)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +119,43 @@ def test_what_agreed_before_is_known_until_anything_changes(tmp_path: Path) -> N
     assert a_run(tmp_path, "other rules", "b", {**record, "score": 1})
 
 
-def test_a_memory_that_is_no_such_file_is_made_anew(tmp_path: Path) -> None:
+DAMAGES: Mapping[str, Callable[[bytes], bytes]] = {
+    "no such file": lambda _: b"no such file" * 1000,
+    "a zeroed page": lambda data: data[:4096] + bytes(4096) + data[8192:],
+    "cut off": lambda data: data[:6000],
+    "other columns": lambda data: data.replace(b"kept_nulls INT", b"kept_nones INT"),
+    "empty": lambda _: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_memory_is_made_anew(tmp_path: Path, damage: str) -> None:
     a_run(tmp_path, "rules", "a", lead(0))
-    (tmp_path / MEMORY_NAME).write_bytes(b"no such file" * 1000)
+    place = tmp_path / MEMORY_NAME
+    whole = place.read_bytes()
+    place.write_bytes(DAMAGES[damage](whole))
+    assert place.read_bytes() != whole
+    assert not a_run(tmp_path, "rules", "a", lead(0))
+    assert a_run(tmp_path, "rules", "a", lead(0))
+
+
+def test_a_memory_that_cannot_be_had_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / MEMORY_NAME).mkdir()
+    assert [a_run(tmp_path, "rules", "a", lead(0)) for _ in range(2)] == [False, False]
+
+
+def test_a_memory_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    a_run(tmp_path, "rules", "a", lead(0))
+    with open_scratch(tmp_path) as scratch:
+        want(scratch, (LEADS[1], "a"))
+        scratch.see([lead(1)])
+        scratch.remember_in(tmp_path, "rules")
+        found = [one.agreement for one in scratch.compared() if one.agreement]
+        scratch.remember((one, 0) for one in found)
+        with closing(sqlite3.connect(tmp_path / MEMORY_NAME)) as other:
+            other.execute("DROP TABLE agreed")
+            scratch.keep_memory()
+        assert scratch.seen([LEADS[1]]) == {LEADS[1]: lead(1)}
     assert not a_run(tmp_path, "rules", "a", lead(0))
     assert a_run(tmp_path, "rules", "a", lead(0))
 
