@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from connector.pipedrive.errors import BudgetSpent, Interrupted, OwnBudgetSpent
 from connector.pipedrive.headers import day_budget, day_left
 
 LOOK_SECONDS = 0.5
 """How long a wait for answers lasts before the request to stop is looked at again."""
+
+
+@dataclass
+class SetAside:
+    """What a read has kept of the budget for the PATCH that is to follow it.
+
+    Attributes:
+        tokens: So many; 0 until the record is read, and once they are taken or given back.
+    """
+
+    tokens: int = 0
 
 
 class Budget:
@@ -31,7 +44,7 @@ class Budget:
         self.day: int | None = None
         self._told_at = 0
         self._taken = 0
-        self._in_flight = 0
+        self._in_flight = self._set_aside = 0
         self._settled = threading.Condition()
 
     @property
@@ -51,40 +64,75 @@ class Budget:
         known = [left for left in (self.own_left, of_day) if left is not None]
         return min(known, default=None)
 
-    def take(self, cost: int, stop: threading.Event) -> int:
+    def take(
+        self, cost: int, stop: threading.Event, aside: SetAside | None = None, ahead: int = 0
+    ) -> int:
         """Takes the tokens of one call before it is sent, and returns the call's number.
 
-        Where what is in flight may have spent the last of the day, it waits for those answers.
+        Where they are not free, it waits for calls in flight, which may not be charged in the
+        end, and for PATCHes to come, which may not be sent. So nothing that has its tokens is
+        cut short by one that finds none.
+
+        Args:
+            cost: The call's tokens.
+            stop: Ends the wait.
+            aside: What was set aside for this call; or where to set aside for the one behind it.
+            ahead: Tokens to set aside for that one: both calls have them, or none has.
 
         Raises:
             BudgetSpent: They are not there to be spent; nothing is taken.
             Interrupted: The run was asked to stop during the wait.
         """
         with self._settled:
-            while not self._is_free(cost):
+            while not self._is_free(cost, ahead, aside):
                 if stop.is_set():
                     raise Interrupted("the run was asked to stop")
                 self._settled.wait(LOOK_SECONDS)
             self._own_left = None if self._own_left is None else self._own_left - cost
             self._in_flight += cost
+            if aside is not None:
+                self._keep(aside, ahead)
             self._taken += 1
             return self._taken
 
-    def _is_free(self, cost: int) -> bool:
-        if self._own_left is not None and self._own_left < cost:
-            left = f"{self.own_left} left, and a call costs {cost}"
-            raise OwnBudgetSpent(f"token_budget is used up: {left}")
-        if self._day_left is None:
+    def _is_free(self, cost: int, ahead: int, aside: SetAside | None) -> bool:
+        # A call that has its tokens set aside waits for none that has the same: each would wait.
+        kept = 0 if aside is not None and aside.tokens else self._set_aside
+        need, day = cost + ahead + kept, self._day_left
+        own_lasts = self._own_left is None or self._own_left >= need
+        if own_lasts and (day is None or day - self._in_flight - need >= self._reserve):
             return True
-        if self._day_left - cost < self._reserve:
-            raise BudgetSpent(self._why_none(cost))
-        return self._day_left - self._in_flight - cost >= self._reserve
+        if not self._in_flight and not kept:
+            raise self._why_none(cost, ahead, of_day=own_lasts)
+        return False
 
-    def _why_none(self, cost: int) -> str:
+    def _why_none(self, cost: int, ahead: int, *, of_day: bool) -> BudgetSpent:
+        costs = f"a read and its PATCH cost {cost + ahead}" if ahead else f"a call costs {cost}"
+        if not of_day:
+            return OwnBudgetSpent(f"token_budget is used up: {self.own_left} left, and {costs}")
         if self._reserve:
-            return f"only the token_reserve of {self._reserve} is left"
-        left = f"{self.day_left} left, and a call costs {cost}"
-        return f"the day's token budget is used up: {left}, so it would meet a 429"
+            return BudgetSpent(f"only the token_reserve of {self._reserve} is left")
+        left = f"{self.day_left} left, and {costs}"
+        return BudgetSpent(f"the day's token budget is used up: {left}, so it would meet a 429")
+
+    @contextmanager
+    def setting_aside(self) -> Iterator[SetAside]:
+        """Lets a read keep tokens for its PATCH; what that has not taken in the end is free."""
+        aside = SetAside()
+        try:
+            yield aside
+        finally:
+            self.give_back(aside)
+
+    def give_back(self, aside: SetAside) -> None:
+        """Frees what was set aside."""
+        with self._settled:
+            self._keep(aside, 0)
+            self._settled.notify_all()
+
+    def _keep(self, aside: SetAside, tokens: int) -> None:
+        self._set_aside += tokens - aside.tokens
+        aside.tokens = tokens
 
     def settle(self, call: int, cost: int, headers: Mapping[str, str], *, charged: bool) -> None:
         """Notes that a call has ended, and what is left of the day.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -15,7 +16,7 @@ import requests
 from requests.auth import AuthBase
 
 from connector.pipedrive.bounded import BoundedAdapter
-from connector.pipedrive.budget import Budget
+from connector.pipedrive.budget import Budget, SetAside
 from connector.pipedrive.connection import no_answer
 from connector.pipedrive.documents import DEEPEST, is_too_deep, read_document
 from connector.pipedrive.errors import (
@@ -83,6 +84,8 @@ class Call:
         params: Its query.
         data: Its body.
         missing: What a 404 means once the root is known to be right; None for a wrong URL.
+        aside: The tokens that a read keeps for its PATCH.
+        ahead: How many the read keeps.
     """
 
     method: str
@@ -91,6 +94,8 @@ class Call:
     params: Mapping[str, str | int] | None = None
     data: bytes | None = None
     missing: type[PipedriveError] | None = None
+    aside: SetAside | None = None
+    ahead: int = 0
 
     def __str__(self) -> str:
         """Returns what names it in a message."""
@@ -166,37 +171,59 @@ class Pipedrive:
         """Tokens of the company's whole day, once an answer has told how many."""
         return self._budget.day
 
-    def get(self, record_type: RecordApi, record_id: str, usage: Usage | None = None) -> Json:
+    def setting_aside(self) -> AbstractContextManager[SetAside]:
+        """Lets `get` keep the tokens of the `patch` to come: at the end they are free again."""
+        return self._budget.setting_aside()
+
+    def get(
+        self,
+        record_type: RecordApi,
+        record_id: str,
+        usage: Usage | None = None,
+        aside: SetAside | None = None,
+    ) -> Json:
         """Returns one record, archived or not.
 
         Args:
             record_type: Which type of record.
             record_id: Its id.
             usage: Where the call is counted; without one, with all that this client sends.
+            aside: Where to keep the tokens of the PATCH to come; without one, none are kept.
 
         Raises:
             LeadNotFound: It was deleted, converted or merged.
         """
         usage = usage or Usage(self.usage)
-        return self._again(usage, partial(self.get_once, record_type, record_id, usage))
+        return self._again(usage, partial(self.get_once, record_type, record_id, usage, aside))
 
-    def get_once(self, record_type: RecordApi, record_id: str, usage: Usage) -> Json:
+    def get_once(
+        self, record_type: RecordApi, record_id: str, usage: Usage, aside: SetAside | None = None
+    ) -> Json:
         """Returns one record in a single attempt, for callers that pace their own retries.
 
         Args:
             record_type: Which type of record.
             record_id: Its id.
             usage: Where the call is counted.
+            aside: Where to keep the tokens of the PATCH to come; without one, none are kept.
 
         Raises:
             Refused: The API refused, or the record cannot be kept as it is nested too deep.
         """
         path, cost = f"{record_type.path}/{record_id}", record_type.tokens.one
-        call = Call("GET", path, cost, missing=LeadNotFound)
+        ahead = 0 if aside is None else record_type.tokens.patch
+        call = Call("GET", path, cost, missing=LeadNotFound, aside=aside, ahead=ahead)
         read = partial(_record_of, name=record_type.name, record_id=record_id, too_deep=Refused)
         return self._call(call, usage, read)
 
-    def patch(self, record_type: RecordApi, record_id: str, body: Json, usage: Usage) -> Json:
+    def patch(
+        self,
+        record_type: RecordApi,
+        record_id: str,
+        body: Json,
+        usage: Usage,
+        aside: SetAside | None = None,
+    ) -> Json:
         """Sends one PATCH, once, and returns the record as the answer shows it.
 
         Args:
@@ -204,13 +231,14 @@ class Pipedrive:
             record_id: Its id.
             body: What is sent.
             usage: Where the call is counted.
+            aside: The tokens that a read has kept for it, if any.
 
         Raises:
             InDoubt: The PATCH may or may not be in effect: read before sending again.
         """
         path, cost = f"{record_type.path}/{record_id}", record_type.tokens.patch
         # A 404 of an unknown text may be about the body's person or owner: reading tells.
-        call = Call("PATCH", path, cost, data=orjson.dumps(body), missing=Refused)
+        call = Call("PATCH", path, cost, data=orjson.dumps(body), missing=Refused, aside=aside)
         read = partial(_record_of, name=record_type.name, record_id=record_id, too_deep=InDoubt)
         return self._call(call, usage, read)
 
@@ -320,10 +348,12 @@ class Pipedrive:
 
     def _call(self, call: Call, usage: Usage, read: Callable[[Json], Found]) -> Found:
         """Makes one call and reads its answer; whatever goes wrong names the call."""
-        number = self._budget.take(call.cost, self.stop)
+        number = self._budget.take(call.cost, self.stop, call.aside, call.ahead)
         try:
             return read(self._answer(call, number, usage))
         except PipedriveError as error:
+            if call.aside is not None:
+                self._budget.give_back(call.aside)
             error.call = "" if isinstance(error, Interrupted) else str(call)
             raise
 

@@ -10,10 +10,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.planning.columns import CHANGES, LEAD_ID, UPDATED_AT, Column, Columns, fold
-from connector.planning.model import Row
+from connector.planning.model import Lead, Row
 from connector.records.cells import check_usable, from_json
 from connector.records.fields import Field
 from connector.records.kinds import Normal, parse_uuid
+from connector.records.leads import LEADS
 
 
 class RowRejected(Exception):
@@ -26,6 +27,20 @@ class RowRejected(Exception):
     def __init__(self, message: str, rows: int = 1) -> None:
         super().__init__(message)
         self.rows = rows
+
+
+def keep_one_of(body: Mapping[str, Any], current: Lead) -> None:
+    """Sees to it that a body leaves the lead with a person or an organization (documented).
+
+    Raises:
+        RowRejected: It would not.
+    """
+    cleared = [key for key in LEADS.one_of if key in body and body[key] is None]
+    if cleared and all({**current, **body}.get(key) is None for key in LEADS.one_of):
+        raise RowRejected(
+            f"{' and '.join(cleared)} NULL would leave the lead without person and organization; "
+            "give it one of them"
+        )
 
 
 @dataclass(frozen=True)

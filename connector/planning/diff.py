@@ -14,6 +14,7 @@ from connector.planning.desired import (
     Desired,
     RowRejected,
     desired_of,
+    keep_one_of,
     lead_id_of,
     moment_of,
     newest,
@@ -185,20 +186,6 @@ def planned(
 def conflicting(lead_id: str, conflicts: tuple[Conflict, ...]) -> NotSent:
     """Returns the outcome that tells which fields are kept as they are in the CRM."""
     return NotSent(lead_id, "conflict", "; ".join(map(str, conflicts)), conflicts=conflicts)
-
-
-def keep_one_of(body: Mapping[str, Any], current: Lead) -> None:
-    """Sees to it that a body leaves the lead with a person or an organization (documented).
-
-    Raises:
-        RowRejected: It would not.
-    """
-    cleared = [key for key in LEADS.one_of if key in body and body[key] is None]
-    if cleared and all({**current, **body}.get(key) is None for key in LEADS.one_of):
-        raise RowRejected(
-            f"{' and '.join(cleared)} NULL would leave the lead without person and organization; "
-            "give it one of them"
-        )
 
 
 def _complete(field: Field, wanted: Normal, have: Normal, desired: Desired) -> Normal:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.planning.columns import Columns
-from connector.planning.desired import Desired
+from connector.planning.desired import Desired, keep_one_of
 from connector.planning.model import Change, Condition, Conflict, Lead, Patch
 from connector.planning.truth import Truth, changed_since, conflict_of, effect_of, truth_of
 from connector.records.fields import Field, Values, fields_of
@@ -75,6 +75,9 @@ def decide_anew(patch: Patch, now: Lead, fields: Mapping[str, Field]) -> Anew:
         patch: The patch as it was planned.
         now: The lead as it is.
         fields: The lead's fields by key.
+
+    Raises:
+        RowRejected: It cannot be sent to the lead as it is.
     """
     body: dict[str, Any] = {}
     before: dict[str, Any] = {}
@@ -93,6 +96,8 @@ def decide_anew(patch: Patch, now: Lead, fields: Mapping[str, Field]) -> Anew:
             sent = _body_of(field, condition, left, now)
             body |= sent
             before |= field.before(sent, now)
+    if not stops:
+        keep_one_of(body, now)
     return Anew(Change(body, before, patch.conditions), tuple(conflicts), stops)
 
 
@@ -103,11 +108,16 @@ def decide_exactly(patch: Patch, now: Lead, fields: Mapping[str, Field]) -> Anew
         patch: The patch as it was planned.
         now: The lead as it is.
         fields: The lead's fields by key.
+
+    Raises:
+        RowRejected: It cannot be sent to the lead as it is.
     """
     left = patch.body_left
     effect = effect_of(patch.before, left, now, fields)
     conflicts = tuple(changed_since(patch, effect.theirs, now, fields))
     body = {key: left[key] for key in effect.untouched}
+    if not conflicts:
+        keep_one_of(body, now)
     return Anew(Change(body, dict(patch.before)), conflicts, stops=bool(conflicts))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from connector.planning.desired import RowRejected
-from connector.planning.diff import conflicting, keep_one_of, planned
+from connector.planning.desired import RowRejected, keep_one_of
+from connector.planning.diff import conflicting, planned
 from connector.planning.model import Change, Comparison, Conflict, Decision, Lead, NotSent
 from connector.records.definitions import companions_of_cleared
 from connector.records.fields import Field, fields_of, pick

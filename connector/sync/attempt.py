@@ -14,6 +14,7 @@ from typing import Any
 
 import pendulum
 
+from connector.pipedrive.budget import SetAside
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import (
     InDoubt,
@@ -26,9 +27,10 @@ from connector.pipedrive.errors import (
 )
 from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
+from connector.planning.desired import RowRejected
 from connector.planning.earlier import ALREADY_SO, why_archived
 from connector.planning.look import Anew
-from connector.planning.model import Change, Lead, Outcome, Patch, Status
+from connector.planning.model import Lead, Outcome, Patch, Status
 from connector.planning.truth import Effect, changed_since, effect_of
 from connector.records.fields import Field
 from connector.records.kinds import Option, spell_id
@@ -134,8 +136,11 @@ class Attempt:
     def _with_doubt(self, reason: str) -> str:
         return f"{reason}{MAYBE_LATER}" if self.is_open else reason
 
-    def _look(self) -> Outcome | None:
+    def _look(self, aside: SetAside) -> Outcome | None:
         """Looks at the lead and decides anew; returns the outcome where nothing is to be sent.
+
+        It looks only where the budget lasts for the PATCH as well: else run after run would
+        spend all on looks.
 
         Raises:
             LeadNotFound: There is no such lead any more.
@@ -144,44 +149,55 @@ class Attempt:
         if look is None:
             return None
         try:
-            lead = self._client.get(LEADS, self._patch.lead_id, self._usage)
+            lead = self._client.get(LEADS, self._patch.lead_id, self._usage, aside)
         except LeadNotFound:
             raise
         except (Refused, InDoubt) as error:
             reason = f"not sent, as the lead cannot be read: {error}"
             return self._outcome("failed", reason, error=error)
-        anew = look(replace(self._patch, left=tuple(self._left)), lead, self._fields)
-        kept = "; ".join(map(str, anew.conflicts))
-        if anew.stops or (kept and not anew.change.body):
-            return self._outcome("conflict", kept, lead=lead)
-        if not anew.change.body:
-            return self._outcome("confirmed", ALREADY_SO, lead=lead)
-        if lead.get(LEADS.archive_key) is True and LEADS.archive_key not in anew.change.body:
-            return self._outcome("archived", why_archived(self._took), lead=lead)
-        self._look_first = None
-        self._take_on(anew.change)
-        self._left_alone = f"left as they are: {kept}" if kept else ""
-        return None
+        try:
+            anew = look(replace(self._patch, left=tuple(self._left)), lead, self._fields)
+        except RowRejected as rejected:
+            status: Status = "failed" if self._sends or self._took else "rejected"
+            return self._outcome(status, str(rejected), lead=lead)
+        return self._take_on(anew, lead)
 
-    def _take_on(self, change: Change) -> None:
-        """Sends this change instead of the planned one, besides what is in effect already."""
-        patch = self._patch
+    def _take_on(self, anew: Anew, lead: dict[str, Any]) -> Outcome | None:
+        """Sends this change instead of the planned one, besides what is in effect already.
+
+        Returns:
+            The outcome where nothing is to be sent.
+        """
+        change, kept = anew.change, "; ".join(map(str, anew.conflicts))
+        if anew.stops or (kept and not change.body):
+            return self._outcome("conflict", kept, lead=lead)
+        if not change.body:
+            return self._outcome("confirmed", ALREADY_SO, lead=lead)
+        if lead.get(LEADS.archive_key) is True and LEADS.archive_key not in change.body:
+            return self._outcome("archived", why_archived(self._took), lead=lead)
+        patch, self._look_first = self._patch, None
         taken = {key: patch.body[key] for key in patch.body if key in self._took}
         body, before = {**taken, **change.body}, {**patch.before, **change.before}
         self._patch = replace(patch, body=body, before=before)
         self._left = list(change.body)
+        self._left_alone = f"left as they are: {kept}" if kept else ""
+        return None
 
     def _once(self) -> Outcome:
+        with self._client.setting_aside() as aside:
+            return self._look_and_send(aside)
+
+    def _look_and_send(self, aside: SetAside) -> Outcome:
         if self._doubt is not None:
             lead = self._read_back(self._doubt)
             effect = self._see(lead)
             if effect.is_whole or effect.theirs:
                 return self._seen(effect, lead)
-        elif found := self._look():
+        elif found := self._look(aside):
             return found
         doubt, self._doubt = self._doubt, None
         try:
-            lead = self._send()
+            lead = self._send(aside)
         except RateLimited:  # the wait may be long: what was seen before it proves nothing
             self._doubt, self._look_first = doubt, self._look_again
             raise
@@ -223,14 +239,15 @@ class Attempt:
             # It is the reading that is refused; of the PATCH nothing is known.
             raise InDoubt(f"{doubt}; the lead cannot be read: {error}", error.answer) from None
 
-    def _send(self) -> dict[str, Any]:
+    def _send(self, aside: SetAside) -> dict[str, Any]:
         if self._client.stop.is_set():
             raise Interrupted("the run was asked to stop")
         was_open, sends, sent_at = self.is_open, self._sends, self._sent_at
         self.is_open, self._sends = True, sends + 1
         self._sent_at = sent_at or pendulum.now("UTC")
         try:
-            lead = self._client.patch(LEADS, self._patch.lead_id, self._unsent(), self._usage)
+            body, lead_id = self._unsent(), self._patch.lead_id
+            lead = self._client.patch(LEADS, lead_id, body, self._usage, aside)
         except InDoubt as error:
             self._doubt = self._unanswered = error
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from itertools import islice
 
 from connector.pipedrive.errors import AccountError, PipedriveError, TooManyPages
 from connector.records.leads import LEADS
@@ -52,17 +51,19 @@ def spare_looks(session: Session, record: RunRecord, plan: Plan) -> AccountError
 
 
 def _would_save(session: Session, plan: Plan, cost: int) -> bool:
-    """Tells whether the looks cost more, and whether the tokens that are left last for them all.
+    """Tells whether looks cost more than the list, among the patches that the tokens last for.
 
-    What is left for PATCHes after the list must be more than with a look for each of them.
+    Where the tokens last for all patches, fewer are spent; else more patches are sent.
     """
-    look, patch = LEADS.tokens.one, LEADS.tokens.patch
-    left = session.client.tokens_left
-    if left is not None and left * look <= cost * (patch + look):
-        return False
-    looks = (
-        patches
-        for patches in patches_to_send(session, plan)
-        if patches[0].unread and not any(one.conditions for one in patches)
-    )
-    return next(islice(looks, cost // look, None), None) is not None
+    look, left = LEADS.tokens.one, session.client.tokens_left
+    with_list, with_looks = cost, 0
+    for patches in patches_to_send(session, plan):
+        with_list += sum(LEADS.tokens.patch + look * bool(one.conditions) for one in patches)
+        with_looks += sum(
+            LEADS.tokens.patch + look * (one.unread or bool(one.conditions)) for one in patches
+        )
+        if left is not None and with_list > left:
+            return False
+        if with_looks > with_list:
+            return True
+    return False

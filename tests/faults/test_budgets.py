@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +18,8 @@ from tests.support.harness import Ended, Row, Site, lead_id
 from tests.support.scene import assert_titles, desire, make_unread, new_leads
 
 COST_ME, COST_LIST, COST_PATCH, COST_LEAD = 2, 20, 10, 2
+COST_NAMES = 10 + 20
+"""Labels, and the custom fields that a column may be called like."""
 COST_READING = COST_ME + COST_LIST
 LEADS = 40
 WORKERS = 6
@@ -86,6 +90,77 @@ def test_a_budget_counts_the_looks_at_leads_that_an_increment_left_out(
     assert (ended.exit_code, ended.statuses["applied"]) == (5, 9)
     assert spent(site.pipedrive.requests()) <= budget
     assert_the_next_run_finishes(site, titles)
+
+
+MANY_WORKERS = 20
+
+
+def assert_looks_and_patches(site: Site, before: float, most: int) -> None:
+    """Each look of a run has its PATCH, and there are as many as the tokens last for."""
+    log = [row for row in site.pipedrive.requests() if row["at"] > before and "-" in row["path"]]
+    methods = Counter(row["method"] for row in log)
+    assert methods == {"GET": most, "PATCH": most}, methods
+
+
+@pytest.mark.parametrize("bound", ["token_budget", "day", "token_reserve"])
+def test_what_is_left_is_not_spent_on_looks_alone(
+    any_site: Site, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """Else it would be so night after night: all is spent, and no lead is changed."""
+    site = any_site
+    titles = make_unread(site, LEADS, monkeypatch)
+    affordable, left_over = 3, COST_LEAD + COST_PATCH - 1
+    budget = COST_READING + affordable * (COST_LEAD + COST_PATCH) + left_over
+    site.pipedrive.settings(latency_ms=100)
+    for night in (1, 2):
+        given: Row = {"token_budget": budget} if bound == "token_budget" else {}
+        if bound != "token_budget":
+            given = {"token_reserve": 100 if bound == "token_reserve" else 0}
+            day = budget + given["token_reserve"]
+            site.pipedrive.settings(limits=True, plan="ultimate", daily_budget=day)
+        began = time.time()
+        done = site.run(workers=MANY_WORKERS, **given)
+        assert (done.exit_code, done.statuses["applied"]) == (5, affordable), done.message
+        assert done.tokens == budget - left_over
+        assert_looks_and_patches(site, began, affordable)
+        assert site.last_run()["deferred"] == LEADS - night * affordable
+    site.pipedrive.settings(daily_budget=10_000)
+    assert_the_next_run_finishes(site, titles)
+
+
+def test_a_slow_pace_does_not_cut_off_what_was_looked_at(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The PATCHes wait for their turn, while other workers find the budget used up."""
+    make_unread(site, LEADS, monkeypatch)
+    budget = COST_READING + 6 * (COST_LEAD + COST_PATCH)
+    done = site.run(token_budget=budget, workers=MANY_WORKERS, burst_limit=8)
+    assert (done.statuses["applied"], done.tokens) == (6, budget)
+
+
+def test_looks_that_show_nothing_to_send_leave_the_tokens_to_others(
+    any_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = any_site
+    titles = make_unread(site, LEADS, monkeypatch)
+    for lead, title in titles.items():
+        site.pipedrive.set_lead(lead, title=title, update_time="2020-01-01 00:00:00")
+    budget = COST_READING + LEADS * COST_LEAD + COST_PATCH
+    done = site.run(token_budget=budget, workers=MANY_WORKERS)
+    assert (done.exit_code, done.statuses["confirmed"]) == (0, LEADS), done.message
+    assert done.tokens == budget - COST_PATCH
+
+
+def test_labels_that_are_added_are_sent_within_a_budget(any_site: Site) -> None:
+    """Their leads are read, and are looked at all the same: a label is added to what is there."""
+    site = any_site
+    leads = new_leads(site, LEADS, latency_ms=100)
+    wish = [{"lead_id": lead, "add_labels": "Hot"} for lead in leads]
+    site.desire({"lead_id": "VARCHAR", "add_labels": "VARCHAR"}, wish)
+    budget = COST_READING + COST_NAMES + 4 * (COST_LEAD + COST_PATCH) + COST_PATCH
+    done = site.run(token_budget=budget, workers=MANY_WORKERS)
+    assert (done.exit_code, done.statuses["applied"]) == (5, 4)
+    assert_books(site)
 
 
 def test_a_budget_too_small_to_read_sends_nothing(site: Site, titles: dict[str, str]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 
 from connector.sync.summary import Summary
+from tests.support.books import assert_books
 from tests.support.front import Raw, front_of, once
 from tests.support.harness import Row, Site, bodies, lead_id
 from tests.support.leads import COLD, HOT, WARM
@@ -162,6 +164,27 @@ def test_a_lead_that_went_away_meanwhile_is_not_sent_to(
     assert not site.pipedrive.requests("PATCH")
     [row] = site.outcomes()
     assert (row["status"], json.loads(row["took"])) == (status, [])
+
+
+@pytest.mark.parametrize("command", ["run", "apply"])
+@pytest.mark.parametrize("also", ["", "New"])
+def test_a_lead_keeps_a_person_or_an_organization_whoever_cleared_the_other(
+    any_site: Site, command: str, also: str
+) -> None:
+    """A lead needs one of them (documented): what is found at the look is judged as a row is."""
+    site = any_site
+    columns = {"person_id": "BIGINT"} | ({"title": "VARCHAR"} if also else {})
+    scene_of(site, {"person_id": 1201, "organization_id": 301}, columns, {"title": also})
+    call = site.run if command == "run" else partial(site.apply, site.plan().plan_id)
+    ended = with_edit(site, call, {"organization_id": None}, fresh_look="always")
+    assert (ended.exit_code, site.pipedrive.requests("PATCH")) == (3, [])
+    [row] = site.outcomes()
+    assert (row["status"], json.loads(row["took"]), row["attempts"]) == ("rejected", [], 0)
+    assert "would leave the lead without person and organization" in row["reason"]
+    assert site.pipedrive.lead(LEAD)["person_id"] == 1201
+    assert_books(site)
+    again = site.run()
+    assert (again.statuses["rejected"], site.pipedrive.requests("PATCH")) == (1, [])
 
 
 def test_a_lead_that_cannot_be_looked_at_is_not_sent_to(site: Site) -> None:

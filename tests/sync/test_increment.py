@@ -152,7 +152,7 @@ def test_many_leads_that_were_not_read_are_read_by_the_list(
         (30, {"on_conflict": "crm"}),
         (30, {"fresh_look": "always"}),
         (30, {"token_budget": 22 + 119}),
-        (30, {"token_budget": 22 + 120}),
+        (30, {"token_budget": 22 + 129}),
     ],
     ids=str,
 )
@@ -162,7 +162,7 @@ def test_the_list_is_not_read_where_looks_cost_no_more_or_are_wanted(
     found = make_unread(site, leads, monkeypatch)
     site.run(**settings, workers=1)
     assert len(lists(site)) == 1
-    within = 10 if "token_budget" in settings else leads
+    within = (settings["token_budget"] - 22) // 12 if "token_budget" in settings else leads
     assert set(looked_at(site)) <= {*found}
     assert len(looked_at(site)) == within
 
@@ -171,8 +171,22 @@ def test_the_list_is_read_where_a_budget_changes_more_leads_with_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_unread(site, 30, monkeypatch)
-    done = site.run(token_budget=22 + 121, workers=1)
-    assert (len(lists(site)), looked_at(site), done.statuses["applied"]) == (2, [], 10)
+    done = site.run(token_budget=22 + 130, workers=1)
+    assert (len(lists(site)), looked_at(site), done.statuses["applied"]) == (2, [], 11)
+
+
+@pytest.mark.parametrize(
+    ("left", "read", "applied"), [(145, 1, 14), (269, 1, 24), (270, 2, 25), (900, 2, 50)]
+)
+def test_leads_that_the_budget_does_not_reach_are_no_reason_to_read_the_list(
+    any_site: Site, left: int, read: int, applied: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first leads need no look, as the increment brings them."""
+    leads = sorted(make_unread(any_site, 50, monkeypatch))
+    for lead in leads[:14]:
+        any_site.pipedrive.set_lead(lead, title="by a person", update_time="2099-01-01 00:00:00")
+    done = any_site.run(token_budget=22 + left, workers=1)
+    assert (len(lists(any_site)), done.statuses["applied"]) == (read, applied), done.message
 
 
 def fail_the_list_for_looks(site: Site, status: int) -> None:
