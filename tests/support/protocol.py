@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product, takewhile
@@ -27,6 +28,7 @@ from typing import Any, Literal, NamedTuple, cast
 import orjson
 
 from connector.errors import TurnLost
+from connector.pipedrive.budget import SetAside
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import Answer as HttpAnswer
 from connector.pipedrive.errors import InDoubt, Interrupted, Refused
@@ -316,12 +318,20 @@ class _Account:
         self.turn, self.now = _Turn(holder, held_by, self.stop), now
         return self.turn
 
-    def get(self, _type: Any, _lead_id: str, _usage: Usage | None = None) -> dict[str, Any]:
+    def setting_aside(self) -> AbstractContextManager[SetAside]:
+        """Bound nothing: no budget ends in here."""
+        return nullcontext(SetAside())
+
+    def get(
+        self, _type: Any, _lead_id: str, _usage: Usage | None = None, _aside: Any = None
+    ) -> dict[str, Any]:
         return self._answer(Request("GET"))
 
     get_once = get
 
-    def patch(self, _type: Any, _id: str, body: dict[str, Any], _usage: Any) -> dict[str, Any]:
+    def patch(
+        self, _type: Any, _id: str, body: dict[str, Any], _usage: Any, _aside: Any
+    ) -> dict[str, Any]:
         return self._answer(Request("PATCH", self._patch_id, tuple(body.items())))
 
     def _answer(self, request: Request) -> dict[str, Any]:
