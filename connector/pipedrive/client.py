@@ -302,10 +302,13 @@ class Pipedrive:
             yield records_of(rows)
 
     def _again(self, usage: Usage, call: Callable[[], Found]) -> Found:
+        """Reads, and tries again; that a stop cut it short is no failure of the account's."""
         tries = retrying(self.stop, self.attempts, usage)
         try:
             return tries(call)
         except PipedriveError as error:
+            if self.stop.is_set() and isinstance(error, InDoubt | RateLimited):
+                raise Interrupted("the run was asked to stop") from None
             error.tries = int(tries.statistics["attempt_number"])
             raise
 
