@@ -65,6 +65,12 @@ class _BoundedResponse(HTTPResponse):
         super().__init__(sock, *arguments, **given)
         self.fp = io.BufferedReader(_UntilThen(self.fp.detach(), sock, seconds, stop))
 
+    def begin(self) -> None:
+        """Reads the headers, and drops lines that are none: urllib3 would log them whole."""
+        super().begin()
+        self.headers.defects.clear()
+        self.headers.set_payload("")
+
 
 class _UntilThen(io.RawIOBase):
     """Reads a socket until a moment, and never waits beyond it."""

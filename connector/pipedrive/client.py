@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import orjson
 import requests
-from requests.auth import AuthBase
 
+from connector.pipedrive.auth import SignIn
 from connector.pipedrive.bounded import BoundedAdapter
 from connector.pipedrive.budget import Budget, SetAside
 from connector.pipedrive.connection import no_answer
@@ -31,6 +31,7 @@ from connector.pipedrive.errors import (
     Refused,
     TooManyPages,
     classify,
+    one_line,
 )
 from connector.pipedrive.limits import Limiter
 from connector.pipedrive.paging import (
@@ -120,7 +121,7 @@ class Pipedrive:
     def __init__(
         self,
         origin: str,
-        auth: AuthBase,
+        auth: SignIn,
         *,
         stop: threading.Event | None = None,
         attempts: int = 5,
@@ -339,10 +340,13 @@ class Pipedrive:
             yield records_of(rows)
 
     def _again(self, usage: Usage, call: Callable[[], Found]) -> Found:
+        """Reads, and tries again; that a stop cut it short is no failure of the account's."""
         tries = retrying(self.stop, self.attempts, usage)
         try:
             return tries(call)
         except PipedriveError as error:
+            if self.stop.is_set() and isinstance(error, InDoubt | RateLimited):
+                raise Interrupted("the run was asked to stop") from None
             error.tries = int(tries.statistics["attempt_number"])
             raise
 
@@ -350,7 +354,12 @@ class Pipedrive:
         """Makes one call and reads its answer; whatever goes wrong names the call."""
         number = self._budget.take(call.cost, self.stop, call.aside, call.ahead)
         try:
-            return read(self._answer(call, number, usage))
+            document = self._answer(call, number, usage)
+            try:
+                return read(document)
+            except PipedriveError as error:  # it may repeat a part of the answer
+                error.args = (one_line(self._auth.hide(str(error))),)
+                raise
         except PipedriveError as error:
             if call.aside is not None:
                 self._budget.give_back(call.aside)
@@ -408,7 +417,8 @@ class Pipedrive:
             # Only the kind of error is passed on: its request carries the token.
             raise no_answer(error, str(urlsplit(self._root).hostname)) from None
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, read_document(body))
+        answer = Answer(response.status_code, headers, read_document(body))
+        return answer.hiding(self._auth.hide)
 
     def _adapter(self) -> BoundedAdapter:
         """Returns this thread's own connections; a session would add cookies and redirects."""
@@ -450,7 +460,7 @@ def _record_of(document: Json, name: str, record_id: str, too_deep: type[Pipedri
     """Returns the record that was asked for; an answer about another one proves nothing."""
     record = _record(document)
     if str(record["id"]).lower() != record_id.lower():
-        raise InDoubt(f"200 about another {name}, {str(record['id'])[:80]!r}")
+        raise InDoubt(f"200 about another {name}, {str(record['id'])!r}")
     if is_too_deep(record):
         raise too_deep(f"the {name} is nested more than {DEEPEST} deep, so it cannot be kept")
     return record

@@ -22,7 +22,8 @@ def read_document(body: bytes) -> dict[str, Any] | None:
     """Returns the JSON object that a body is, its texts as a warehouse can hold them; or None."""
     try:
         document = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        orjson.dumps(document)  # refuses what is nested too deep for whoever looks into it
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         document = _mended(body)
     if b"\\u0000" in body:
         document = escape(document)

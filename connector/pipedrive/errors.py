@@ -7,7 +7,7 @@ a text only ever narrows what the status already says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from connector.pipedrive.headers import day_left
 
 LONGEST_TEXT = 500
 """Characters kept of a text of the API."""
+_LONGEST_SEARCHED = 100 * LONGEST_TEXT
 _TEXTS = ("error", "error_info", "code")
 
 
@@ -35,7 +36,22 @@ class Answer:
     def text(self, key: str) -> str:
         """Returns a text of the error envelope on one line, or an empty string."""
         value = (self.document or {}).get(key)
-        return "" if value is None else _one_line(value)
+        return "" if value is None else one_line(_text(value))
+
+    def hiding(self, hide: Callable[[str], str]) -> Answer:
+        """Returns it as it may be shown: its headers and its envelope's texts without a secret.
+
+        That comes before a text is cut, which would leave a part of the secret at its end.
+        """
+        headers = {name: hide(value) for name, value in self.headers.items()}
+        told = {key: (self.document or {}).get(key) for key in _TEXTS}
+        hidden = {
+            key: hide(_text(value)[:_LONGEST_SEARCHED])
+            for key, value in told.items()
+            if value is not None
+        }
+        document = {**self.document, **hidden} if self.document and hidden else self.document
+        return replace(self, headers=headers, document=document)
 
     def without_data(self) -> Answer:
         """Returns what of an error is worth keeping: its short texts."""
@@ -47,11 +63,15 @@ class Answer:
         return replace(self, document=kept)
 
 
-def _one_line(value: Any) -> str:
+def _text(value: Any) -> str:
     try:
-        text = value if isinstance(value, str) else str(value)
+        return value if isinstance(value, str) else str(value)
     except RecursionError:
-        text = "(nested too deep to be shown)"
+        return "(nested too deep to be shown)"
+
+
+def one_line(text: str) -> str:
+    """Returns as much of a text as is kept."""
     text = " ".join(text[: 4 * LONGEST_TEXT].split())
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 

@@ -7,23 +7,23 @@ from collections.abc import Mapping
 TOKENS_A_REQUEST = 10
 """Tokens of a PATCH, which is what `x-daily-requests-left` is told on (documented)."""
 
-MOST_TOKENS = 2**53
-"""More than any company has; a server that tells of more tells nothing."""
+MOST = 2**53
+"""More tokens, requests or seconds than any server has; one that tells of more tells nothing."""
 
 
 def number(text: str | None) -> float | None:
-    """Reads a header's number; None for one that is absent, negative or not a number."""
+    """Reads a header's number; None for one that is absent, negative, endless or none at all."""
     try:
         value = float(text) if text is not None else -1.0
     except ValueError:
         return None
-    return value if 0 <= value < float("inf") else None
+    return value if 0 <= value < MOST else None
 
 
 def day_budget(headers: Mapping[str, str]) -> int | None:
     """Returns the tokens of the company's whole day; the header is observed, and may be missing."""
     tokens = number(headers.get("x-daily-ratelimit-token-limit"))
-    return None if tokens is None or tokens >= MOST_TOKENS else int(tokens)
+    return None if tokens is None else int(tokens)
 
 
 def day_left(headers: Mapping[str, str]) -> float | None:

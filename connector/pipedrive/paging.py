@@ -71,7 +71,7 @@ def next_start(document: dict[str, Any], start: int, received: int, limit: int) 
     if following is None:
         following = start + received
     if not _is_behind(following, start, limit):
-        raise AccountError(f"the page at {start} names {str(following)[:80]!r} as the next one")
+        raise AccountError(f"the page at {start} names {str(following)!r} as the next one")
     return int(following)
 
 

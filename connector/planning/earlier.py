@@ -54,10 +54,10 @@ def resolve_interrupted(found: Comparison, fields: Fields, still: StillWanted) -
         fields: The lead's fields by key.
         still: Tells whether what is not in effect is still to be sent.
     """
-    if found.current is None:
-        return _gone(found)
     if not _are_intact(found.patches):
         return _failed(found, f"interrupted; {DAMAGED}")
+    if found.current is None:
+        return _gone(found)
     done, overtaken, rest = _sort(found, found.current, fields)
     outcomes = [*done, *overtaken]
     wanted = "the lead was changed in Pipedrive" if overtaken else still(found, rest)
@@ -76,10 +76,10 @@ def resolve_planned(found: Comparison, fields: Fields) -> Resolved:
         found: The lead's patches, and the lead as it is.
         fields: The lead's fields by key.
     """
-    if found.current is None:
-        return _gone(found)
     if not _are_intact(found.patches):
         return _failed(found, DAMAGED)
+    if found.current is None:
+        return _gone(found)
     done, overtaken, rest = _sort(found, found.current, fields)
     lead = dict(found.current)
     unarchives = any(patch.body.get(LEADS.archive_key) is False for patch in found.patches)
@@ -120,6 +120,8 @@ def resolve_doubt(found: Comparison, fields: Fields) -> list[Outcome]:
     """
     if found.current is None:
         return _gone(found).outcomes
+    if not _are_intact(found.patches):
+        return []  # what was sent is not known, so nobody can tell what took effect
     done, overtaken, rest = _sort(found, found.current, fields)
     absent, lead = "a later run found that it took no effect", dict(found.current)
     failed = (Outcome(patch, "failed", absent, took=patch.took, lead=lead) for patch in rest)

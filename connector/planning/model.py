@@ -170,7 +170,7 @@ class Patch:
     """A row of `lead_patches`.
 
     Attributes:
-        intact: Whether the warehouse gives the body back as it was planned.
+        intact: Whether the warehouse gives it back as it was planned.
         left: The keys of the body that are still to be sent; None for all of them.
         took: The keys of the body that are in effect through this patch so far.
         sent_by: The earlier run that sent it, or may have; None where no earlier one did.
@@ -255,7 +255,7 @@ class Comparison:
     agreement: Agreement | None = None
 
 
-DAMAGED = "the warehouse does not give its body back as it was planned; not sent"
+DAMAGED = "the warehouse does not give it back as it was planned; not sent"
 
 
 @dataclass(frozen=True)

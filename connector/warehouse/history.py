@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.planning.desired import moment_of
 from connector.planning.model import Patch
-from connector.warehouse.rows import document_of, patch_of, taken_patch_of
+from connector.warehouse.rows import document_of, is_lead_id, object_of, patch_of, taken_patch_of
 from connector.warehouse.schema import (
     SYNC_ACCOUNT,
     SYNC_RUNS,
@@ -360,7 +360,8 @@ def pending_lead_ids(
         f"SELECT u.lead_id FROM {warehouse.unfinished_patches} u {plan} "
         f"UNION ALL SELECT u.lead_id FROM {warehouse.doubtful_outcomes} u {sent}"
     )
-    return {row["lead_id"] for row in warehouse.query(sql, *plan_args, *sent_args)}
+    found = {row["lead_id"] for row in warehouse.query(sql, *plan_args, *sent_args)}
+    return {lead_id for lead_id in found if is_lead_id(lead_id)}
 
 
 def pending_keys(warehouse: Warehouse) -> set[str]:
@@ -369,7 +370,7 @@ def pending_keys(warehouse: Warehouse) -> set[str]:
         f"SELECT body FROM {warehouse.unfinished_patches} u "
         f"UNION ALL SELECT body FROM {warehouse.doubtful_outcomes} u"
     )
-    return {key for row in warehouse.query(sql) for key in document_of(row["body"]) or ()}
+    return {key for row in warehouse.query(sql) for key in object_of(row["body"]) or ()}
 
 
 def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str | None]:
@@ -407,7 +408,8 @@ def open_lead_ids(warehouse: Warehouse, plan_id: str) -> list[str]:
         f"LEFT JOIN {warehouse.table('lead_outcomes')} o ON o.patch_id = p.patch_id "
         "WHERE p.plan_id = %s AND o.patch_id IS NULL"
     )
-    return [row["lead_id"] for row in warehouse.query(sql, plan_id)]
+    found = (row["lead_id"] for row in warehouse.query(sql, plan_id))
+    return [lead_id for lead_id in found if is_lead_id(lead_id)]
 
 
 def planned_keys(warehouse: Warehouse, plan_id: str) -> set[str]:

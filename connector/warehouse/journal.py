@@ -13,7 +13,7 @@ from connector.errors import PlanError
 from connector.planning.model import STATUSES, Patch, Status
 from connector.records.fields import Field
 from connector.warehouse import history, lease, noted
-from connector.warehouse.rows import document_of
+from connector.warehouse.rows import document_of, object_of
 from connector.warehouse.schema import TableRow
 from connector.warehouse.store import FETCH, Warehouse
 
@@ -149,8 +149,8 @@ def sent(warehouse: Warehouse, run_id: str) -> Iterator[Written]:
         titles = history.titles(warehouse, [row["lead_id"] for row in some])
         for row in some:
             took = document_of(row["took"])
-            body = {key: value for key, value in document_of(row["body"]).items() if key in took}
-            before = document_of(row["before"]) or {}
+            sent_body, before = object_of(row["body"]) or {}, object_of(row["before"]) or {}
+            body = {key: value for key, value in sent_body.items() if key in took}
             patch = Patch(row["patch_id"], row["plan_id"], row["lead_id"], body, before)
             title = _titled(patch, titles.get(patch.lead_id, ""))
             yield Written(patch, title, row["status"], row["reason"])

@@ -20,6 +20,7 @@ from connector.pipedrive.escapes import escape
 from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned, Tried
 from connector.records.cells import Unreadable, from_json
 from connector.records.fields import base_key
+from connector.records.kinds import parse_uuid
 from connector.warehouse.schema import ChangeRow, LeftOutRow, OutcomeRow, PatchRow, TableRow
 
 Reader = Callable[[Any], Any]
@@ -31,12 +32,13 @@ def digest(body: Mapping[str, Any]) -> str:
 
 
 def patch_of(row: Mapping[str, Any]) -> Patch:
-    """Returns the patch of a row of `lead_patches`."""
-    body, before = document_of(row["body"]), document_of(row["before"])
-    intact = isinstance(body, dict) and digest(body) == row["digest"]
-    conditions = document_of(row["conditions"]) or {}
-    known = {"conditions": conditions, "planned_at": row["planned_at"]}
-    return _patch(row, body=body, before=before, intact=intact, **known)
+    """Returns the patch of a row of `lead_patches`; of one that is damaged nothing is sent."""
+    body, before = object_of(row["body"]), object_of(row["before"])
+    conditions = object_of(row["conditions"], null={})
+    is_whole = None not in (body, before, conditions) and is_lead_id(row["lead_id"])
+    intact = is_whole and digest(body or {}) == row["digest"]
+    known = {"conditions": conditions or {}, "planned_at": row["planned_at"]}
+    return _patch(row, body=body or {}, before=before or {}, intact=intact, **known)
 
 
 def taken_patch_of(row: Mapping[str, Any]) -> Patch:
@@ -44,8 +46,8 @@ def taken_patch_of(row: Mapping[str, Any]) -> Patch:
 
     What was there before includes what went with a value that was cleared.
     """
-    body, before = document_of(row["body"]) or {}, document_of(row["before"]) or {}
-    took = document_of(row["took"]) or []
+    body, before = object_of(row["body"]) or {}, object_of(row["before"]) or {}
+    took = [key for key in document_of(row["took"]) or [] if key in body]
     fields = {base_key(key) for key in took}
     was = {
         key: value
@@ -57,10 +59,10 @@ def taken_patch_of(row: Mapping[str, Any]) -> Patch:
 
 def doubtful_patch_of(row: Mapping[str, Any]) -> Patch:
     """Returns the patch of a row of `lead_outcomes` that does not say what took effect."""
-    body, before = document_of(row["body"]), document_of(row["before"])
-    conditions = document_of(row["conditions"]) or {}
-    sent_by = row["run_id"]
-    return _patch(row, body=body, before=before, sent_by=sent_by, conditions=conditions)
+    body, before = object_of(row["body"]), object_of(row["before"])
+    known = {"sent_by": row["run_id"], "conditions": object_of(row["conditions"]) or {}}
+    intact = None not in (body, before)
+    return _patch(row, body=body or {}, before=before or {}, intact=intact, **known)
 
 
 def _patch(row: Mapping[str, Any], **known: Any) -> Patch:
@@ -70,6 +72,25 @@ def _patch(row: Mapping[str, Any], **known: Any) -> Patch:
 def document_of(value: Any) -> Any:
     """Reads a JSON document of the tables written, which some warehouses give as text."""
     return orjson.loads(value) if isinstance(value, str) else value
+
+
+def object_of(value: Any, null: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """Reads a JSON object of the tables written; None where somebody made it something else."""
+    try:
+        document = document_of(value)
+    except ValueError:
+        return None
+    if document is None:
+        return null
+    return document if isinstance(document, dict) else None
+
+
+def is_lead_id(value: Any) -> bool:
+    """Tells whether an id is one of a lead; it becomes a part of a URL."""
+    try:
+        return bool(parse_uuid(value) == value)
+    except ValueError:
+        return False
 
 
 def readers_for(description: Sequence[Sequence[Any]]) -> list[tuple[str, Reader]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import cycle, product
 from typing import Any
 
 import pytest
@@ -150,3 +150,39 @@ def test_a_call_that_hangs_does_not_hold_up_the_end(site: Site) -> None:
     assert outcome["status"] == "failed"
     assert MAYBE in outcome["reason"]
     assert site.statuses()["applied"] == 9
+
+
+HANGS: dict[str, Any] = {"kind": "hang", "method": "GET", "seconds": 600.0, "write": "none"}
+READING = ("users/me", "leads")
+
+
+def assert_stopped_during(site: Site, route: str, asked: signal.Signals) -> None:
+    """Ask a run to stop while it waits for an answer that never comes."""
+    site.pipedrive.fault(**HANGS, route=route)
+    with watched(site, timeout_seconds=500) as run:
+        wait_until(lambda: run.called("GET", f"/{route}") > 0, f"{route} is not called")
+        run.process.send_signal(asked)
+        ended = run.ended()
+    assert ended.code == 5, f"{route}: {ended.told}"
+    assert "no answer" not in ended.told, ended.told
+    assert site.last_run()["state"] == "stopped", route
+
+
+def test_a_signal_while_a_reading_call_hangs_ends_the_run_cleanly(any_site: Site) -> None:
+    """The call had no answer because the run did not wait for it: that is no failure of it."""
+    site, titles = any_site, desire(any_site, new_leads(any_site, 3))
+    for route, asked in product(READING, (signal.SIGTERM, signal.SIGINT)):
+        assert_stopped_during(site, route, asked)
+    assert site.pipedrive.requests("PATCH") == []
+    assert_the_next_run_finishes(site, titles)
+
+
+def test_a_time_limit_while_a_reading_call_hangs_ends_the_run_cleanly(site: Site) -> None:
+    titles = desire(site, new_leads(site, 3))
+    for route in READING:
+        site.pipedrive.fault(**HANGS, route=route)
+        ended = site.command("run", "--max-seconds", "5", timeout_seconds=500)
+        assert ended.code == 5, f"{route}: {ended.told}"
+        assert "Stopped by max_seconds 5.\n" in ended.stdout
+        assert site.last_run()["message"] == "stopped by max_seconds 5", route
+    assert_the_next_run_finishes(site, titles)

@@ -59,6 +59,15 @@ def test_a_record_without_end_is_told_from_the_others(depth: int, opens: str, cl
     assert document["data"][1]["id"] == "b"
 
 
+@pytest.mark.parametrize("depth", [250, 300, 500, 1_000])
+@pytest.mark.parametrize("inmost", ['"A"', '"A\\u0000B"', "NaN"])
+def test_what_is_nested_deep_can_be_looked_into(depth: int, inmost: str) -> None:
+    """Whoever looks does so step by step: Python takes a thousand of them."""
+    field = read(page_with(f"{'[' * depth}{inmost}{']' * depth}"))
+    assert is_too_deep(field)
+    assert str(field)
+
+
 def test_what_is_no_deeper_than_allowed_is_kept() -> None:
     inner = DEEPEST - 2
     assert not is_too_deep({"id": "a", "field": read(page_with("[" * inner + "]" * inner))})

@@ -207,12 +207,22 @@ def test_a_window_that_our_own_requests_filled_does_not_pause_longer() -> None:
         ("-1", None),
         ("inf", None),
         ("nan", None),
+        ("1e308", None),
+        ("9" * 300, None),
         ("0", 0.0),
         ("2", 2.0),
     ],
 )
 def test_numbers_of_headers(text: str | None, expected: float | None) -> None:
     assert number(text) == expected
+
+
+def test_a_limit_beyond_all_is_none() -> None:
+    with stopped_in_time() as stop:
+        limiter = Limiter(stop)
+        begin(limiter)
+        limiter.observe({"x-ratelimit-limit": "1e308", "x-ratelimit-remaining": "0"})
+        assert (limiter.burst, limiter.at_once) == (None, AT_ONCE)
 
 
 def test_a_reset_in_an_hour_is_not_believed() -> None:

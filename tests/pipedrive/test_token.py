@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
+import logging
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
-from requests.auth import AuthBase
 
-from connector.pipedrive.auth import ApiToken
+from connector.pipedrive.auth import ApiToken, SignIn
 from connector.pipedrive.client import Pipedrive
 from connector.pipedrive.errors import PipedriveError
 from connector.pipedrive.usage import Usage
@@ -80,16 +85,16 @@ def test_a_proxy_is_not_used_for_loopback(
     assert not {"authorization", "proxy-authorization"} & request.headers.keys()
 
 
-class Bearer(AuthBase):
+class Bearer(SignIn):
     """Another way to say who sends a request, as OAuth has it."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["authorization"] = "Bearer access"
+        request.headers["authorization"] = f"Bearer {self._secret}"
         return request
 
 
 def test_another_way_to_sign_in_is_one_more_class(recorder: Recorder) -> None:
-    client = Pipedrive(recorder.base_url, Bearer())
+    client = Pipedrive(recorder.base_url, Bearer("access"))
     client.me()
     recorder.body = b'{"success": true, "data": []}'
     client.users()
@@ -127,6 +132,99 @@ def test_an_error_does_not_show_the_token(
     error = raised.value
     assert TOKEN not in "".join([str(error), repr(error), repr(error.answer)])
     assert TOKEN not in "".join(traceback.format_exception(error))
+
+
+ODD = 'x"\\/%+&<0123456789'
+"""A token that JSON, URLs and HTML each spell in their own way."""
+ECHOES = {
+    "as it is": lambda token: token,
+    "in capitals": str.upper,
+    "for a URL": lambda token: quote(token, safe=""),
+    "in JSON in JSON": lambda token: json.dumps({"x-api-token": token}),
+    "as Go writes JSON": lambda token: json.dumps(token).replace("&", "\\u0026"),
+    "in HTML": html.escape,
+    "in base64": lambda token: base64.b64encode(f"{token}:".encode()).decode(),
+    "somewhere in base64": lambda token: base64.b64encode(f"api:{token}".encode()).decode(),
+    "in an object": lambda token: {"headers": [token]},
+}
+
+
+def error_of(recorder: Recorder, status: int, said: Any, token: str) -> PipedriveError:
+    """What a client makes of an answer whose every text and some headers repeat something."""
+    told = {"success": False, "error": said, "error_info": [said], "code": {"is": said}}
+    recorder.status, recorder.body = status, json.dumps(told).encode()
+    recorder.headers = {"location": f"/?{quote(token)}", "x-echo": str(said), "retry-after": "0"}
+    client = Pipedrive(recorder.base_url, ApiToken(token), attempts=1)
+    with pytest.raises(PipedriveError) as raised:
+        client.patch(LEADS, LEAD, {"title": "T"}, Usage())
+    return raised.value
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 429, 503])
+def test_an_answer_that_repeats_the_token_brings_it_into_no_error(
+    recorder: Recorder, status: int
+) -> None:
+    error = error_of(recorder, status, f"headers were x-api-token: {TOKEN}", TOKEN)
+    assert TOKEN not in "".join([*traceback.format_exception(error), repr(error.answer)])
+    assert error.answer
+    assert error.answer.text("error") == "headers were x-api-token: …"
+
+
+@pytest.mark.parametrize("token", [TOKEN, ODD], ids=["token", "odd"])
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES.keys())
+def test_the_token_is_hidden_however_it_is_spelled(
+    recorder: Recorder, echo: Callable[[str], Any], token: str
+) -> None:
+    error = error_of(recorder, 400, echo(token), token)
+    shown = "".join([*traceback.format_exception(error), repr(error.answer)])
+    end = {token[-8:], base64.b64encode(token[-9:].encode()).decode()[:8]}
+    assert not [one for one in end if one.lower() in shown.lower()]
+    assert error.answer
+    assert all("…" in error.answer.text(key) for key in ("error", "error_info", "code"))
+
+
+def test_no_part_of_a_token_is_left_where_a_text_is_cut(recorder: Recorder) -> None:
+    recorder.status = 400
+    client = Pipedrive(recorder.base_url, ApiToken(TOKEN), attempts=1)
+    for before in range(440, 500):
+        told = {"success": False, "error": "x" * before + TOKEN}
+        recorder.body = json.dumps(told).encode()
+        with pytest.raises(PipedriveError) as raised:
+            client.me()
+        assert TOKEN[:8] not in str(raised.value)
+
+
+@pytest.mark.parametrize("before", ["", "x" * 60])
+def test_what_is_wrong_with_a_200_does_not_show_the_token(recorder: Recorder, before: str) -> None:
+    client = Pipedrive(recorder.base_url, ApiToken(TOKEN), attempts=1)
+    echo = f"{before}{TOKEN}"
+    recorder.body = json.dumps({"success": True, "data": {"id": echo}}).encode()
+    with pytest.raises(PipedriveError, match="another lead") as raised:
+        client.get(LEADS, LEAD)
+    assert TOKEN[:8] not in "".join(traceback.format_exception(raised.value))
+    extra = {"more_items_in_collection": True, "next_start": echo}
+    page = {"success": True, "data": [{"id": LEAD}], "additional_data": extra}
+    recorder.body = json.dumps(page).encode()
+    with pytest.raises(PipedriveError, match="as the next one") as raised:
+        list(client.pages(LEADS))
+    assert TOKEN[:8] not in "".join(traceback.format_exception(raised.value))
+
+
+def test_what_a_lead_says_stays_as_it_is(recorder: Recorder) -> None:
+    """A token may be a word that is in a title; what is hidden there would be written back."""
+    lead = {"id": LEAD, "title": "A sandbox for children"}
+    recorder.body = json.dumps({"success": True, "data": lead}).encode()
+    assert Pipedrive(recorder.base_url, ApiToken("sandbox")).get(LEADS, LEAD) == lead
+
+
+def test_headers_that_cannot_be_read_are_not_logged(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """urllib3 logs them whole, and a gateway may have put there what it was sent."""
+    caplog.set_level(logging.DEBUG)
+    recorder.headers = {"x-first": f"1\r\nno header {TOKEN}"}
+    Pipedrive(recorder.base_url, ApiToken(TOKEN)).me()
+    assert TOKEN not in caplog.text
 
 
 @pytest.mark.parametrize("token", ["to ken\n", "tök€n", "token\r\nx-other: 1"])

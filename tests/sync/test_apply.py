@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from connector import LeadSyncError
+from connector.planning.model import DAMAGED
 from connector.sandbox import LocalPipedrive
 from tests.support.books import assert_books
 from tests.support.harness import (
@@ -27,7 +28,7 @@ from tests.support.harness import (
     wire,
 )
 from tests.support.leads import COLD, HOT, SCORE, WARM
-from tests.support.scene import assert_titles, desire, new_leads
+from tests.support.scene import assert_titles, desire, kill_unsent, new_leads
 
 pytestmark = pytest.mark.xdist_group("sync apply")
 
@@ -480,3 +481,60 @@ def test_an_apply_that_was_killed_is_settled_by_the_next_run(site: Site) -> None
     assert Counter(site.outcomes_of_patches()) == {1: LEADS + 1}
     with pytest.raises(LeadSyncError, match="was applied before"):
         site.apply(cut.plan_id)
+
+
+TAMPERINGS = (
+    "body = '7'",
+    "body = '[1]'",
+    "before = '[1]'",
+    "before = NULL",
+    "conditions = '[1]'",
+    "lead_id = '../../users/me'",
+)
+"""What somebody may have made of rows of `lead_patches`."""
+
+
+def tamper_with(site: Site, leads: Sequence[str]) -> None:
+    """Change the patch of a lead in each way; that of the last lead stays as it is."""
+    table = "UPDATE pipedrive_leads.lead_patches SET"
+    for lead, change in zip(leads, TAMPERINGS, strict=False):
+        site.query(f"{table} {change} WHERE lead_id = ?", lead)
+
+
+def assert_only_the_last_was_sent(site: Site, leads: Sequence[str], plan_id: str) -> None:
+    [sent] = site.pipedrive.requests("PATCH")
+    assert sent["lead_id"] == leads[-1]
+    assert {one["status"] for one in site.pipedrive.requests()} == {200}
+    outcomes = [row for row in site.outcomes() if row["plan_id"] == plan_id]
+    failed = [row["reason"] for row in outcomes if row["status"] == "failed"]
+    assert [DAMAGED in reason for reason in failed] == [True] * len(TAMPERINGS)
+    assert len(outcomes) == len(TAMPERINGS) + 1
+
+
+def test_a_stored_patch_that_somebody_changed_is_not_sent(any_site: Site) -> None:
+    site, leads = any_site, new_leads(any_site, len(TAMPERINGS) + 1)
+    titles = desire(site, leads)
+    plan_id = site.plan().plan_id
+    tamper_with(site, leads)
+    site.pipedrive.clear_requests()
+    for command in ("show", "rehearse"):
+        ended = site.command(command, plan_id)
+        assert "unexpected" not in ended.told, ended.told
+    assert site.apply(plan_id).exit_code == 3
+    assert_only_the_last_was_sent(site, leads, plan_id)
+    assert site.run().exit_code == 0
+    assert_titles(site, titles)
+
+
+def test_an_interrupted_patch_that_somebody_changed_stops_no_later_run(any_site: Site) -> None:
+    site, leads = any_site, new_leads(any_site, len(TAMPERINGS) + 1)
+    titles = desire(site, leads)
+    killed = kill_unsent(site)
+    tamper_with(site, leads)
+    site.pipedrive.clear_requests()
+    site.plan()
+    assert DAMAGED in "".join(str(row["reason"]) for row in site.outcomes())
+    site.run()
+    assert site.run().exit_code == 0
+    assert_titles(site, titles)
+    assert {row["plan_id"] for row in site.outcomes()} >= {killed}

@@ -38,8 +38,9 @@ def seen(new_site: NewSite) -> Seen:
     site.pipedrive.archive_lead(leads[0])
     site.pipedrive.delete_lead(leads[1])
     site.pipedrive.fault("ignore", lead_id=leads[2], method="PATCH")
+    echo = {"success": False, "error": f"headers were x-api-token: {site.pipedrive.api_token}"}
     for lead, status in zip(leads[3:7], (400, 500, 429, 503), strict=True):
-        site.pipedrive.fault("status", status=status, lead_id=lead, method="PATCH")
+        site.pipedrive.fault("status", status=status, body=echo, lead_id=lead, method="PATCH")
     site.pipedrive.fault("truncated", lead_id=leads[7], method="PATCH")
     columns = {
         "lead_id": "VARCHAR",
@@ -52,7 +53,7 @@ def seen(new_site: NewSite) -> Seen:
     ended = site.command("run", "--log-format", "json", "--output", "json")
     assert ended.code == 3, ended.told
     run, log, after = site.last_run(), site.pipedrive.requests(), site.pipedrive.leads()
-    site.pipedrive.fault("status", status=401, method="PATCH", times=100)
+    site.pipedrive.fault("status", status=401, body=echo, method="PATCH", times=100)
     with pytest.raises(LeadSyncError) as refused:
         site.run(retry_failed=True)
     return Seen(site, ended, str(refused.value), run, log, after)

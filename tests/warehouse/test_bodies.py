@@ -116,13 +116,21 @@ TAMPERINGS = [
     'body = \'{"title": "T "}\'',
     "body = '{}'",
     "body = '[]'",
+    "body = '7'",
+    "body = '\"title\"'",
     "body = NULL",
+    "before = '[1]'",
+    "before = '7'",
+    "before = NULL",
+    "conditions = '[1]'",
+    "lead_id = '../../users/me'",
+    f"lead_id = '{LEAD_ID.upper()}'",
     "digest = 'x'",
     "digest = NULL",
 ]
 
 
-def test_a_body_that_was_tampered_with_is_told_from_an_intact_one(site: Site) -> None:
+def test_a_row_that_was_tampered_with_is_told_from_an_intact_one(site: Site) -> None:
     rows = [patch_row(place, {"title": "T"}) for place in range(len(TAMPERINGS) + 1)]
     site.load("lead_patches", rows)
     names = {"run_id": PLAN, "plan_id": PLAN, "command": "run"}
