@@ -126,6 +126,29 @@ def test_a_warehouse_that_is_none(site: Site, command: str, kind: str) -> None:
     assert_one_line(ended, str(path))
 
 
+SECRET_TAILS = {
+    "loader:pre@hunter2x@127.0.0.1:1/books": 1,
+    "loader:pre@hunter2x/y@127.0.0.1:1/books": 1,
+    "loader:pre@hunter2x?y@127.0.0.1:1/books": 1,
+    "loader:pre%40hunter2x@127.0.0.1:1/books?options=a@b": 0,
+}
+"""Credentials with @ in the password, and whether it is written as it is."""
+
+
+@pytest.mark.parametrize(("credentials", "is_bare"), SECRET_TAILS.items())
+def test_a_password_with_an_at_sign_is_not_shown(
+    wanting: Site, credentials: str, is_bare: int
+) -> None:
+    for scheme, section in (("postgresql", "WAREHOUSE"), ("postgresql", "DESIRED")):
+        given = {f"DESTINATION__{section}__CREDENTIALS": f"{scheme}://{credentials}"}
+        given[f"DESTINATION__{section}__DESTINATION_TYPE"] = "postgres"
+        for command in ("run", "plan", "check", *(["runs"] if section == "WAREHOUSE" else [])):
+            ended = wanting.command(command, env=given)
+            assert ended.code == 1, ended.told
+            assert "hunter2x" not in ended.told
+            assert ("write the @ of a password as %40" in ended.told) == bool(is_bare), ended.told
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"on_null": "{"}, {"timeout_seconds": "inf"}, {"timeout_seconds": "1e300"}],
