@@ -23,7 +23,7 @@ from dlt.destinations.exceptions import (
 from dlt.destinations.impl.duckdb.configuration import NON_ATTACHABLE_LOCATIONS, DuckDbCredentials
 from dlt.destinations.sql_client import SqlClientBase
 
-from connector.configuration.origin import has_bare_at, redact
+from connector.configuration.origin import redact
 from connector.configuration.providers import (
     WAREHOUSE,
     Section,
@@ -109,12 +109,6 @@ def _opened(
 @contextmanager
 def opening(section: Section) -> Iterator[None]:
     """Says on one line why a destination cannot be opened."""
-    url = ask(section, "credentials", secret=True)
-    if isinstance(url, str) and has_bare_at(url):
-        raise ConfigError(
-            f"credentials under [{'.'.join(section)}] has more than one @ before the host; "
-            "write the @ of a password as %40"
-        )
     try:
         yield
     except LeadSyncError:
