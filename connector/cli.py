@@ -348,7 +348,7 @@ def runs(*, run_id: str | None, failed: bool, since: str | None, output: Output)
         from connector.report.output import show_run, show_runs
     if run_id is None:
         show_runs(since, output, failed=failed)
-    elif failed or since:
+    elif failed or since is not None:
         raise click.UsageError("--failed and --since are for the list of runs, without a RUN_ID")
     else:
         show_run(run_id, output)

@@ -23,6 +23,14 @@ URL: Final = re.compile(
 LABEL: Final = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
 NAME: Final = re.compile(rf"{LABEL}(\.{LABEL})*\.?")
 LONGEST_SHOWN: Final = 32
+NAMED_SECRET: Final = re.compile(
+    r"(\w*(?:password|passwd|pwd|token|secret)\w*\s*=).*", re.IGNORECASE
+)
+USER_INFO: Final = re.compile(r"[^\s/'\"]*:[^\s'\"@]*@")
+BEFORE_HOST: Final = re.compile(r"(?:(?<=//)|(?<![^\s'\"]))[^\s/'\"]*@")
+"""What stands before a host: at the beginning of a word or after //, where no folder is."""
+BARE_AT: Final = re.compile(r"://[^:/]*:[^@]*@([^?]*|[^=]*)@")
+"""An @ after that of a password: in none of the values that follow a question mark."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +62,25 @@ def parse_origin(value: str) -> str:
 
 
 def redact(text: str) -> str:
-    """Hides what may be a password in text about a connection, such as a driver's error."""
-    text = re.sub(r"(?i)(\w*(?:password|passwd|pwd|token|secret)\w*\s*=).*", r"\1…", text)
-    return re.sub(r"[^\s/'\"]*:[^\s'\"@]*@", "…@", text)
+    """Hides what may be a password in text about a connection, such as a driver's error.
+
+    A driver takes the first @ for a password's end, so the rest of one stands before its host.
+    """
+    return BEFORE_HOST.sub("…@", _without_passwords(text))
 
 
 def may_hold_password(text: str) -> bool:
-    """Tells whether text about a connection has what `redact` hides."""
-    return redact(text) != text
+    """Tells whether text about a connection has a password where one belongs."""
+    return _without_passwords(text) != text
+
+
+def has_bare_at(url: str) -> bool:
+    """Tells whether a URL's password has an @, after which a driver would look for a host."""
+    return BARE_AT.search(url) is not None
+
+
+def _without_passwords(text: str) -> str:
+    return USER_INFO.sub("…@", NAMED_SECRET.sub(r"\1…", text))
 
 
 def _split(text: str) -> Parts:

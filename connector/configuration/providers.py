@@ -88,8 +88,11 @@ def providers() -> list[ConfigProvider]:
     except FileNotFoundError:
         told = "the current folder is not there any more; change to one that is"
         raise ConfigError(told) from None
-    except DltException as error:
-        raise ConfigError(f"the configuration cannot be read: {one_line(error)}") from None
+    except (DltException, ValueError) as error:
+        hint = (
+            f"; mend {variable(('runtime',), 'log_level')}" if "Unknown level" in str(error) else ""
+        )
+        raise ConfigError(f"the configuration cannot be read: {one_line(error)}{hint}") from None
     return found.everywhere if isinstance(found, ScopedProviders) else found.providers
 
 

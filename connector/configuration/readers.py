@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
@@ -205,8 +206,11 @@ def table_name(value: Any) -> str:
 
 def table_parts(name: str) -> list[str]:
     """Returns the parts of a table's name without their quotes."""
-    parts = re.findall(PART_OF_NAME, name)
-    return [part.strip('"`').replace('""', '"') for part in parts]
+    return [_bare(part) for part in re.findall(PART_OF_NAME, name)]
+
+
+def _bare(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part[0] == '"' else part.strip("`")
 
 
 def folder_name(value: Any) -> str:
@@ -275,17 +279,15 @@ def _table(value: Any) -> dict[str, Any]:
 
 def parse_since(text: str, now: datetime) -> datetime:
     """Takes a date, a moment or a time span before now; what has no zone is in UTC."""
-    try:
+    with suppress(ValueError, OverflowError):
         return now - parse_age(text)
-    except ValueError:
-        pass
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError(
             f"since {text!r} is no time; write it like 24h, 7d, 2026-11-30 or 2026-11-30T08:00"
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def parse_age(text: Any) -> timedelta:

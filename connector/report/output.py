@@ -125,7 +125,7 @@ def show_runs(since: str | None, output: Output, *, failed: bool) -> None:
         LeadSyncError: They cannot be read, or `since` is no time.
     """
     try:
-        moment = parse_since(since, pendulum.now("UTC")) if since else None
+        moment = parse_since(since, pendulum.now("UTC")) if since is not None else None
     except ValueError as error:
         raise ConfigError(str(error)) from None
     with _tables(output) as warehouse:
@@ -203,11 +203,13 @@ def write_report(run_id: str | None, days: int, out: Path) -> None:
 
     place, now = clear_way(out), pendulum.now("UTC")
     with _tables("text") as warehouse:
-        only = journal.find(warehouse, run_id) if run_id else None
+        only = None if run_id is None else journal.find(warehouse, run_id)
         found = figures_of(warehouse, only, now.subtract(days=days))
-    if only and not found.runs:
+    if only is not None and not found.runs:
         raise LeadSyncError(f"no run {only}; `lead-sync runs` lists them")
-    about = f"run {found.runs[0]['run_id']}" if only else f"runs of {counted(days, 'day')}"
+    about = (
+        f"run {found.runs[0]['run_id']}" if only is not None else f"runs of {counted(days, 'day')}"
+    )
     write_page(place, page_of(found, about, now))
     outcomes = counted(found.statuses.total(), "outcome")
     say(console(), f"Wrote {out}: {counted(len(found.runs), 'run')}, {outcomes}.")

@@ -254,7 +254,7 @@ def _next(wanted: Wanted, models: list[Path]) -> list[str]:
     elif wanted.model == "sql":
         steps = [f"run {path} in your warehouse" for path in models]
     elif wanted.model == "dbt":
-        steps = [f"dbt build --select {path.stem}" for path in models]
+        steps = [f"dbt build --select {shlex.quote(path.stem)}" for path in models]
     return [*steps, "lead-sync check", "lead-sync columns", "lead-sync plan"]
 
 

@@ -15,6 +15,7 @@ from functools import cache
 
 import duckdb
 
+from connector.configuration.readers import PART_OF_NAME, table_parts
 from connector.planning.description import Description
 from connector.records.text import visible
 
@@ -51,12 +52,17 @@ class Model:
     @property
     def name(self) -> str:
         """The table's own name."""
-        return self.table.rpartition(".")[2]
+        return table_parts(self.table)[-1]
+
+    @property
+    def file_name(self) -> str:
+        """The table's own name as a file can have it, without an ending."""
+        return re.sub(r"[^\w$ -]", "_", self.name)
 
     @property
     def schema(self) -> str:
         """The name of its schema; empty where none is given."""
-        return self.table.rpartition(".")[0]
+        return "".join(table_parts(self.table)[-2:-1])
 
     @property
     def columns(self) -> list[Description]:
@@ -66,21 +72,25 @@ class Model:
 
 def plain_sql(model: Model) -> str:
     """Returns the statements that make the table."""
-    make = [f"CREATE TABLE {_quoted(model.table)} AS"]
-    if model.schema:
-        make.insert(0, f"CREATE SCHEMA IF NOT EXISTS {_quoted(model.schema)};\n")
+    *places, _ = parts = [_as_sql(part) for part in re.findall(PART_OF_NAME, model.table)]
+    make = [f"CREATE TABLE {'.'.join(parts)} AS"]
+    if places:
+        make.insert(0, f"CREATE SCHEMA IF NOT EXISTS {'.'.join(places)};\n")
     return "\n".join([*_head(model), *make, *_query(model)]) + ";\n"
 
 
 def dbt_model(model: Model) -> str:
     """Returns the model as dbt builds it."""
-    schema = model.schema.rpartition(".")[2]
-    if not schema:
-        config = ["{{ config(materialized='table') }}"]
+    options = "materialized='table'"
+    if model.file_name != model.name:
+        options += f", alias={_python(model.name)}"
+    if not model.schema:
+        config = [f"{{{{ config({options}) }}}}"]
     else:
+        shown = remark(model.schema)
         config = [
-            f"{{{{ config(materialized='table', schema='{schema}') }}}}",
-            f"-- dbt puts the target's schema in front of this one, as in main_{schema}. What it",
+            f"{{{{ config({options}, schema={_python(model.schema)}) }}}}",
+            f"-- dbt puts the target's schema in front of this one, as in main_{shown}. What it",
             "-- builds in the end is what desired_table has to name; `lead-sync check` finds it.",
         ]
     return "\n".join([*_head(model), *config, "", *_query(model)]) + "\n"
@@ -93,7 +103,7 @@ def dbt_schema(model: Model) -> str:
         "version: 2",
         "",
         "models:",
-        f"  - name: {json.dumps(model.name)}",
+        f"  - name: {json.dumps(model.file_name)}",
         f"    description: {_text(about)}",
         "    columns:",
         "      - name: lead_id",
@@ -176,14 +186,21 @@ def _text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _quoted(name: str) -> str:
-    return ".".join(map(_identifier, name.split(".")))
+def _python(text: str) -> str:
+    """Returns a text as Python writes it, which dbt's templates read."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _as_sql(part: str) -> str:
+    """Returns a part of a table's name; what is in quotes already means just that case."""
+    return part if part[0] in '"`' else _identifier(part)
 
 
 def _identifier(name: str) -> str:
     """Returns a name as SQL, in quotes where it must be."""
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
-    return name if plain and name.lower() not in _keywords() else f'"{name}"'
+    doubled = name.replace('"', '""')
+    return name if plain and name.lower() not in _keywords() else f'"{doubled}"'
 
 
 @cache

@@ -16,6 +16,7 @@ import dlt
 
 from connector.configuration.origin import parse_origin
 from connector.configuration.providers import DESIRED, WAREHOUSE, Section, variable
+from connector.configuration.spelling import nearest
 from connector.errors import ConfigError
 from connector.pipedrive.client import Pipedrive
 from connector.records.kinds import parse_uuid
@@ -25,10 +26,12 @@ from connector.settings import SECTION, load_settings
 from connector.sync.company import company_of
 from connector.sync.fields import describe_catalog, read_catalog
 from connector.sync.session import make_client
-from connector.warehouse.destination import DUCKDB
+from connector.warehouse.destination import DUCKDB, FIT, UNFIT
+from connector.warehouse.store import is_file
 
 SECRETS = ".dlt/secrets.toml"
 OWNER_ALONE = 0o600
+TYPES = frozenset(dlt.destinations.__all__) - UNFIT - {DUCKDB}
 Kind = Literal["sql", "dbt", "none"]
 
 
@@ -149,11 +152,21 @@ def parse_place(section: Section, text: str) -> Place:
             "is a URL; give the type, such as postgres, and the URL as "
             f"{variable(section, 'credentials')} or when you are asked, where nobody reads it"
         )
-    if given in dlt.destinations.__all__ and given != DUCKDB:
+    if given in UNFIT:
+        raise ValueError(
+            f"{given} is no SQL warehouse that lead-sync can read and write; use {FIT}"
+        )
+    if given in TYPES:
         return Place(given)
     if not file or given == DUCKDB:
-        raise ValueError("names no DuckDB file and no other warehouse; write it like warehouse.db")
-    return Place(DUCKDB, str(Path(file).expanduser().absolute()))
+        raise ValueError("names no DuckDB file; write it like warehouse.duckdb")
+    path = Path(file).expanduser()
+    if file == given and "/" not in file and not path.suffix and not is_file(path):
+        raise ValueError(
+            "names no DuckDB file, which is written like warehouse.duckdb, and no type of "
+            f"warehouse; the nearest is {nearest(given, TYPES)}"
+        )
+    return Place(DUCKDB, str(path.absolute()))
 
 
 def config_text(wanted: Wanted) -> str:
@@ -201,13 +214,13 @@ def _way_to(section: Section, place: Place, *, shown: bool) -> Iterator[str]:
 
 def _write_model(wanted: Wanted, model: Model) -> Iterator[Step]:
     if wanted.model == "sql":
-        yield _write(wanted.folder / f"{model.name}.sql", plain_sql(model), _about(model))
+        yield _write(wanted.folder / f"{model.file_name}.sql", plain_sql(model), _about(model))
         return
     folder = wanted.folder / "models"
-    yield _write(folder / f"{model.name}.sql", dbt_model(model), _about(model))
+    yield _write(folder / f"{model.file_name}.sql", dbt_model(model), _about(model))
     schema = folder / "schema.yml"
     if os.path.lexists(schema):
-        schema = folder / f"{model.name}.yml"
+        schema = folder / f"{model.file_name}.yml"
     yield _write(schema, dbt_schema(model), "its description and tests")
 
 

@@ -28,7 +28,7 @@ from connector.warehouse.dataset import open_dataset
 from connector.warehouse.desired import open_desired
 from connector.warehouse.destination import make_pipeline, working_folder
 from connector.warehouse.store import Warehouse, place_of
-from connector.warehouse.trial import try_writing
+from connector.warehouse.trial import try_folder, try_writing
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,10 @@ def _table(
     pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, company: Company | None
 ) -> Iterator[Finding]:
     folder = working_folder(settings)
+    try:
+        try_folder(folder)
+    except WarehouseError as error:
+        yield Finding("warehouse", str(error), good=False)
     try:
         with ExitStack() as stack:
             warehouse = None

@@ -21,6 +21,7 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRela
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase
 
+from connector.configuration.providers import WAREHOUSE, ask
 from connector.configuration.readers import table_parts
 from connector.errors import ConfigError, WarehouseError
 from connector.settings import WarehouseSettings
@@ -68,7 +69,7 @@ def open_dataset(
         LeadSyncError: The warehouse cannot be opened.
     """
     with suppress(ConfigurationException, MissingDependencyException):  # opening tells it
-        check_names(pipeline.sql_client(), settings)
+        check_names(_client(pipeline), settings)
     with open_warehouse(pipeline, settings, may_make=may_make) as warehouse:
         try:
             if isinstance(pipeline.destination, TypedPostgres):
@@ -82,6 +83,21 @@ def open_dataset(
                 f"dataset {settings.dataset_name} cannot be examined: {first_line(error)}"
             ) from None
         yield warehouse
+
+
+def _client(pipeline: dlt.Pipeline) -> Client:
+    try:
+        return pipeline.sql_client()
+    except ConfigurationException:
+        raise
+    except (ValueError, TypeError) as error:
+        name = "staging_dataset_name_layout"
+        if ask(WAREHOUSE, name) is None:
+            raise
+        raise ConfigError(
+            f"{name} under [{'.'.join(WAREHOUSE)}] cannot be used: {first_line(error)}; write it "
+            "like %s_staging"
+        ) from None
 
 
 def _check_encoding(client: Client) -> None:

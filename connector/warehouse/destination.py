@@ -9,6 +9,7 @@ What PostgreSQL needs is in `postgres.py`, which needs its driver.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,6 +28,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
 from dlt.destinations.impl.postgres.factory import postgres as dlt_postgres
 
+from connector.configuration.origin import has_bare_at
 from connector.configuration.providers import (
     DESIRED,
     WAREHOUSE,
@@ -37,6 +39,7 @@ from connector.configuration.providers import (
 from connector.configuration.spelling import Names, nearest, refuse_misspelt
 from connector.errors import ConfigError, WarehouseError
 from connector.settings import WarehouseSettings
+from connector.warehouse.steps import refuse_unusable_steps
 
 if TYPE_CHECKING:
     from dlt.common.schema import Schema
@@ -58,11 +61,14 @@ def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
     """Returns the pipeline to the destination named `warehouse`, DuckDB if not configured.
 
     Raises:
-        ConfigError: There is no destination of the configured type, or a name is misspelt.
+        ConfigError: There is no destination of the configured type, a name is misspelt, or what
+            dlt's steps are told cannot be used.
         WarehouseError: The working folder cannot be used.
     """
     destination, folder = destination_of(WAREHOUSE), working_folder(settings)
+    refuse_unusable_steps()
     try:
+        _refuse_unnameable(folder)
         with own_configuration():
             pipeline = dlt.pipeline(
                 pipeline_name=settings.pipeline_name,
@@ -79,6 +85,18 @@ def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
     # A request to stop is ours to answer: dlt would drop the load of outcomes for it.
     pipeline.runtime_config.intercept_signals = False
     return pipeline
+
+
+def _refuse_unnameable(folder: Path) -> None:
+    """Refuses folders whose names dlt cannot write into its state."""
+    for place in (Path.cwd(), folder):
+        try:
+            str(place).encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(place).decode(errors="backslashreplace")
+            raise WarehouseError(
+                f"the folder {shown} has a name that is no UTF-8; rename it, or work in another"
+            ) from None
 
 
 def is_desired_apart() -> bool:
@@ -147,7 +165,8 @@ def destination_of(section: Section) -> Destination[Any, Any]:
     """Returns the destination of the configured type, which finds its settings by full names.
 
     Raises:
-        ConfigError: There is no fit destination of that type, or a name is misspelt.
+        ConfigError: There is no fit destination of that type, a name is misspelt, or a password
+            is written so that a driver takes its end for the host.
     """
     kind = ask(section, "destination_type")
     named = DUCKDB if kind is None else kind
@@ -168,7 +187,17 @@ def destination_of(section: Section) -> Destination[Any, Any]:
     factory = TYPED.get(found) or _finding_full_names(found)
     made: Destination[Any, Any] = factory(destination_name=section[1])
     refuse_misspelt(_names(made, section))
+    _refuse_bare_at(section)
     return made
+
+
+def _refuse_bare_at(section: Section) -> None:
+    url = ask(section, "credentials", secret=True)
+    if isinstance(url, str) and has_bare_at(url):
+        raise ConfigError(
+            f"credentials under [{'.'.join(section)}] has more than one @ before the host; "
+            "write the @ of a password as %40"
+        )
 
 
 def _finding_full_names(factory: type[Destination[Any, Any]]) -> type[Destination[Any, Any]]:

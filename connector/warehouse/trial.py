@@ -1,9 +1,11 @@
-"""Trying what a run needs of the warehouse, and leaving at most an empty schema behind."""
+"""Trying what a run needs of warehouse and working folder; at most an empty schema is left."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from dlt.common.utils import uniq_id
@@ -11,6 +13,7 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
 
 from connector.errors import WarehouseError
+from connector.warehouse.destination import unusable
 from connector.warehouse.schema import SYNC_LEASE, TABLES, Table
 from connector.warehouse.store import Warehouse, first_line
 
@@ -41,6 +44,20 @@ def try_writing(warehouse: Warehouse) -> None:
                     f"dataset {client.dataset_name} cannot be written: {first_line(error)}; "
                     "grant it as the README says"
                 ) from None
+
+
+def try_folder(folder: Path) -> None:
+    """Makes a file without a name in a working folder, and beside it, where a run has its lock.
+
+    Raises:
+        WarehouseError: It may not be made.
+    """
+    for place in (folder.parent, folder):
+        try:
+            with TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            raise unusable(folder, error) from None
 
 
 def _try_dataset(warehouse: Warehouse, text: str) -> None:

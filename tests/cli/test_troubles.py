@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -83,6 +84,64 @@ def test_a_working_folder_where_nothing_may_be_made(wanting: Site) -> None:
         assert_one_line(ended, "the working folder /sys/lead-sync/", "cannot be used")
 
 
+def may_mount() -> bool:
+    """Whether this user may have mounts of a process's own."""
+    call = ["unshare", "--map-root-user", "--mount", "true"]
+    return bool(shutil.which(call[0])) and not subprocess.run(call, check=False).returncode
+
+
+@pytest.mark.skipif(not may_mount(), reason="nothing may be mounted here")
+def test_a_working_folder_on_a_mount_to_read_only_is_found_by_check(wanting: Site) -> None:
+    assert wanting.command("plan").code == 0
+    whole, own = wanting.data_dir, wanting.data_dir / "pipelines/pipedrive_leads"
+    for place, command in ((whole, "check"), (whole, "run"), (own, "check")):
+        mount = f"mount --bind {place} {place} && mount -o remount,bind,ro {place}"
+        script = f"unshare --map-root-user --mount sh -c '{mount} && exec $0 {command}' $0"
+        ended = shell(wanting, script)
+        assert ended.code == 1, ended.told
+        assert f"folder {own} cannot be used: Read-only file system" in ended.told
+
+
+def test_a_folder_whose_name_is_no_utf8(wanting: Site) -> None:
+    bad = wanting.folder / os.fsdecode(b"bad\xff")
+    bad.mkdir()
+    for command in ("run", "runs"):
+        assert_one_line(wanting.command(command, cwd=bad), r"bad\xff", "rename it")
+        ended = wanting.command(command, env={"DLT_DATA_DIR": str(bad)})
+        assert_one_line(ended, r"bad\xff", "rename it")
+    assert list(bad.rglob("*.json")) == []
+    assert wanting.pipedrive.requests() == []
+
+
+UNUSABLE_BY_DLT = {
+    "RUNTIME__LOG_LEVEL": "NOPE",
+    "LOAD__WORKERS": "abc",
+    "NORMALIZE__WORKERS": "0",
+    "EXTRACT__WORKERS": "-1",
+    "DATA_WRITER__BUFFER_MAX_ITEMS": "many",
+    "LOAD__DELETE_COMPLETED_JOBS": "maybe",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), UNUSABLE_BY_DLT.items())
+def test_what_dlts_own_steps_cannot_use(wanting: Site, name: str, value: str) -> None:
+    assert_one_line(wanting.command("run", env={name: value}), name)
+    checked = wanting.command("check", env={name: value})
+    assert (checked.code, checked.stderr) == (1, "")
+    assert checked.stdout.startswith("problem  config: ")
+    assert name in checked.told
+    assert wanting.pipedrive.requests() == []
+
+
+@pytest.mark.parametrize("layout", ["%s", "%s%", "%s%d"])
+def test_a_layout_of_names_that_cannot_be(wanting: Site, layout: str) -> None:
+    given = {"DESTINATION__WAREHOUSE__STAGING_DATASET_NAME_LAYOUT": layout}
+    assert_one_line(wanting.command("run", env=given), "staging_dataset_name_layout under")
+    checked = wanting.command("check", env=given)
+    assert (checked.code, checked.stderr) == (1, "")
+    assert "staging_dataset_name_layout under" in checked.told
+
+
 @pytest.mark.parametrize("refusal", [PermissionError(errno.EACCES, "Permission denied")])
 def test_a_lock_of_another_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: OSError
@@ -124,6 +183,29 @@ def test_a_warehouse_that_is_none(site: Site, command: str, kind: str) -> None:
     path = site.folder / "nowhere" / "x.duckdb" if kind == "nowhere" else site.database
     ended = site.command(command, env={"DESTINATION__WAREHOUSE__CREDENTIALS": f"duckdb:///{path}"})
     assert_one_line(ended, str(path))
+
+
+SECRET_TAILS = {
+    "loader:pre@hunter2x@127.0.0.1:1/books": 1,
+    "loader:pre@hunter2x/y@127.0.0.1:1/books": 1,
+    "loader:pre@hunter2x?y@127.0.0.1:1/books": 1,
+    "loader:pre%40hunter2x@127.0.0.1:1/books?options=a@b": 0,
+}
+"""Credentials with @ in the password, and whether it is written as it is."""
+
+
+@pytest.mark.parametrize(("credentials", "is_bare"), SECRET_TAILS.items())
+def test_a_password_with_an_at_sign_is_not_shown(
+    wanting: Site, credentials: str, is_bare: int
+) -> None:
+    for scheme, section in (("postgresql", "WAREHOUSE"), ("postgresql", "DESIRED")):
+        given = {f"DESTINATION__{section}__CREDENTIALS": f"{scheme}://{credentials}"}
+        given[f"DESTINATION__{section}__DESTINATION_TYPE"] = "postgres"
+        for command in ("run", "plan", "check", *(["runs"] if section == "WAREHOUSE" else [])):
+            ended = wanting.command(command, env=given)
+            assert ended.code == 1, ended.told
+            assert "hunter2x" not in ended.told
+            assert ("write the @ of a password as %40" in ended.told) == bool(is_bare), ended.told
 
 
 @pytest.mark.parametrize(

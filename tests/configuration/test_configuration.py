@@ -21,12 +21,14 @@ from dlt.common.configuration.specs import ConnectionStringCredentials
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.runtime import anon_tracker
 
+from connector.configuration.origin import may_hold_password, redact
 from connector.configuration.providers import own_configuration
 from connector.errors import ConfigError
 from connector.settings import load_settings, load_warehouse_settings
 from connector.source import pipedrive_leads
 from connector.warehouse.destination import make_pipeline, working_folder
 from connector.warehouse.store import open_warehouse
+from tests.support.cases import check_each
 from tests.support.harness import PATIENCE_SECONDS
 
 TOKEN = "b1946ac92492d2347c6235b4d2611184c0ffee42"
@@ -397,6 +399,25 @@ def test_bare_names_do_not_complete_the_credentials_of_another_warehouse(
     monkeypatch.delitem(sys.modules, "connector.warehouse.postgres", raising=False)
     monkeypatch.setenv("DESTINATION__WAREHOUSE__CREDENTIALS", "postgresql://u:pw@h/db")
     assert "pip install 'dlt[postgres]'" in refusal(opened)
+
+
+SHOWN_OF_CONNECTIONS = {
+    'could not translate host name "pre@tail@127.0.0.1" to': 'host name "…@127.0.0.1" to',
+    "postgresql://loader:***@tail@127.0.0.1:1/books": "…@127.0.0.1:1/books",
+    "at postgresql://loader@db/books": "…@db/books",
+    "host=db password=a@b c": "host=db password=…",
+    "no file /home/me@example.com/a.duckdb": "no file /home/me@example.com/a.duckdb",
+}
+
+
+def test_what_stands_before_a_host_is_hidden() -> None:
+    def check(case: tuple[str, str]) -> None:
+        shown = redact(case[0])
+        assert shown.endswith(case[1])
+        assert "tail" not in shown
+
+    check_each(SHOWN_OF_CONNECTIONS.items(), check)
+    assert not may_hold_password("/home/me@example.com/a.duckdb")
 
 
 def test_the_full_names_of_dlts_steps_still_count(monkeypatch: pytest.MonkeyPatch) -> None:

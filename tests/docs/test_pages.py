@@ -175,6 +175,12 @@ def test_the_exit_codes_are_told() -> None:
     assert heads == list("0123456")
 
 
+def test_each_part_about_an_exit_code_shows_it() -> None:
+    parts = re.split(r"^## (?=\d )", (DOCS / "on-call.md").read_text(), flags=re.MULTILINE)[1:]
+    shown = [re.findall(r"^\$ echo \$\?\n(\d)$", part, re.MULTILINE) for part in parts]
+    assert [{part[0]} for part in parts] == [set(codes) for codes in shown]
+
+
 def test_the_tests_that_hold_a_promise_are_there() -> None:
     table = (DOCS / "promises.md").read_text().split("| promise | held by |\n")[1].split("\n\n")[0]
     for row in table.splitlines()[1:]:

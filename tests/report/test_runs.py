@@ -115,6 +115,24 @@ def test_a_time_is_a_span_a_date_or_a_moment() -> None:
     assert parse_since(" 2026-11-29T08:00+02:00", now) == datetime(2026, 11, 29, 6, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    "time", ["", " ", "999999d", "9999-12-31T23:59-14:00", "0001-01-01T00:00+14:00"]
+)
+def test_a_time_that_no_calendar_has_is_one_line(seen: Seen, time: str) -> None:
+    refused = seen.site.command("runs", "--since", time)
+    assert (refused.code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(f"error: since {time!r} is no time; write it like 24h")
+
+
+def test_an_unset_variable_is_no_filter(seen: Seen) -> None:
+    refused = seen.site.command("runs", "latest", "--since", "")
+    assert "without a RUN_ID" in refused.stderr
+    page = seen.site.folder / "page.html"
+    refused = seen.site.command("report", "--run", "", "--out", str(page))
+    assert (refused.code, refused.stdout) == (1, "")
+    assert not page.exists()
+
+
 def test_one_run_shows_what_it_changed_and_missed(seen: Seen) -> None:
     told = seen.site.command("runs", seen.runs["run"][:-1]).told
     assert "Changed, 2 leads:" in told

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import stat
 import subprocess
 import tomllib
@@ -17,6 +18,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from connector.configuration.providers import DESIRED, WAREHOUSE
+from connector.scaffold.models import Model, dbt_model, dbt_schema
 from connector.scaffold.project import Place, complete_address, parse_place
 from tests.support.cases import check_each
 from tests.support.forking import COMMAND
@@ -100,6 +102,40 @@ def test_the_settings_are_where_they_belong(site: Site) -> None:
     }
     assert (site.folder / ".gitignore").read_text() == ".dlt/secrets.toml\n"
     assert "CREATE TABLE mart.wishes AS" in (site.folder / "wishes.sql").read_text()
+
+
+QUOTED_TABLES = {
+    '"Marts"."Leads"': "Leads",
+    '"a.b"."le""ads.x"': "le_ads_x",
+    'main."""../Order"""': "____Order_",
+    '"order"."a b"': "a b",
+}
+"""Names that only quotes can spell, and their models' files."""
+
+
+def test_a_table_whose_name_needs_quotes(site: Site) -> None:
+    """What the model builds is what the settings name."""
+
+    def check(case: tuple[str, str]) -> None:
+        table, name = case
+        told = init(site, "--desired-table", table)
+        assert (told.code, told.stderr) == (0, "")
+        model = site.folder / f"{name}.sql"
+        build(site, model.read_text())
+        with duckdb.connect(str(site.database)) as connection:
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
+        assert call(site, "columns").code == 0
+        shutil.rmtree(site.folder / ".dlt")
+
+    check_each(QUOTED_TABLES.items(), check)
+
+
+def test_a_dbt_model_whose_name_needs_quotes() -> None:
+    """dbt builds a model under the name of its file, unless an alias says otherwise."""
+    model = Model('"It\'s"."a.b"', "Acme", ())
+    config = "{{ config(materialized='table', alias='a.b', schema='It\\'s') }}"
+    assert config in dbt_model(model).splitlines()
+    assert yaml.safe_load(dbt_schema(model))["models"][0]["name"] == model.file_name == "a_b"
 
 
 def test_every_column_of_the_model_maps_to_its_field(site: Site) -> None:
@@ -389,7 +425,8 @@ def _same(one: str, other: str) -> None:
     assert one == other
 
 
-def test_a_place_is_a_file_or_a_type(tmp_path: Path) -> None:
+def test_a_place_is_a_file_or_a_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     assert parse_place(WAREHOUSE, "postgres") == Place("postgres")
     assert parse_place(WAREHOUSE, "x.duckdb") == Place("duckdb", str(Path("x.duckdb").absolute()))
     file = f"{tmp_path}/x.db"
@@ -399,6 +436,27 @@ def test_a_place_is_a_file_or_a_type(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"DESTINATION__DESIRED__CREDENTIALS|file") as raised:
             parse_place(DESIRED, wrong)
         assert "pw" not in str(raised.value)
+
+    assert "the nearest is postgres" in _refusal("postgresql")
+    assert "the nearest is snowflake" in _refusal("Snowflak")
+    assert "use duckdb, postgres" in _refusal("filesystem")
+    (tmp_path / "warehouse").touch()
+    for bare in ("warehouse", "./books", "duckdb:///books", f"{tmp_path}/books"):
+        assert parse_place(WAREHOUSE, bare).is_duckdb
+
+
+def _refusal(place: str) -> str:
+    with pytest.raises(ValueError, match="warehouse") as raised:
+        parse_place(WAREHOUSE, place)
+    return str(raised.value)
+
+
+def test_a_misspelt_type_makes_no_project(site: Site) -> None:
+    for flag in ("--warehouse", "--desired"):
+        told = init(site, flag, "postgresql")
+        assert told.code == 1
+        assert f"{flag} names no DuckDB file" in told.stderr
+    assert not list(site.folder.iterdir())
 
 
 MARTS = "postgresql://reader:hunter2@db/marts"
