@@ -35,7 +35,9 @@ def leads(any_site: Site, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(increment, "FEW_LEADS", 5)
     found = new_leads(any_site, 10)
     desire(any_site, found)
-    assert any_site.run().statuses["applied"] == 10
+    done = any_site.run()
+    missed = [row for row in any_site.outcomes() if row["status"] != "applied"]
+    assert (done.statuses["applied"], missed) == (10, []), any_site.pipedrive.requests()
     any_site.pipedrive.clear_requests()
     return found
 
