@@ -10,7 +10,8 @@ from connector.planning.bases import moved_by
 from connector.warehouse.load import BATCH
 from connector.warehouse.rows import document_of
 from connector.warehouse.schema import LEAD_BASES, BaseRow, TableRow
-from connector.warehouse.store import FETCH, Warehouse
+from connector.warehouse.statements import in_statements
+from connector.warehouse.store import Warehouse
 
 
 def has_bases(warehouse: Warehouse) -> bool:
@@ -24,9 +25,7 @@ def has_bases(warehouse: Warehouse) -> bool:
 def bases_of(warehouse: Warehouse, lead_ids: Collection[str]) -> dict[str, Mapping[str, Any]]:
     """Returns what was last agreed on of some leads, for those of which anything was."""
     found: dict[str, Mapping[str, Any]] = {}
-    waiting = iter(lead_ids)
-    while some := list(islice(waiting, FETCH)):
-        marks = ", ".join(["%s"] * len(some))
+    for some, marks in in_statements(lead_ids):
         table = warehouse.table(LEAD_BASES.name)
         sql = f"SELECT lead_id, base FROM {table} WHERE lead_id IN ({marks})"
         for row in warehouse.query(sql, *some):

@@ -12,6 +12,7 @@ from connector.warehouse import history
 from connector.warehouse.bases import bases_of
 from connector.warehouse.rows import document_of, doubtful_patch_of, patch_of, tried_of
 from connector.warehouse.scratch import SOME, Cells, Scratch
+from connector.warehouse.statements import in_statements
 from connector.warehouse.store import Warehouse, matching
 
 Read = Callable[[Cells], Row]
@@ -214,13 +215,6 @@ def _stored(warehouse: Warehouse, lead_ids: Collection[str]) -> dict[str, Lead]:
         )
         found.update((row["id"], document_of(row["record"])) for row in warehouse.query(sql, *some))
     return found
-
-
-def in_statements(lead_ids: Iterable[str]) -> Iterator[tuple[list[str], str]]:
-    """Yields as many ids as a statement takes, with the marks for them."""
-    waiting = iter(lead_ids)
-    while some := list(islice(waiting, SOME)):
-        yield some, ", ".join(["%s"] * len(some))
 
 
 def _with_records(

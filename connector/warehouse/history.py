@@ -15,6 +15,7 @@ from connector.warehouse.schema import (
     SYNC_RUNS,
     TableRow,
 )
+from connector.warehouse.statements import in_statements
 from connector.warehouse.store import FETCH, Warehouse, matching
 
 
@@ -32,9 +33,7 @@ def planned(warehouse: Warehouse, plan_id: str) -> Iterator[tuple[Patch, str]]:
 def titles(warehouse: Warehouse, lead_ids: Sequence[str]) -> dict[str, str]:
     """Returns the titles of leads, as far as the mirror has them."""
     found: dict[str, str] = {}
-    for start in range(0, len(lead_ids), FETCH):
-        some = lead_ids[start:][:FETCH]
-        marks = ", ".join(["%s"] * len(some))
+    for some, marks in in_statements(lead_ids):
         sql = f"SELECT id, title FROM {warehouse.table('leads')} WHERE id IN ({marks})"
         found |= {row["id"]: row["title"] or "" for row in warehouse.query(sql, *some)}
     return found
@@ -54,21 +53,20 @@ def runs(warehouse: Warehouse, run_id: str | None = None, limit: int = 20) -> li
 
 def with_planned(warehouse: Warehouse, found: list[TableRow]) -> list[TableRow]:
     """Returns runs with how many leads the plan of each changes."""
-    plan_ids = [row["plan_id"] for row in found]
-    leads: dict[str, int] = {}
-    for start in range(0, len(plan_ids), FETCH):
-        leads |= _planned_leads(warehouse, plan_ids[start:][:FETCH])
+    leads = _planned_leads(warehouse, [row["plan_id"] for row in found])
     return [{**row, "planned": leads.get(row["plan_id"], 0)} for row in found]
 
 
 def _planned_leads(warehouse: Warehouse, plan_ids: list[str]) -> dict[str, int]:
     """Returns how many leads each plan changes."""
-    marks = ", ".join(["%s"] * len(plan_ids))
-    sql = (
-        f"SELECT plan_id, count(DISTINCT lead_id) AS n FROM {warehouse.table('lead_patches')} "
-        f"WHERE plan_id IN ({marks}) GROUP BY plan_id"
-    )
-    return {row["plan_id"]: int(row["n"]) for row in warehouse.query(sql, *plan_ids)}
+    leads: dict[str, int] = {}
+    for some, marks in in_statements(plan_ids):
+        sql = (
+            f"SELECT plan_id, count(DISTINCT lead_id) AS n FROM {warehouse.table('lead_patches')} "
+            f"WHERE plan_id IN ({marks}) GROUP BY plan_id"
+        )
+        leads |= {row["plan_id"]: int(row["n"]) for row in warehouse.query(sql, *some)}
+    return leads
 
 
 def runs_of_plan(warehouse: Warehouse, plan_id: str) -> list[TableRow]:
@@ -252,10 +250,12 @@ def mirror(warehouse: Warehouse, trust: Trust) -> Iterator[tuple[str, str | None
         lately = bool(since and until and read_at and since <= read_at <= until)
         out_of_list = is_gone or (is_archived and trust.archived)
         is_listed = not (is_gone or is_archived)
-        is_known = (lately and out_of_list) or (trust.listed and is_listed and row["digest"])
+        is_known = (lately and out_of_list) or (
+            trust.listed and is_listed and row["digest"] is not None
+        )
         # A lead that comes back is to be loaded anew, though its record is as it was.
         digest = None if is_gone else row["digest"]
-        yield row["id"], digest, is_listed, bool(is_known)
+        yield row["id"], digest, is_listed, is_known
 
 
 def mirrored(warehouse: Warehouse, lead_id: str) -> tuple[dict[str, Any], datetime | None] | None:

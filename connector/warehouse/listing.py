@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from connector.warehouse.history import by_turn
-from connector.warehouse.store import FETCH, Warehouse
+from connector.warehouse.statements import in_statements
+from connector.warehouse.store import Warehouse
 
 
 def least_listed(warehouse: Warehouse) -> int:
@@ -34,13 +35,11 @@ def least_listed(warehouse: Warehouse) -> int:
     return max(seen, 0 if stopped is None else int(stopped) + 1)
 
 
-def doubt_unlisted(warehouse: Warehouse, lead_ids: Sequence[str]) -> None:
+def doubt_unlisted(warehouse: Warehouse, lead_ids: Iterable[str]) -> None:
     """Notes which leads the list does not show any more: none of them is known without a look.
 
     They may be gone, archived, or skipped as others left the list meanwhile.
     """
-    for start in range(0, len(lead_ids), FETCH):
-        some = lead_ids[start:][:FETCH]
-        marks = ", ".join(["%s"] * len(some))
+    for some, marks in in_statements(lead_ids):
         sql = f"UPDATE {warehouse.table('leads')} SET digest = NULL WHERE id IN ({marks})"
         warehouse.execute(sql, *some)

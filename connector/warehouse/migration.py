@@ -13,7 +13,8 @@ from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.noted import field_names
 from connector.warehouse.rows import change_rows, document_of
 from connector.warehouse.schema import LEAD_FIELD_CHANGES, SYNC_RUNS
-from connector.warehouse.store import FETCH, Warehouse, kinds_of
+from connector.warehouse.statements import in_statements
+from connector.warehouse.store import Warehouse, kinds_of
 
 log = logging.getLogger(__name__)
 FIRST_VERSION = "0.1.0"
@@ -75,9 +76,7 @@ def _fill_in_took(warehouse: Warehouse) -> None:
     for outcome_id, took in _certain(warehouse):
         by_took.setdefault(orjson.dumps(took).decode(), []).append(outcome_id)
     for document, outcome_ids in by_took.items():
-        for start in range(0, len(outcome_ids), FETCH):
-            some = outcome_ids[start:][:FETCH]
-            marks = ", ".join(["%s"] * len(some))
+        for some, marks in in_statements(outcome_ids):
             warehouse.execute(
                 f"UPDATE {warehouse.table('lead_outcomes')} SET took = %s "
                 f"WHERE outcome_id IN ({marks})",

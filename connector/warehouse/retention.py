@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 import pendulum
 
@@ -21,7 +20,8 @@ from connector.warehouse.schema import (
     SYNC_RUNS,
     TableRow,
 )
-from connector.warehouse.store import FETCH, TRIED, Warehouse
+from connector.warehouse.statements import in_statements
+from connector.warehouse.store import TRIED, Warehouse
 
 
 def forgettable(warehouse: Warehouse, before: datetime) -> list[str]:
@@ -54,8 +54,7 @@ def forget(warehouse: Warehouse, run_ids: Sequence[str], before: datetime) -> No
         WarehouseError: It cannot be deleted.
     """
     runs = warehouse.table(SYNC_RUNS.name)
-    for some in _batches(run_ids):
-        marks = ", ".join(["%s"] * len(some))
+    for some, marks in in_statements(run_ids):
         warehouse.execute(f"DELETE FROM {runs} WHERE run_id IN ({marks})", *some)
     outcomes = warehouse.table(LEAD_OUTCOMES.name)
     doubtful = f"SELECT patch_id FROM {warehouse.doubtful_outcomes} u"
@@ -135,7 +134,3 @@ def _in_use(warehouse: Warehouse, before: datetime) -> Iterator[str]:
         f"UNION ALL SELECT run_id FROM {warehouse.doubtful_outcomes} u"
     )
     return (row["run_id"] for row in warehouse.query(sql, before))
-
-
-def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (items[start:][:FETCH] for start in range(0, len(items), FETCH))

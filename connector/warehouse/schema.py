@@ -267,7 +267,8 @@ def _runs_table() -> Table:
 def _mirror_table() -> Table:
     """Declares `leads`: the API's fields as `records.leads` has them, and how each was read.
 
-    `record` is the whole lead, and `digest` tells it from any other. `read_by` is the run that
+    `record` is the whole lead, and `digest` tells it from any other; it is NULL where the whole
+    list did not show the lead any more. `read_by` is the run that
     loaded it: one that finds it as it is leaves it alone.
     `gone_at` is when it was first found gone; NULL while it exists.
     """
