@@ -206,8 +206,10 @@ def _failed(found: Comparison, reason: str) -> Resolved:
 def _gone(found: Comparison) -> Resolved:
     """Nothing is in effect on a lead that is not there, whatever was sent to it before."""
     unknown, unsent = f"{GONE}; whether the patch took effect is not known", f"{GONE}; not sent"
-    reasons = ((patch, unknown if patch.sent_by else unsent) for patch in found.patches)
-    return Resolved([Outcome(patch, "not_found", reason) for patch, reason in reasons], [])
+    outcomes = [
+        Outcome(patch, "not_found", unknown if patch.sent_by else unsent) for patch in found.patches
+    ]
+    return Resolved(outcomes, [])
 
 
 def _are_intact(patches: Iterable[Patch]) -> bool:

@@ -17,9 +17,9 @@ from connector.planning.desired import moment_of
 from connector.records.fields import Field, is_custom_key
 from connector.records.leads import LEADS
 from connector.sync.session import Session
-from connector.warehouse import history
 from connector.warehouse.listing import least_listed
 from connector.warehouse.record import package_version
+from connector.warehouse.schema import TableRow
 
 FEW_LEADS = 10 * LEADS.page_limit
 """So many are read within a second, for 200 tokens: nothing is worth not knowing them."""
@@ -49,17 +49,19 @@ class Increment:
         return f"{self.since:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def increment_of(session: Session, read_under: str | None) -> Increment | None:
+def increment_of(
+    session: Session, last: TableRow | None, read_under: str | None
+) -> Increment | None:
     """Returns what is enough to read; None where all leads are to be read.
 
     Args:
         session: The run.
+        last: The last run that was to read the whole list.
         read_under: What `read_under_of` has made of the account; None to leave it out.
     """
     settings, scope = session.settings, session.scope
     if scope.full_refresh or scope.lead or not settings.full_refresh_every:
         return None
-    last = history.last_refresh(session.warehouse, session.run_id)
     if last is None or least_listed(session.warehouse) <= FEW_LEADS:
         return None
     whole, until = moment_of(last["whole_as_of"]), moment_of(last["updated_until"])

@@ -18,7 +18,6 @@ from connector.pipedrive.errors import TooManyPages
 from connector.pipedrive.lookup import Found, look_up, one_by_one
 from connector.planning.desired import moment_of
 from connector.planning.model import Outcome
-from connector.records.kinds import parse_uuid
 from connector.records.leads import LEADS
 from connector.sync.increment import Increment, increment_of, known_until, read_under_with
 from connector.sync.reading import Account, stop_where_short
@@ -28,6 +27,7 @@ from connector.warehouse.history import Trust
 from connector.warehouse.listing import doubt_unlisted, least_listed
 from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.record import RunRecord
+from connector.warehouse.rows import is_lead_id
 from connector.warehouse.schema import LEADS as LEADS_TABLE
 
 log = logging.getLogger(__name__)
@@ -187,7 +187,7 @@ def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -
 
 
 def _unlisted(session: Session, lead_ids: list[str]) -> Iterator[Found]:
-    return look_up(session.client, LEADS, filter(_is_lead_id, lead_ids), session.workers)
+    return look_up(session.client, LEADS, filter(is_lead_id, lead_ids), session.workers)
 
 
 def _looked_up_row(session: Session, found: Found) -> schema.TableRow | None:
@@ -208,13 +208,6 @@ def mirror_row(session: Session, outcome: Outcome) -> schema.TableRow | None:
     return _gone_row(session, outcome.patch.lead_id) if outcome.gone else None
 
 
-def _is_lead_id(lead_id: str) -> bool:
-    try:
-        return bool(parse_uuid(lead_id))
-    except ValueError:
-        return False
-
-
 def refresh(session: Session, record: RunRecord, account: Account) -> Reading:
     """Reads the leads as they are into the mirror, but for those known to be out of the list.
 
@@ -229,34 +222,37 @@ def refresh(session: Session, record: RunRecord, account: Account) -> Reading:
         last = history.last_refresh(session.warehouse, session.run_id)
         before = last["read_under"] if last else None
         record.read_under = read_under_with(account.read_under, before)
-        read_list(session, record, _enough(session, account, left))
+        increment = increment_of(session, last, account.read_under)
+        read_list(session, record, _enough(session, increment, left))
     scratch.mark("left", left)
     reading = _look_up(session, record, _unlisted(session, scratch.unknown()))
     log.info("read %d leads", record.leads_read)
     return reading
 
 
-def _enough(session: Session, account: Account, left: Collection[str]) -> Increment | None:
-    """Returns what is enough to read; None for all leads.
+def _enough(
+    session: Session, increment: Increment | None, left: Collection[str]
+) -> Increment | None:
+    """Returns what is to be read in the end: the increment, or None for all leads.
 
     Each lead that was left over is read in any case. Where that costs more one by one, the list
     brings them.
 
     Args:
         session: The run.
-        account: Under what it is read.
+        increment: What is enough but for those that were left over.
         left: Leads that earlier runs have left over.
 
     Raises:
         BudgetSpent: The budget does not last for all.
     """
-    increment = increment_of(session, account.read_under)
+    if increment and not left:
+        return increment
     listed = LEADS.list_tokens(least_listed(session.warehouse))
-    if increment and len(left) * LEADS.tokens.one > listed:
-        increment = None
-    if increment is None:
-        stop_where_short(session, listed)
-    return increment
+    if increment and len(left) * LEADS.tokens.one <= listed:
+        return increment
+    stop_where_short(session, listed)
+    return None
 
 
 def trust_of(session: Session, increment: Increment | None) -> Trust:

@@ -237,7 +237,10 @@ def check_budget(
     Raises:
         BudgetSpent: It does not; the message has what reading costs.
     """
-    is_whole = lead_ids is not None or increment_of(session, None) is None
+    if session.client.own_left is None:
+        return
+    last = history.last_refresh(session.warehouse, session.run_id)
+    is_whole = lead_ids is not None or increment_of(session, last, None) is None
     leads = LEADS.list_tokens(least_listed(session.warehouse) if is_whole else 0)
     if lead_ids is not None:
         leads = min(leads, len(lead_ids) * LEADS.tokens.one)
