@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from typing import Final
 
@@ -24,6 +25,7 @@ _EPOCH: Final = time.time() - time.monotonic()
 
 async def respond(world: World, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one API request and record what came of it."""
+    world = copy(world)  # after a reset, what was on its way is not to reach the new leads
     query = scope["query_string"].decode("latin-1")
     entry = world.log.add(_EPOCH + time.monotonic(), scope["method"], scope["path"], query)
     headers = dict(scope["headers"])

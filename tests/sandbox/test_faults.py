@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -131,6 +132,18 @@ def test_hang_answers_in_the_end(api: Api, pipedrive: LocalPipedrive, lead: dict
     started = time.monotonic()
     assert api.patch(lead["id"], NEW).json()["data"]["title"] == NEW["title"]
     assert time.monotonic() - started >= 0.1
+
+
+def test_what_hangs_never_reaches_the_leads_after_a_reset(
+    api: Api, pipedrive: LocalPipedrive, lead: dict[str, Any]
+) -> None:
+    pipedrive.fault("hang", seconds=0.3)
+    sent = threading.Thread(target=api.patch, args=(lead["id"], NEW))
+    sent.start()
+    wait_until(lambda: any(row["fault"] == "hang" for row in pipedrive.requests()), "never came")
+    pipedrive.reset()
+    sent.join()
+    assert _title(pipedrive, lead) == lead["title"]
 
 
 def test_fault_hits_its_lead_method_and_number_of_times(
