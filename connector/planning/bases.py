@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 from connector.planning.model import Lead, Outcome
-from connector.records.definitions import companions_of_cleared
+from connector.planning.truth import as_kept, is_tidied
+from connector.records.definitions import companions_of_cleared, currencies_of
 from connector.records.fields import Field, Values
+from connector.records.kinds import Json
 
 Standing = Literal["unagreed", "agreed", "edited"]
-DECIMALS = range(7)
-"""Digits behind the point to which a number may be found rounded."""
 
 
 def standing_of(field: Field, base: Values, current: Lead) -> Standing:
@@ -100,29 +100,24 @@ def moved_by(
         before: What was there when it was planned.
         shown: What the lead had under the body's keys afterwards; nothing where that is not known.
     """
+    says = is_tidied if status == "ignored" else _is_same
     agreed = {
-        key: value
+        key: as_kept(value, shown.get(key, value))
         for key, value in body.items()
-        if key in took or (key in shown and shown[key] == value)
+        if key in took or (key in shown and (shown[key] == value or says(value, shown[key])))
     }
-    if status == "ignored":
-        agreed |= {
-            key: shown[key]
-            for key, value in body.items()
-            if key not in agreed and key in shown and is_tidied(value, shown[key])
-        }
-    gone = companions_of_cleared(agreed)
+    given = {key for key in currencies_of(agreed) if base.get(key) is None}
+    gone = {*companions_of_cleared(agreed), *given}
     moved = {key: value for key, value in base.items() if key not in gone} | agreed
     return {**before, **moved} if status == "conflict" else moved
 
 
-def is_tidied(sent: Any, shown: Any) -> bool:
-    """Tells whether a value is what the CRM makes of one that it keeps trimmed or rounded."""
-    if isinstance(sent, str) and isinstance(shown, str):
-        return sent.split() == shown.split()
-    if isinstance(sent, dict) and isinstance(shown, dict):
-        return sent.keys() == shown.keys() and all(
-            sent[key] == shown[key] or is_tidied(sent[key], shown[key]) for key in sent
-        )
-    numbers = isinstance(sent, int | float) and isinstance(shown, int | float)
-    return numbers and any(round(sent, decimals) == shown for decimals in DECIMALS)
+def _is_same(one: Json, other: Json) -> bool:
+    """Tells whether two wire values differ in their spelling alone."""
+    return bool(_spelled(one) == _spelled(other))
+
+
+def _spelled(value: Json) -> Json:
+    if isinstance(value, list):
+        return sorted(map(str, value))
+    return str(value) if isinstance(value, int) else value

@@ -181,8 +181,9 @@ def _sort(
     rest: list[Patch] = []
     lead = dict(current)
     for patch in found.patches:
-        effect = effect_of(patch.before, patch.body, current, fields, patch.conditions)
-        took = effect.ours if patch.sent_by else ()
+        unsure = {key: value for key, value in patch.body.items() if key not in patch.took}
+        effect = effect_of(patch.before, unsure, current, fields, patch.conditions)
+        took = (*patch.took, *effect.took) if patch.sent_by else ()
         if effect.is_whole:
             reason = "found in effect by a later run" if patch.sent_by else ALREADY_SO
             done.append(Outcome(patch, "confirmed", reason, took=took, lead=lead))

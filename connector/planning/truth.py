@@ -14,6 +14,8 @@ from connector.records.fields import Field, Values, fields_of, pick
 from connector.records.kinds import Json
 
 Truth = Literal["ours", "untouched", "theirs"]
+DECIMALS = range(7)
+"""Digits behind the point to which a number may be found rounded."""
 
 
 def truth_of(
@@ -55,16 +57,26 @@ def _is_granted(field: Field, wish: Mapping[str, Json], values: Values) -> bool:
 
 @dataclass(frozen=True)
 class Effect:
-    """What of a body is in effect: its keys, by what is true of their fields."""
+    """What of a body is in effect: its keys, by what is true of their fields.
+
+    Attributes:
+        tidied: Those of `theirs` that have what the CRM makes of the body's value.
+    """
 
     ours: tuple[str, ...]
     untouched: tuple[str, ...]
     theirs: tuple[str, ...]
+    tidied: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
         """Whether all of the body is in effect."""
         return not self.untouched and not self.theirs
+
+    @property
+    def took(self) -> tuple[str, ...]:
+        """The keys that are as they are through the body."""
+        return (*self.ours, *self.tidied)
 
 
 def effect_of(
@@ -92,7 +104,29 @@ def effect_of(
     def keys(truth: Truth) -> tuple[str, ...]:
         return tuple(key for key in body if truths[key] == truth)
 
-    return Effect(keys("ours"), keys("untouched"), keys("theirs"))
+    theirs = keys("theirs")
+    tidied = tuple(key for key in theirs if is_tidied(body[key], now.get(key)))
+    return Effect(keys("ours"), keys("untouched"), theirs, tidied)
+
+
+def is_tidied(sent: Json, shown: Json) -> bool:
+    """Tells whether a value is what the CRM makes of one that it keeps trimmed or rounded."""
+    if isinstance(sent, str) and (shown is None or isinstance(shown, str)):
+        return sent.split() == (shown or "").split()
+    if isinstance(sent, dict) and isinstance(shown, dict):
+        return sent.keys() == shown.keys() and all(
+            sent[key] == shown[key] or is_tidied(sent[key], shown[key]) for key in sent
+        )
+    numbers = isinstance(sent, int | float) and isinstance(shown, int | float)
+    return numbers and any(
+        round(shown, decimals) == shown and abs(sent - shown) < 0.500001 * 10.0**-decimals
+        for decimals in DECIMALS
+    )
+
+
+def as_kept(sent: Json, shown: Json) -> Json:
+    """Returns a value that took effect as the CRM keeps it: tidied, where it shows it so."""
+    return shown if is_tidied(sent, shown) else sent
 
 
 def changed_since(

@@ -8,7 +8,7 @@ from typing import Any
 from connector.planning.desired import RowRejected, keep_one_of
 from connector.planning.diff import conflicting, planned
 from connector.planning.model import Change, Comparison, Conflict, Decision, Lead, NotSent
-from connector.records.definitions import companions_of_cleared
+from connector.records.definitions import companions_of_cleared, currencies_of
 from connector.records.fields import Field, fields_of, pick
 
 SINCE = "changed in Pipedrive since the run"
@@ -75,7 +75,7 @@ def _conflicts(
         if field.key not in fields and all(current.get(key) is None for key in keys):
             why = DELETED
         elif not field.agrees(current, wrote, differing) or not field.agrees(
-            current, before, [key for key in field.keys if key in before and key not in wrote]
+            current, before, _left_alone(field, wrote, before)
         ):
             why = SINCE
         elif not field.clearable and field.is_blank(before):
@@ -83,6 +83,15 @@ def _conflicts(
         if why:
             values = pick(wrote, keys), pick(current, keys), pick(before, keys)
             yield Conflict(field, *values, why)
+
+
+def _left_alone(field: Field, wrote: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """Returns the keys of a field that the run left as they were.
+
+    A currency that was not there came with the amount.
+    """
+    came = {key for key in currencies_of(wrote) if before.get(key) is None}
+    return [key for key in field.keys if key in before and key not in wrote and key not in came]
 
 
 def _change(

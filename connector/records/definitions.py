@@ -107,3 +107,9 @@ def companions_of_cleared(body: Values) -> list[str]:
     return [
         f"{key}_{suffix}" for key in cleared for suffix in suffixes if f"{key}_{suffix}" not in body
     ]
+
+
+def currencies_of(body: Values) -> list[str]:
+    """Returns the currencies that a body leaves to Pipedrive where it sets a custom amount."""
+    amounts = [key for key, value in body.items() if value is not None and is_custom_key(key)]
+    return [f"{key}_currency" for key in amounts if f"{key}_currency" not in body]

@@ -68,7 +68,7 @@ class Kind(ABC):
 
 @dataclass(frozen=True)
 class Text(Kind):
-    """Text, and whatever has one obvious spelling; "" is unset, as in Pipedrive.
+    """Text, and whatever has one obvious spelling; "" is unset, as in Pipedrive, and so are blanks.
 
     Attributes:
         longest: Most characters; None for no limit (documented: 255 for varchar and phone).
@@ -91,11 +91,11 @@ class Text(Kind):
             )
         if self.longest is not None and len(text) > self.longest:
             raise ValueError(f"has {len(text)} characters; shorten it to {self.longest}")
-        return text or None
+        return text if text.strip() else None
 
     def read(self, value: Json) -> str | None:
         """Reads text."""
-        return str(value) if value not in (None, "") else None
+        return str(value) if value is not None and str(value).strip() else None
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Title(Text):
     def parse(self, value: Any) -> str:
         """Takes text that is more than blanks."""
         text = super().parse(value)
-        if text is None or not text.strip():
+        if text is None:
             raise ValueError("is empty; give the lead a title, or NULL to leave it alone")
         return text
 

@@ -72,6 +72,7 @@ class Attempt:
         self._planned = patch.body
         self._left = list(patch.body_left)
         self._took = {*patch.took}
+        self._took_before = frozenset(patch.took)
         self._fields = fields
         self._usage = Usage(client.usage)
         self._sends = 0
@@ -218,9 +219,9 @@ class Attempt:
         """
         patch = self._patch
         effect = effect_of(patch.before, self._unsent(), lead, self._fields, patch.conditions)
-        self._took.update(effect.ours)
+        self._took.update(effect.took)
         self._left = [key for key in self._left if key not in effect.ours]
-        self.is_open = self.is_open and not effect.ours
+        self.is_open = self.is_open and not effect.took
         return effect
 
     def _seen(self, effect: Effect, lead: dict[str, Any]) -> Outcome:
@@ -305,9 +306,11 @@ class Attempt:
         return self._outcome("archived", reason, error=error, **known)
 
     def _outcome(self, status: Status, reason: str | None = None, **known: Any) -> Outcome:
-        body = self._patch.body
+        body, patch = self._patch.body, self._patch
+        if self.is_open or self._took - self._took_before:  # through this run as well
+            patch = replace(patch, sent_by=None)
         return Outcome(
-            self._patch,
+            patch,
             status,
             reason,
             took=None if self.is_open else tuple(key for key in body if key in self._took),

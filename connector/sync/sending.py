@@ -18,8 +18,8 @@ from connector.pipedrive.errors import (
     RateLimited,
     TooManyFailures,
 )
-from connector.planning.look import decide_anew, decide_exactly
-from connector.planning.model import DAMAGED, FreshLook, Outcome, Patch, Status
+from connector.planning.look import Anew, decide_anew, decide_exactly
+from connector.planning.model import DAMAGED, FreshLook, Lead, Outcome, Patch, Status
 from connector.records.fields import Field
 from connector.sync.attempt import Attempt, DecideAnew
 from connector.sync.plans import Plan, patches_to_send
@@ -103,21 +103,26 @@ class Sender:
     def send_lead(self, patches: list[Patch]) -> list[Outcome]:
         """Sends one lead's patches in order; one that fails defers those behind it."""
         outcomes: list[Outcome] = []
-        for patch in patches:
-            behind = next((one for one in outcomes if one.status not in DONE), None)
-            if behind is None:
-                outcomes.append(self.send(patch))
+        for place, patch in enumerate(patches, 1):
+            failed = next((one for one in outcomes if one.status not in DONE), None)
+            if failed is None:
+                outcomes.append(self.send(patch, patches[place:]))
             else:
-                outcomes.append(_deferred(patch, f"the patch before it is {behind.status}"))
+                outcomes.append(_deferred(patch, f"the patch before it is {failed.status}"))
         return outcomes
 
-    def send(self, patch: Patch) -> Outcome:
-        """Sends one patch and returns its outcome, whatever happens."""
+    def send(self, patch: Patch, behind: Sequence[Patch] = ()) -> Outcome:
+        """Sends one patch and returns its outcome, whatever happens.
+
+        Args:
+            patch: The patch.
+            behind: Those that the lead gets after it.
+        """
         if self._client.stop.is_set():
             return _deferred(patch, self._why())
         if not patch.intact:
             return Outcome(patch, "failed", DAMAGED, took=patch.took)
-        outcome = self._outcome_of(patch)
+        outcome = self._outcome_of(patch, behind)
         self._watch(outcome)
         return outcome
 
@@ -129,10 +134,28 @@ class Sender:
         if too_many:
             self.halt(TooManyFailures(too_many))
 
-    def _outcome_of(self, patch: Patch) -> Outcome:
-        depends = bool(patch.conditions) or patch.unread or self._decide is decide_exactly
-        looks = self._look == "always" or (self._look == "auto" and depends)
-        decide = self._decide if looks else None
+    def _decide_for(self, patch: Patch, behind: Sequence[Patch]) -> DecideAnew | None:
+        """Returns what decides anew on a patch that is looked at first; None for sending at once.
+
+        Nothing is sent to a lead that one of its patches behind leaves to a person.
+        """
+        depends = patch.unread or self._decide is decide_exactly
+        depends = depends or any(one.conditions for one in (patch, *behind))
+        if self._look == "never" or (self._look == "auto" and not depends):
+            return None
+
+        def decide(patch: Patch, lead: Lead, fields: Mapping[str, Field]) -> Anew:
+            anew = self._decide(patch, lead, fields)
+            later = [self._decide(one, lead, fields) for one in behind]
+            conflicts = [conflict for one in later if one.stops for conflict in one.conflicts]
+            if not conflicts:
+                return anew
+            return Anew(anew.change, (*anew.conflicts, *conflicts), stops=True)
+
+        return decide
+
+    def _outcome_of(self, patch: Patch, behind: Sequence[Patch]) -> Outcome:
+        decide = self._decide_for(patch, behind)
         attempt = Attempt(self._client, patch, self._fields, decide)
         try:
             return self._spelling.send(attempt)

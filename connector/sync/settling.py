@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 
 from connector.planning.earlier import (
@@ -238,8 +237,4 @@ def _renewed(planned: Iterable[Patch], left: Iterable[Patch]) -> Iterator[Patch]
 
 def _in_part(left: Iterable[Patch]) -> dict[str, Patch]:
     """Returns those of the patches left that are in effect in part."""
-    return {
-        patch.patch_id: replace(patch, sent_by=None)
-        for patch in left
-        if len(patch.left or ()) < len(patch.body)
-    }
+    return {patch.patch_id: patch for patch in left if len(patch.left or ()) < len(patch.body)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 from connector.pipedrive.errors import Refused
 from connector.planning.model import Outcome, Status
@@ -58,7 +59,10 @@ class OptionSpelling:
         if again.status in DONE:
             return again
         self._tried = True  # it is not the spelling that is refused
-        return outcome if isinstance(again.error, Refused) else again
+        if again.took is None or not isinstance(again.error, Refused):
+            return again
+        spent = {name: vars(again)[name] for name in ("attempts", "tokens", "waited_seconds")}
+        return replace(outcome, took=again.took, finished_at=again.finished_at, **spent)
 
     def _note(self, *, as_text: bool) -> None:
         self.as_text, self._tried = as_text, True

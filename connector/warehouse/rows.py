@@ -18,6 +18,7 @@ import pendulum
 
 from connector.pipedrive.escapes import escape
 from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned, Tried
+from connector.planning.truth import as_kept
 from connector.records.cells import Unreadable, from_json
 from connector.records.fields import base_key
 from connector.records.kinds import parse_uuid
@@ -54,15 +55,21 @@ def taken_patch_of(row: Mapping[str, Any]) -> Patch:
         for key, value in before.items()
         if key in took or (key not in body and base_key(key) in fields)
     }
-    return _patch(row, body={key: body[key] for key in took}, before=was)
+    after = object_of(row["after"]) or {}
+    return _patch(row, body={key: as_kept(body[key], after.get(key)) for key in took}, before=was)
 
 
 def doubtful_patch_of(row: Mapping[str, Any]) -> Patch:
-    """Returns the patch of a row of `lead_outcomes` that does not say what took effect."""
+    """Returns the patch of a row of `lead_outcomes` that does not say what took effect.
+
+    What its run has seen in effect before the send that is in doubt is so for certain.
+    """
     body, before = object_of(row["body"]), object_of(row["before"])
+    after, was = object_of(row["after"]) or {}, before or {}
+    took = tuple(key for key in after if after[key] == (body or {}).get(key) != was.get(key))
     known = {"sent_by": row["run_id"], "conditions": object_of(row["conditions"]) or {}}
     intact = None not in (body, before)
-    return _patch(row, body=body or {}, before=before or {}, intact=intact, **known)
+    return _patch(row, body=body or {}, before=was, intact=intact, took=took, **known)
 
 
 def _patch(row: Mapping[str, Any], **known: Any) -> Patch:
@@ -295,9 +302,9 @@ def change_rows(outcome: Mapping[str, Any], names: Mapping[str, str]) -> Iterato
     took = document_of(outcome["took"]) or ()
     if outcome["patch_id"] is None or not took:
         return
-    body, before = document_of(outcome["body"]) or {}, document_of(outcome["before"]) or {}
+    body, before, after = (document_of(outcome[name]) or {} for name in ("body", "before", "after"))
     for key in took:
-        old, new = _told(before.get(key)), _told(body.get(key))
+        old, new = _told(before.get(key)), _told(as_kept(body.get(key), after.get(key)))
         if old != new:
             yield vars(
                 ChangeRow(

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.pipedrive.errors import PipedriveError
-from connector.planning.bases import agree, is_tidied, moved_by, moves, settle, standing_of
+from connector.planning.bases import agree, moved_by, moves, settle, standing_of
 from connector.planning.columns import map_columns
 from connector.planning.diff import decide
 from connector.planning.model import NotSent, Outcome, Patch, Planned, Status, Unchanged
+from connector.planning.truth import is_tidied
 from connector.records.definitions import companions_of_cleared
 from tests.support.account import BY_KEY, FIELDS, LEAD, LEAD_ID, SCORE, Lead, Row, key_of
 from tests.support.strategies import Case, cases, leads
