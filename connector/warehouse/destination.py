@@ -296,6 +296,7 @@ class TypedPostgres(FindsFullNames, dlt_postgres):
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         capabilities = super()._raw_capabilities()
+        capabilities.supports_transactions = True  # dlt leaves it open, and merges without one
         formats = capabilities.supported_loader_file_formats
         capabilities.supported_loader_file_formats = [*formats, "jsonl"]
         return capabilities

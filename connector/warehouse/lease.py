@@ -9,7 +9,7 @@ two runs that make the first row at once would have a turn each.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -51,7 +51,9 @@ def take(warehouse: Warehouse, holder: str, seconds: float) -> None:
             trouble = first_line(error)
             continue
         if found and found.holder == holder:
-            return
+            if renew(warehouse.client, holder, seconds):  # it may have waited for a load
+                return
+            continue
         if found and found.holder:
             raise _taken_by(found)
     raise WarehouseError(f"the turn cannot be taken in {SYNC_LEASE.name}: {trouble}")
@@ -143,7 +145,9 @@ def _take_free(client: Client, holder: str, seconds: float) -> None:
         "until": _in(client, seconds),
     }
     free = f"(holder IS NULL OR {_until(client)} <= CURRENT_TIMESTAMP OR holder = %s)"
-    _update(client, taken, free, gone)
+    taking_turn = getattr(client, "taking_turn", None)
+    with taking_turn(free, gone) if taking_turn else nullcontext():
+        _update(client, taken, free, gone)
 
 
 def _update(client: Client, values: dict[str, Any], which: str, *args: Any) -> None:

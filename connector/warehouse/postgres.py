@@ -108,7 +108,7 @@ class TypedSqlClient(Psycopg2SqlClient):
 
     @contextmanager
     def begin_transaction(self) -> Iterator[DBTransaction]:
-        """Begins a transaction, in which nobody else gets the turn.
+        """Begins a transaction, in which nobody else gets the turn; its run may renew it.
 
         A machine may sleep within a load. What it writes when it wakes up would come before the
         rows of whoever has the turn by then, and keep these out.
@@ -119,11 +119,23 @@ class TypedSqlClient(Psycopg2SqlClient):
         with super().begin_transaction() as made:
             if self.holder is not None:
                 self.execute_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE}'")
-                held = f"SELECT 1 FROM {self.lease} WHERE holder = %s FOR SHARE"
+                held = f"SELECT 1 FROM {self.lease} WHERE holder = %s FOR KEY SHARE"
                 if not self.execute_sql(held, self.holder):
                     lost = f"it is not the turn of run {self.holder} any more"
                     raise DatabaseTerminalException(ValueError(lost))
             yield made
+
+    @contextmanager
+    def taking_turn(self, free: str, *args: Any) -> Iterator[None]:
+        """Lets a free turn be taken once no load by it is under way any more.
+
+        Args:
+            free: Which turn is free, as SQL.
+            args: The values in it.
+        """
+        with super().begin_transaction():
+            self.execute_sql(f"SELECT 1 FROM {self.lease} WHERE {free} FOR UPDATE", *args)
+            yield
 
     def truncate_tables(self, *tables: str) -> None:
         """Empties tables of a load, as long as it is the run's turn."""

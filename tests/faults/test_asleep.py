@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from contextlib import suppress
 from typing import Any
@@ -61,6 +62,30 @@ def test_an_outcome_that_comes_late_hides_nothing_that_another_has_sent(
     assert "Traceback" not in first.told
 
 
+def test_what_is_staged_is_not_merged_once_another_has_the_turn(refused: PostgresSite) -> None:
+    staged = "pipedrive_leads_staging.lead_outcomes"
+    assert refused.run().exit_code == 3  # dlt makes its staging tables when it needs them
+    refused.query("DELETE FROM pipedrive_leads.lead_outcomes")
+    refused.query(
+        "CREATE FUNCTION pass_on() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$BEGIN UPDATE {LEASE} SET holder = 'another'; RETURN NULL; END$$"
+    )
+    refused.query(f"CREATE TRIGGER passes_on AFTER INSERT ON {staged} EXECUTE FUNCTION pass_on()")
+    ended = refused.command("run", "--retry-failed")
+    assert (ended.code, outcomes(refused)) == (1, []), ended.told
+    assert "is not the turn of run" in ended.told
+
+
+def test_a_load_that_takes_longer_than_the_turn_keeps_it(refused: PostgresSite) -> None:
+    assert refused.plan().exit_code == 0
+    plans = "LOCK TABLE pipedrive_leads_staging.lead_patches IN SHARE MODE; SELECT pg_sleep(6)"
+    slow = threading.Thread(target=refused.query, args=(plans,))
+    slow.start()
+    ended = refused.command("run", **SHORT)
+    slow.join()
+    assert (ended.code, len(refused.pipedrive.requests("PATCH"))) == (3, 1), ended.told
+
+
 def test_an_outcome_that_comes_late_is_recorded_where_nobody_has_come(
     refused: PostgresSite,
 ) -> None:
@@ -81,6 +106,6 @@ def test_a_load_that_stands_still_keeps_the_turn_from_others_for_a_while_only(
         loading: Any = session.warehouse.pipeline.destination_client()
         with loading, suppress(DatabaseException), loading.sql_client.begin_transaction():
             began = time.monotonic()
-            refused.query(f"UPDATE {LEASE} SET until = until")
+            refused.query(f"SELECT 1 FROM {LEASE} FOR UPDATE")
             waited = time.monotonic() - began
     assert 0.5 < waited < 30
