@@ -98,11 +98,13 @@ def begin_sending(session: Session, record: RunRecord, plan_id: str | None) -> N
     plans = history.unfinished_plans(session.warehouse, session.scope.lead, plan_id)
     if not plans:
         return
-    history.note_taken_over(session.warehouse, session.run_id)
     record.sends_from, record.sends_plans = pendulum.now("UTC"), " ".join(plans)
     noted = {"sends_from": record.sends_from, "sends_plans": record.sends_plans}
     session.warehouse.update(SYNC_RUNS, record.run_id, noted)
-    save_counts(session, record)
+    if record.overridden:
+        save(session, record)
+    else:
+        save_counts(session, record)
 
 
 def save(session: Session, record: RunRecord) -> None:

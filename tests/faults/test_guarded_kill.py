@@ -115,3 +115,15 @@ def test_what_a_kill_left_counts_beside_what_is_new(site: Site) -> None:
     assert bodies(site.pipedrive) == dict.fromkeys(LEADS, LOST)
     plans = {row["plan_id"] for row in site.outcomes()}
     assert plans == {killed, summary.run_id}
+
+
+def test_what_a_flag_let_pass_is_told_of_a_killed_run(site: Site) -> None:
+    put_leads(site)
+    desire(site, lost=LEADS)
+    site.pipedrive.fault("hang", method="PATCH", seconds=1.0, write="before")
+    with watched(site, "--max-clears", "30") as run:
+        wait_until(lambda: bool(writes(site.pipedrive)), "no PATCH took effect")
+        run.process.kill()
+        run.ended()
+    [told] = json.loads(site.last_run()["overridden"])
+    assert (told["guard"], told["found"]) == ("max_clears", 30)

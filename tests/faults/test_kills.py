@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import signal
@@ -21,6 +22,7 @@ from tests.support.scene import (
     let_arrive,
     messages,
     new_leads,
+    other_machine,
     packed_files,
     stand_still_in,
     wait_for,
@@ -212,3 +214,22 @@ def test_a_kill_while_dlt_clears_a_normalized_package_does_not_block(site: Site,
     shutil.rmtree(extracted, ignore_errors=True)  # the kill may have come before dlt removed it
     (extracted / left).mkdir(parents=True)
     finish_cleanly(site, titles, "")
+
+
+def test_a_run_of_one_lead_elsewhere_leaves_the_outcomes_of_the_others(site: Site) -> None:
+    """Those of a killed run wait in its working folder, and a person edits one meanwhile."""
+    leads = new_leads(site, 20)
+    titles = desire(site, leads)
+    with watched(site, workers=4, chunk_size=10) as run:
+        stand_still_in(run, "chunk load")
+        run.process.kill()
+        run.process.wait()
+    let_arrive(site)
+    packed = "".join(path.read_text() for path in packed_files(site, "lead_outcomes"))
+    one, other = [lead for lead in leads if lead in packed][:2]
+    site.pipedrive.set_lead(other, title="Theirs")
+    site.desire_titles({**titles, one: "Another wish"})
+    assert other_machine(site).command("run", "--lead", one).code == 0
+    assert site.command("plan").code == 0
+    [row] = [row for row in site.outcomes() if row["lead_id"] == other]
+    assert (row["status"], json.loads(row["took"])) == ("applied", ["title"])
