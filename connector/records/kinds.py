@@ -219,6 +219,8 @@ class Time(Kind):
             moment = value if isinstance(value, time) else time.fromisoformat(str(value).strip())
         except ValueError:
             raise ValueError("is not a time of day; write it like 09:30:00") from None
+        if moment.tzinfo is not None:
+            raise ValueError("is a time with a zone, which Pipedrive does not keep; give 09:30:00")
         return moment.strftime("%H:%M:%S")
 
     def read(self, value: Json) -> str | None:

@@ -75,6 +75,8 @@ REFUSED = {
     "{'a': 1} AS value": ("value", "other keys than amount and currency"),
     "1.5 AS owner_id": ("owner_id '1.5'", "whole number"),
     "'2026-13-01' AS expected_close_date": ("expected_close_date '2026-13-01'", "write it like"),
+    "TIMETZ '09:30:00+02:00' AS call_at": ("call_at", "time with a zone"),
+    "'09:30+02:00' AS call_at": ("call_at '09:30+02:00'", "time with a zone"),
 }
 
 
