@@ -44,11 +44,15 @@ def past_bases(warehouse: Warehouse) -> Iterator[list[TableRow]]:
 
     That is what was written and taken last: that both sides were found to be equal since was
     not written down, so that such a field is taken for edited rather than overwritten.
+    What counts is the turn of the run that wrote an outcome, as its clock may have been ahead.
+    Runs that are forgotten, or of before there were turns, come before all that have one.
     """
     sql = (
-        "SELECT lead_id, status, took, body, before, after "
-        f"FROM {warehouse.table('lead_outcomes')} WHERE patch_id IS NOT NULL "
-        "AND lead_id IS NOT NULL ORDER BY lead_id, finished_at, outcome_id"
+        "SELECT o.lead_id, o.status, o.took, o.body, o.before, o.after "
+        f"FROM {warehouse.table('lead_outcomes')} o LEFT JOIN {warehouse.table('sync_runs')} r "
+        "ON r.run_id = coalesce(o.settled_by, o.run_id) "
+        "WHERE o.patch_id IS NOT NULL AND o.lead_id IS NOT NULL "
+        "ORDER BY o.lead_id, coalesce(r.turn, 0), o.finished_at, o.outcome_id"
     )
     leads = groupby(warehouse.stream(sql), lambda row: row["lead_id"])
     rows = (vars(BaseRow(lead_id, base)) for lead_id, base in map(_past_base, leads) if base)

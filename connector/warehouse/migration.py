@@ -92,7 +92,7 @@ def _certain(warehouse: Warehouse) -> Iterator[tuple[str, list[str]]]:
     """Yields the outcomes of which it is certain what took effect, and the keys of that.
 
     A send without an answer may have taken effect. Only a lead's last one can still be judged by
-    the lead as it is.
+    the lead as it is. Only the clock tells which one that is: runs of that version noted no turn.
     """
     rows = warehouse.query(
         f"SELECT * FROM {warehouse.table('lead_outcomes')} "

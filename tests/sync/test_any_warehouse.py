@@ -149,6 +149,23 @@ def test_what_was_agreed_on_protects_an_edit(one: Site) -> None:
     assert (row["lead_id"], json.loads(row["base"])["title"]) == (LEAD, "New")
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_was_agreed_on_is_what_the_last_run_wrote_whatever_clocks_said(
+    one: Site, is_known: bool
+) -> None:
+    for word in ("First", "Second"):
+        one.desire_titles({LEAD: word})
+        assert one.run().statuses["applied"] == 1
+        if word == "First":
+            ahead = "finished_at = '2999-01-01 00:00:00+00'"
+            one.query(f"UPDATE pipedrive_leads.lead_outcomes SET {ahead}")
+            if not is_known:  # as of a run that is forgotten
+                one.query("DELETE FROM pipedrive_leads.sync_runs")
+    one.desire_titles({LEAD: "Third"})
+    assert one.run(on_conflict="crm").statuses["applied"] == 1
+    assert one.pipedrive.lead(LEAD)["title"] == "Third"
+
+
 def test_a_guard_stops_the_run_before_anything_is_sent(one: Site) -> None:
     one.desire_titles({LEAD: "New"})
     ended = one.command("run", max_patches="0")

@@ -58,7 +58,7 @@ SELECT * FROM `pipedrive_leads`.`lead_bases` WHERE 1 = 0;
 SELECT 1 AS n FROM `pipedrive_leads`.`lead_bases` LIMIT 1;
 SELECT lead_id, base FROM `pipedrive_leads`.`lead_bases`;
 SELECT lead_id, base FROM `pipedrive_leads`.`lead_bases` WHERE lead_id IN (%s);
-SELECT lead_id, status, took, body, before, after FROM `pipedrive_leads`.`lead_outcomes` WHERE patch_id IS NOT NULL AND lead_id IS NOT NULL ORDER BY lead_id, finished_at, outcome_id;
+SELECT o.lead_id, o.status, o.took, o.body, o.before, o.after FROM `pipedrive_leads`.`lead_outcomes` o LEFT JOIN `pipedrive_leads`.`sync_runs` r ON r.run_id = coalesce(o.settled_by, o.run_id) WHERE o.patch_id IS NOT NULL AND o.lead_id IS NOT NULL ORDER BY o.lead_id, coalesce(r.turn, 0), o.finished_at, o.outcome_id;
 SELECT * FROM `pipedrive_leads`.`leads` WHERE 1 = 0;
 SELECT * FROM `pipedrive_leads`.`lead_patches` WHERE 1 = 0;
 SELECT * FROM `pipedrive_leads`.`plan_left_out` WHERE 1 = 0;

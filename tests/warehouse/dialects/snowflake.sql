@@ -58,7 +58,7 @@ SELECT * FROM "PIPEDRIVE_LEADS"."LEAD_BASES" WHERE 1 = 0;
 SELECT 1 AS n FROM "PIPEDRIVE_LEADS"."LEAD_BASES" LIMIT 1;
 SELECT lead_id, base FROM "PIPEDRIVE_LEADS"."LEAD_BASES";
 SELECT lead_id, base FROM "PIPEDRIVE_LEADS"."LEAD_BASES" WHERE lead_id IN (%s);
-SELECT lead_id, status, took, body, before, after FROM "PIPEDRIVE_LEADS"."LEAD_OUTCOMES" WHERE patch_id IS NOT NULL AND lead_id IS NOT NULL ORDER BY lead_id, finished_at, outcome_id;
+SELECT o.lead_id, o.status, o.took, o.body, o.before, o.after FROM "PIPEDRIVE_LEADS"."LEAD_OUTCOMES" o LEFT JOIN "PIPEDRIVE_LEADS"."SYNC_RUNS" r ON r.run_id = coalesce(o.settled_by, o.run_id) WHERE o.patch_id IS NOT NULL AND o.lead_id IS NOT NULL ORDER BY o.lead_id, coalesce(r.turn, 0), o.finished_at, o.outcome_id;
 SELECT * FROM "PIPEDRIVE_LEADS"."LEADS" WHERE 1 = 0;
 SELECT * FROM "PIPEDRIVE_LEADS"."LEAD_PATCHES" WHERE 1 = 0;
 SELECT * FROM "PIPEDRIVE_LEADS"."PLAN_LEFT_OUT" WHERE 1 = 0;
