@@ -318,6 +318,6 @@ class Attempt:
             attempts=self._sends,
             tokens=self._usage.tokens,
             waited_seconds=round(self._usage.waited_seconds, 3),
-            sent_at=self._sent_at,
+            sent_at=None if patch.sent_by else self._sent_at,
             **known,
         )

@@ -155,7 +155,7 @@ def figures_of(warehouse: Warehouse, run_id: str | None, since: datetime) -> Fig
     fields = noted.known_fields(warehouse)
     for row in _outcomes(warehouse, runs):
         _count(found, row, fields)
-        if row["sent_at"] is not None:
+        if row["sent_at"] is not None and row["settled_by"] is None:
             last = sent.get(row["run_id"], row["finished_at"])
             sent[row["run_id"]] = max(last, row["finished_at"])
     found.tokens = _by_day(runs)
@@ -203,7 +203,8 @@ def _count(found: Figures, row: TableRow, fields: Mapping[str, Field]) -> None:
 def _change(row: TableRow, one: Field, known: Mapping[str, Any]) -> FieldChange:
     before, body = known["before"], known["body"]
     kind = kind_of_change(one, before, body)
-    names = (row["finished_at"], row["run_id"], row["lead_id"], row["title"] or "")
+    changed_at = row["sent_at"] or row["finished_at"]
+    names = (changed_at, row["run_id"], row["lead_id"], row["title"] or "")
     # A body has only the one of two keys that differs.
     now = body if kind == "cleared" else {**before, **body}
     return FieldChange(*names, one.name, kind, one.show(before), one.show(now))

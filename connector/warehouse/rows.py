@@ -67,7 +67,8 @@ def doubtful_patch_of(row: Mapping[str, Any]) -> Patch:
     body, before = object_of(row["body"]), object_of(row["before"])
     after, was = object_of(row["after"]) or {}, before or {}
     took = tuple(key for key in after if after[key] == (body or {}).get(key) != was.get(key))
-    known = {"sent_by": row["run_id"], "conditions": object_of(row["conditions"]) or {}}
+    sent = {"sent_by": row["run_id"], "sent_at": row["sent_at"]}
+    known = {**sent, "conditions": object_of(row["conditions"]) or {}}
     intact = None not in (body, before)
     return _patch(row, body=body or {}, before=was, intact=intact, took=took, **known)
 
@@ -309,7 +310,7 @@ def change_rows(outcome: Mapping[str, Any], names: Mapping[str, str]) -> Iterato
             yield vars(
                 ChangeRow(
                     change_id=f"{outcome['patch_id']}-{key}",
-                    changed_at=outcome["finished_at"],
+                    changed_at=outcome["sent_at"] or outcome["finished_at"],
                     run_id=outcome["run_id"],
                     lead_id=outcome["lead_id"],
                     field=names.get(key, key),
@@ -347,7 +348,9 @@ def tried_of(row: Mapping[str, Any]) -> Tried:
 
 def settling_row(run_id: str, outcome: Outcome) -> TableRow:
     """Returns the further row that tells what took effect of a patch that was left in doubt."""
-    return outcome_row(run_id, outcome) | {"outcome_id": f"{outcome.patch.patch_id}-settled"}
+    patch = outcome.patch
+    own = {"outcome_id": f"{patch.patch_id}-settled", "sent_at": patch.sent_at}
+    return outcome_row(run_id, outcome) | own
 
 
 def _in_conflict(conflicts: Sequence[Conflict]) -> dict[str, Any]:

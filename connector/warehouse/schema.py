@@ -80,6 +80,9 @@ class OutcomeRow:
         took: The keys of the body that are in effect through this patch; NULL where that was
             not known when the run ended, and a later row of the patch tells it.
         lead_updated: The lead's `update_time` as last returned.
+        sent_at: When `run_id` first sent the patch; NULL where it did not, or was killed before
+            it noted that.
+        finished_at: When the outcome was known.
     """
 
     outcome_id: str
@@ -111,6 +114,7 @@ class ChangeRow:
 
     Attributes:
         change_id: The patch and the key, as of all rows of a patch one says what took effect.
+        changed_at: When the patch was sent; where that is not known, when it was found in effect.
         field: What people called it then.
         old: Text as it is, anything else as JSON; NULL for nothing.
         new: The same of what is in effect.

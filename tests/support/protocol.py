@@ -104,6 +104,7 @@ class OutcomeRow(NamedTuple):
     error: None = None
     reason: str = ""
     conditions: str = "null"
+    sent_at: None = None
 
 
 class RunRow(NamedTuple):
@@ -371,7 +372,7 @@ def _stored(rows: Iterator[Mapping[str, Any]] | list[Any]) -> Package:
         known = {name: row[name] for name in OutcomeRow._fields if name in row}
         known |= {name: _json(row[name]) for name in ("body", "before", "after")}
         known["took"] = None if row["took"] is None else _json(row["took"])
-        known |= {"error": None, "reason": "", "lead_updated": None}
+        known |= {"error": None, "reason": "", "lead_updated": None, "sent_at": None}
         found.append(OutcomeRow(**known))
     return tuple(found)
 

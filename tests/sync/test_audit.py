@@ -217,6 +217,9 @@ def test_what_settles_a_doubt_later_is_told_once(site: Site) -> None:
     [change] = site.query(f"SELECT * FROM {VIEW}")
     told = (change["run_id"], change["field"], change["old"], change["new"], change["status"])
     assert told == (first.run_id, "Title", "Old", "New", "confirmed")
+    doubt, settled = site.outcomes()
+    assert settled["settled_by"] and doubt["sent_at"] < doubt["finished_at"]
+    assert change["changed_at"] == settled["sent_at"] == doubt["sent_at"]
 
 
 VIEW_OF_BEFORE = f"""
@@ -229,7 +232,7 @@ FROM (SELECT o.*, unnest(CAST(o.took AS VARCHAR[])) AS key
       FROM pipedrive_leads.lead_outcomes o WHERE o.patch_id IS NOT NULL) c
 LEFT JOIN pipedrive_leads.lead_fields f ON f.key = c.key WHERE old IS DISTINCT FROM new
 """
-"""As the version before made it."""
+"""As the version before made it; it took for the time of a change when its outcome was known."""
 
 
 def test_the_view_of_an_earlier_version_becomes_a_table_with_the_same_rows(
@@ -245,14 +248,13 @@ def test_the_view_of_an_earlier_version_becomes_a_table_with_the_same_rows(
     ]
     site.desire(COLUMNS, rows)
     site.run()
-    sql = (
-        "SELECT changed_at, run_id, lead_id, field, old, new, status, key, patch_id "
-        f"FROM {VIEW} ORDER BY patch_id, key"
-    )
-    as_table = site.query(sql)
+    columns = "run_id, lead_id, field, old, new, status, key, patch_id"
+    of_view = f"SELECT {columns} FROM {VIEW} ORDER BY patch_id, key"
+    sql = f"SELECT changed_at, {columns} FROM {VIEW} ORDER BY patch_id, key"
+    as_table, untimed = site.query(sql), site.query(of_view)
     site.query(f"DROP TABLE {VIEW}")
     site.query(VIEW_OF_BEFORE)
-    assert site.query(sql) == as_table
+    assert site.query(of_view) == untimed
     told = "changed fields of outcomes of an earlier version"
     ended = site.command("plan", "--log-format", "text")
     assert ended.code == 0, ended.told
