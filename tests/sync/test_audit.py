@@ -218,7 +218,8 @@ def test_what_settles_a_doubt_later_is_told_once(site: Site) -> None:
     told = (change["run_id"], change["field"], change["old"], change["new"], change["status"])
     assert told == (first.run_id, "Title", "Old", "New", "confirmed")
     doubt, settled = site.outcomes()
-    assert settled["settled_by"] and doubt["sent_at"] < doubt["finished_at"]
+    assert settled["settled_by"]
+    assert doubt["sent_at"] < doubt["finished_at"]
     assert change["changed_at"] == settled["sent_at"] == doubt["sent_at"]
 
 
