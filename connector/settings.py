@@ -89,8 +89,9 @@ class Settings(WarehouseSettings):
         max_seconds: Stop cleanly after so long; 0 for no limit.
         lease_seconds: How long a run has its turn on the dataset unless it renews it.
         lock_wait_seconds: How long to wait for another run's end; 0 does not wait.
-        breaker_failures: Stop after so many failed PATCHes in a row.
-        breaker_percent: Stop when more than this share of the PATCHes has failed; 0 for never.
+        breaker_failures: Stop after so many PATCHes in a row that failed or were not taken.
+        breaker_percent: Stop when more than this share of the PATCHes failed or were not taken; 0
+            for never.
         full_refresh_every: Hours after which a run reads all leads again, where those before it
             read only what was updated since; 0 for always. Up to 5,000 leads are always all read.
         recheck_hours: A lead found gone or archived is known to be so for so long, unless the

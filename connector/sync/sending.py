@@ -30,13 +30,15 @@ from connector.warehouse import history
 from connector.warehouse.record import RunRecord
 
 log = logging.getLogger(__name__)
+MISSED = "failed or were not taken"
 
 
 class Breaker:
     """Counts the patches that were sent, and tells when to send no more.
 
     What breaks each lead, such as a changed API, shows as failures in a row; what breaks many,
-    such as a field that lost its options, as the share that has failed.
+    such as a field that lost its options, as the share that has failed. A patch that Pipedrive
+    answered with 200 and did not take counts as one that failed.
 
     Args:
         in_a_row: So many failures in a row are too many, and so many in all are enough to judge
@@ -56,9 +58,9 @@ class Breaker:
         self._failed += failed
         self._sent += 1
         if self._in_a_row >= self._most_in_a_row:
-            return f"{self._most_in_a_row} patches in a row failed"
+            return f"{self._most_in_a_row} patches in a row {MISSED}"
         if self._too_large_a_share():
-            share = f"{self._failed} of {self._sent} patches failed"
+            share = f"{self._failed} of {self._sent} patches {MISSED}"
             return f"{share}, more than breaker_percent {self._percent}"
         return None
 

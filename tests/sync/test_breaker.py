@@ -16,12 +16,12 @@ def tripped(breaker: Breaker, *statuses: Status) -> tuple[int, str] | None:
 
 def test_failures_in_a_row() -> None:
     statuses: tuple[Status, ...] = ("failed", "applied", "failed", "ignored", "failed")
-    assert tripped(Breaker(3, 0), *statuses) == (5, "3 patches in a row failed")
+    assert tripped(Breaker(3, 0), *statuses) == (5, "3 patches in a row failed or were not taken")
 
 
 def test_a_share_counts_from_as_many_failures_as_are_too_many_in_a_row() -> None:
     mixed: tuple[Status, ...] = ("failed", "ignored", "applied") * 20
-    told = "25 of 37 patches failed, more than breaker_percent 50"
+    told = "25 of 37 patches failed or were not taken, more than breaker_percent 50"
     assert tripped(Breaker(25, 50), *mixed) == (37, told)
 
 
@@ -30,7 +30,7 @@ def test_just_the_share_is_not_more_than_it() -> None:
     assert tripped(Breaker(3, 50), *evenly) is None
     assert tripped(Breaker(3, 49), *evenly) == (
         6,
-        "3 of 6 patches failed, more than breaker_percent 49",
+        "3 of 6 patches failed or were not taken, more than breaker_percent 49",
     )
 
 
