@@ -51,9 +51,7 @@ def take(warehouse: Warehouse, holder: str, seconds: float) -> None:
             trouble = first_line(error)
             continue
         if found and found.holder == holder:
-            if renew(warehouse.client, holder, seconds):  # it may have waited for a load
-                return
-            continue
+            return
         if found and found.holder:
             raise _taken_by(found)
     raise WarehouseError(f"the turn cannot be taken in {SYNC_LEASE.name}: {trouble}")
@@ -148,6 +146,8 @@ def _take_free(client: Client, holder: str, seconds: float) -> None:
     taking_turn = getattr(client, "taking_turn", None)
     with taking_turn(free, gone) if taking_turn else nullcontext():
         _update(client, taken, free, gone)
+    if taking_turn:  # it may have waited for a load
+        _update(client, {"until": _in(client, seconds)}, "holder = %s", holder)
 
 
 def _update(client: Client, values: dict[str, Any], which: str, *args: Any) -> None:

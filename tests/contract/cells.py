@@ -30,7 +30,7 @@ EARLIEST, LATEST = datetime(1900, 1, 1), datetime(9999, 12, 30)
 
 
 def meaning_of_text(wire: Any) -> Meaning:
-    return wire or None
+    return wire if (wire or "").strip() else None
 
 
 def meaning_of_number(wire: Any) -> Meaning:
@@ -90,8 +90,8 @@ def spelled(values: Values, *spellings: Callable[[Any], Any]) -> Cells:
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
 """A text with a NUL is refused, as no warehouse stores it."""
 TEXTS: Cells = st.one_of(
-    same(TEXT),
-    st.just(("", None)),
+    same(TEXT.filter(str.strip)),
+    st.sampled_from([("", None), (" ", None), ("\n", None)]),
     spelled(st.integers(-(10**12), 10**12).map(str), int, Decimal),
     spelled(st.uuids().map(str), UUID),
     spelled(st.dates().map(str), date.fromisoformat),
