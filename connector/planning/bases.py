@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from connector.planning.model import Lead, Outcome
 from connector.planning.truth import as_kept, is_tidied
-from connector.records.definitions import companions_of_cleared, currencies_of
+from connector.records.definitions import companions_of_cleared, currencies_given
 from connector.records.fields import Field, Values
 from connector.records.kinds import Json
 
@@ -106,8 +106,7 @@ def moved_by(
         for key, value in body.items()
         if key in took or (key in shown and (shown[key] == value or says(value, shown[key])))
     }
-    given = {key for key in currencies_of(agreed) if base.get(key) is None}
-    gone = {*companions_of_cleared(agreed), *given}
+    gone = {*companions_of_cleared(agreed), *currencies_given(agreed, base)}
     moved = {key: value for key, value in base.items() if key not in gone} | agreed
     return {**before, **moved} if status == "conflict" else moved
 

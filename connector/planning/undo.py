@@ -8,7 +8,7 @@ from typing import Any
 from connector.planning.desired import RowRejected, keep_one_of
 from connector.planning.diff import conflicting, planned
 from connector.planning.model import Change, Comparison, Conflict, Decision, Lead, NotSent
-from connector.records.definitions import companions_of_cleared, currencies_of
+from connector.records.definitions import companions_of_cleared, currencies_given
 from connector.records.fields import Field, fields_of, pick
 
 SINCE = "changed in Pipedrive since the run"
@@ -90,8 +90,8 @@ def _left_alone(field: Field, wrote: Mapping[str, Any], before: Mapping[str, Any
 
     A currency that was not there came with the amount.
     """
-    came = {key for key in currencies_of(wrote) if before.get(key) is None}
-    return [key for key in field.keys if key in before and key not in wrote and key not in came]
+    changed = {*wrote, *currencies_given(wrote, before)}
+    return [key for key in field.keys if key in before and key not in changed]
 
 
 def _change(

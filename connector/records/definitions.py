@@ -109,7 +109,9 @@ def companions_of_cleared(body: Values) -> list[str]:
     ]
 
 
-def currencies_of(body: Values) -> list[str]:
-    """Returns the currencies that a body leaves to Pipedrive where it sets a custom amount."""
+def currencies_given(body: Values, before: Values) -> set[str]:
+    """Returns the currencies that Pipedrive gives to a body's custom amounts: there was none."""
+    _, suffix = PAIRS["monetary"]
     amounts = [key for key, value in body.items() if value is not None and is_custom_key(key)]
-    return [f"{key}_currency" for key in amounts if f"{key}_currency" not in body]
+    currencies = {f"{key}_{suffix}" for key in amounts} - body.keys()
+    return {key for key in currencies if before.get(key) is None}

@@ -72,7 +72,6 @@ class Attempt:
         self._planned = patch.body
         self._left = list(patch.body_left)
         self._took = {*patch.took}
-        self._took_before = frozenset(patch.took)
         self._fields = fields
         self._usage = Usage(client.usage)
         self._sends = 0
@@ -307,7 +306,7 @@ class Attempt:
 
     def _outcome(self, status: Status, reason: str | None = None, **known: Any) -> Outcome:
         body, patch = self._patch.body, self._patch
-        if self.is_open or self._took - self._took_before:  # through this run as well
+        if self.is_open or self._took - {*patch.took}:  # through this run as well
             patch = replace(patch, sent_by=None)
         return Outcome(
             patch,

@@ -68,7 +68,7 @@ def renew(client: Client, holder: str, seconds: float) -> bool:
     Raises:
         DatabaseException: The warehouse does not answer.
     """
-    _update(client, {"until": _in(client, seconds)}, "holder = %s", holder)
+    _prolong(client, holder, seconds)
     found = read(client)
     return found is not None and found.holder == holder
 
@@ -147,7 +147,11 @@ def _take_free(client: Client, holder: str, seconds: float) -> None:
     with taking_turn(free, gone) if taking_turn else nullcontext():
         _update(client, taken, free, gone)
     if taking_turn:  # it may have waited for a load
-        _update(client, {"until": _in(client, seconds)}, "holder = %s", holder)
+        _prolong(client, holder, seconds)
+
+
+def _prolong(client: Client, holder: str, seconds: float) -> None:
+    _update(client, {"until": _in(client, seconds)}, "holder = %s", holder)
 
 
 def _update(client: Client, values: dict[str, Any], which: str, *args: Any) -> None:
