@@ -59,6 +59,9 @@ def print_notes(console: Console, summary: Summary) -> None:
     if (whole := summary.whole_as_of) and whole < summary.started_at:
         updated = "Read what was updated since the run before"
         say(console, f"{updated}; all leads as of {whole:%Y-%m-%d %H:%M} UTC.", hang=4)
+    if summary.left_over:
+        told = f"Planned before by a run that was cut off: {counted(summary.left_over, 'lead')}."
+        say(console, told, hang=4)
     if summary.beyond_limit:
         say(console, f"Left for later by `--limit`: {counted(summary.beyond_limit, 'lead')}.")
     if summary.kept_nulls:
@@ -194,7 +197,7 @@ def _look(summary: Summary) -> str:
 
 def _past_guards(summary: Summary, *, seen: bool) -> str:
     flags = " ".join(dict.fromkeys(trip.get("accept", "") for trip in summary.tripped))
-    if not summary.planned:
+    if not summary.planned or summary.left_over:
         return f"look at the desired table; if it is right, run it again and accept it with {flags}"
     look = "" if seen else f"`lead-sync show {summary.plan_id} --all` shows all of it; "
     apply = f"`lead-sync apply {summary.plan_id}`"

@@ -143,7 +143,8 @@ def print_stored(console: Console, found: Stored, most: int | None) -> None:
         report.show(Entry(miss.lead_id, miss.title, settled=settled, url=url))
     summary = summary_of(found)
     report.finish(summary, found.applied_by)
-    if any(summary.statuses.values()) and not found.misses:
+    missed = summary.statuses.keys() - {"applied", "confirmed"}
+    if any(summary.statuses[status] for status in missed) and not found.misses:
         say(
             console,
             "An earlier version made it, which stored of what gets nothing the counts alone.",

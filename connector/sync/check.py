@@ -113,6 +113,25 @@ def _attached(settings: Settings) -> Iterator[Finding]:
         yield Finding("attached", f"{one.alias}: {one.place}, to read only")
 
 
+def _inside(
+    warehouse: Warehouse | None, settings: Settings, client: Pipedrive | None
+) -> Iterator[Finding]:
+    """Yields what a warehouse that can be opened holds, and whether it can be written.
+
+    Args:
+        warehouse: The books; None where the first plan makes them.
+        settings: Where things are in it.
+        client: Asks for the account's fields; None where it does not answer.
+    """
+    if warehouse is not None:
+        yield _writing(warehouse, settings)
+    table = _desired(warehouse, settings)
+    yield from _attached(settings)
+    yield table
+    if table.good and client is not None:
+        yield from _columns(explain(warehouse, client, settings))
+
+
 def _table(
     pipeline: dlt.Pipeline, settings: Settings, client: Pipedrive, company: Company | None
 ) -> Iterator[Finding]:
@@ -131,14 +150,9 @@ def _table(
             if warehouse is not None:
                 where = f"dataset {settings.dataset_name}, {warehouse.place}"
                 yield Finding("warehouse", f"opened, {where}; working folder {folder}")
-                if company is not None:
-                    refuse_other(warehouse, folder, company)
-                yield _writing(warehouse, settings)
-            table = _desired(warehouse, settings)
-            yield from _attached(settings)
-            yield table
-            if table.good and company is not None:
-                yield from _columns(explain(warehouse, client, settings))
+            if company is not None:
+                refuse_other(warehouse, folder, company)
+            yield from _inside(warehouse, settings, client if company else None)
     except ConfigError as error:
         yield Finding("config", str(error), good=False)
     except AccountError as error:

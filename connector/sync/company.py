@@ -54,22 +54,21 @@ def company_of(me: Mapping[str, Any]) -> Company:
     return Company(company_id, visible(domain) if isinstance(domain, str) and domain else None)
 
 
-def refuse_other(warehouse: Warehouse, folder: Path, company: Company) -> None:
+def refuse_other(warehouse: Warehouse | None, folder: Path, company: Company) -> None:
     """Refuses an account of another company than the one whose leads are in the tables.
 
     Args:
-        warehouse: The dataset.
+        warehouse: The dataset; None where the first plan makes it.
         folder: dlt's working folder.
         company: Whose account it is.
 
     Raises:
         AccountError: It is another's; the message names both.
     """
-    dataset = f"dataset {warehouse.pipeline.dataset_name}"
-    belongs = {
-        dataset: history.owners(warehouse),
-        f"working folder {folder}": claim.owners(folder),
-    }
+    belongs = {}
+    if warehouse is not None:
+        belongs[f"dataset {warehouse.pipeline.dataset_name}"] = history.owners(warehouse)
+    belongs[f"working folder {folder}"] = claim.owners(folder)
     for place, owners in belongs.items():
         for owner in (Company(*one) for one in owners):
             if owner.company_id != company.company_id:

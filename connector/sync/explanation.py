@@ -63,8 +63,7 @@ def explain_columns(**settings: Any) -> Explanation:
         with suppress(BooksMissing):
             warehouse = stack.enter_context(open_dataset(make_pipeline(resolved), resolved))
         client = make_client(resolved)
-        if warehouse is not None:
-            refuse_other(warehouse, working_folder(resolved), company_of(client.me()))
+        refuse_other(warehouse, working_folder(resolved), company_of(client.me()))
         return explain(warehouse, client, resolved)
 
 

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import pendulum
@@ -45,6 +46,8 @@ COUNTED = {
     "desired_leads": "desired_leads",
 }
 """Columns of `sync_runs`, each with what of a plan's size it keeps."""
+CLOCKS_DIFFER = timedelta(hours=1)
+"""The clocks of two machines that are looked after do not differ by more."""
 
 
 def admit(session: Session, plan_id: str) -> StoredPlan:
@@ -101,6 +104,11 @@ def _refuse_old(max_age: str, plan_id: str, maker: TableRow) -> None:
     if age > parse_age(max_age):
         raise PlanError(
             f"plan {plan_id} is {age.in_words()} old, more than max_age {max_age}; make a new one"
+        )
+    if -age > CLOCKS_DIFFER:
+        raise PlanError(
+            f"plan {plan_id} is dated {(-age).in_words()} from now, so nobody knows how old it is; "
+            "set the clocks right, and make a new one"
         )
 
 

@@ -146,7 +146,7 @@ def plan_changes(
     earlier = patches_by_lead(history.unfinished(session.warehouse, scope.lead)) if left else ()
     size = measure(earlier, PlanSize(desired_leads=scratch.count_leads()), account.fields)
     within = up_to(scope.limit, measured(decisions, size, account.fields), left)
-    record.planned = left
+    record.planned = record.left_over = left
     settled = _load_plan(session, record, within, MOST_SHOWN)
     table = None if scope.lead else session.settings.desired_table
     return Plan(record.planned, settled, table, revised=revised, size=size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from connector.pipedrive.errors import (
     RateLimited,
     TooManyFailures,
 )
-from connector.planning.model import Outcome
+from connector.planning.model import Outcome, Patch
 from connector.sync.bases import bases_settled, begin_bases, take_over_bases
 from connector.sync.leads import mirror_row
 from connector.sync.session import Session
@@ -46,6 +46,7 @@ from connector.warehouse.store import Warehouse
 
 log = logging.getLogger(__name__)
 LOADS_KEPT = timedelta(days=30)
+SENDS = ("sends_from", "sends_plans", "sends_until")
 
 
 def prepare(session: Session) -> None:
@@ -87,24 +88,27 @@ def release(session: Session, record: RunRecord) -> None:
     save(session, record)
 
 
-def begin_sending(session: Session, record: RunRecord, plan_id: str | None) -> None:
-    """Writes down whose patches may have been sent by this run from now on.
+def begin_sending(
+    session: Session, record: RunRecord, plan_id: str | None, patches: Iterable[Patch]
+) -> None:
+    """Writes down that this run may have sent patches from now on, before any of them goes out.
+
+    What is behind them in the order of sending is not its own, should it be killed.
 
     Args:
         session: The run.
         record: Notes it.
         plan_id: The only plan that is sent; None for whatever is released.
+        patches: What goes out next.
     """
-    plans = history.unfinished_plans(session.warehouse, session.scope.lead, plan_id)
-    if not plans:
-        return
-    record.sends_from, record.sends_plans = pendulum.now("UTC"), " ".join(plans)
-    noted = {"sends_from": record.sends_from, "sends_plans": record.sends_plans}
-    session.warehouse.update(SYNC_RUNS, record.run_id, noted)
-    if record.overridden:
-        save(session, record)
-    else:
-        save_counts(session, record)
+    record.sends_until = max(record.sends_until or "", *(patch.patch_id for patch in patches))
+    if record.sends_from is None:
+        plans = history.unfinished_plans(session.warehouse, session.scope.lead, plan_id)
+        record.sends_from, record.sends_plans = pendulum.now("UTC"), " ".join(plans)
+        if record.overridden:
+            save(session, record)
+            return
+    save_counts(session, record)
 
 
 def save(session: Session, record: RunRecord) -> None:
@@ -127,8 +131,9 @@ def save_counts(session: Session, record: RunRecord) -> None:
     """
     _count_usage(session, record)
     row, columns = record.as_row(), SYNC_RUNS.columns
-    counts = {name: row[name] for name in columns if columns[name]["data_type"] == "bigint"}
-    session.warehouse.update(SYNC_RUNS, record.run_id, counts)
+    counts = [name for name in columns if columns[name]["data_type"] == "bigint"]
+    told = {name: row[name] for name in (*counts, *SENDS)}
+    session.warehouse.update(SYNC_RUNS, record.run_id, told)
 
 
 def _count_usage(session: Session, record: RunRecord) -> None:

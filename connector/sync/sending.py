@@ -209,6 +209,7 @@ def send_in_chunks(
     leads: Iterable[list[Patch]],
     send_lead: Callable[[list[Patch]], list[Outcome]],
     *,
+    begin: Callable[[list[Patch]], None],
     workers: Callable[[], int],
     chunk_size: Callable[[], int],
 ) -> Iterator[list[Outcome]]:
@@ -219,6 +220,7 @@ def send_in_chunks(
     Args:
         leads: The patches of each lead.
         send_lead: Sends one lead's patches.
+        begin: Is told a chunk's patches before any of them is sent.
         workers: Tells how many leads of the next chunk are on their way at once.
         chunk_size: Tells how many leads it takes.
     """
@@ -226,6 +228,7 @@ def send_in_chunks(
     under_way = ahead
     try:
         for chunk in _chunks(leads, chunk_size):
+            begin([patch for patches in chunk for patch in patches])
             pool = ThreadPoolExecutor(workers(), "patch")
             under_way = [pool.submit(send_lead, patches) for patches in chunk]
             pool.shutdown(wait=False)  # its threads end with the chunk
@@ -275,12 +278,9 @@ def apply_changes(
         PipedriveError: What ended the sending early; every outcome is loaded by then.
     """
     settings, stop = session.settings, session.stop
-    breaker = Breaker(settings.breaker_failures, settings.breaker_percent)
-    decide = decide_anew if plan.plan_id is None else decide_exactly
     known = history.options_as_text(session.warehouse)
     spelling = OptionSpelling(known)
-    look, reason = settings.fresh_look, lambda: stop.reason.removeprefix("stopped ")
-    sender = Sender(session.client, fields, breaker, spelling, look, decide, reason)
+    sender = _sender_of(session, fields, plan, spelling)
     if refused is not None:
         sender.halt(refused)
     tally = Tally()
@@ -291,14 +291,18 @@ def apply_changes(
         session.post(record, tally.leads, plan.leads, tally.statuses)
         return outcomes
 
+    def begin(patches: list[Patch]) -> None:
+        if not stop.is_set():
+            begin_sending(session, record, plan.plan_id, patches)
+
     chunks = send_in_chunks(
         patches_to_send(session, plan),
         send_lead,
+        begin=begin,
         workers=lambda: session.workers,
         chunk_size=lambda: DEFERRED_CHUNK if stop.is_set() else settings.chunk_size,
     )
     sent = 0
-    begin_sending(session, record, plan.plan_id)
     session.tell(record, "apply", 0, plan.leads)
     for outcomes in chunks:
         session.load(outcome_batches(session, record, outcomes))
@@ -313,3 +317,19 @@ def apply_changes(
         raise sender.halted_by
     if stop.is_set():
         raise Interrupted("the run was asked to stop")
+
+
+def _sender_of(
+    session: Session, fields: Mapping[str, Field], plan: Plan, spelling: OptionSpelling
+) -> Sender:
+    """Returns what sends a plan's patches as the settings say."""
+    settings = session.settings
+    return Sender(
+        session.client,
+        fields,
+        Breaker(settings.breaker_failures, settings.breaker_percent),
+        spelling,
+        settings.fresh_look,
+        decide_anew if plan.plan_id is None else decide_exactly,
+        lambda: session.stop.reason.removeprefix("stopped "),
+    )

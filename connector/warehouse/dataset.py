@@ -49,6 +49,8 @@ VIEW = LEAD_FIELD_CHANGES.name
 VIEW_COLUMNS = frozenset({"changed_at", "run_id", "lead_id", "field", "old", "new", "key"})
 MIRROR = "leads"
 ELSEWHERE = "set dataset_name to a name of its own"
+RESERVED = frozenset({"information_schema", "system", "temp"})
+"""Schemas that a warehouse keeps for itself, beside those that begin with `pg_`."""
 
 
 @contextmanager
@@ -119,6 +121,8 @@ def check_names(client: Client, settings: WarehouseSettings) -> None:
     name, written = settings.dataset_name, client.dataset_name
     if name != written:
         raise ConfigError(f"dataset_name {name!r} would be written as {written!r}; set it to that")
+    if name.lower() in RESERVED or name.lower().startswith("pg_"):
+        raise ConfigError(f"dataset_name {name!r} is the warehouse's own; {ELSEWHERE}")
     datasets = [name.lower(), str(client.staging_dataset_name).lower()]
     catalog = _catalog(client)
     if catalog in datasets:

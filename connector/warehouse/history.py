@@ -52,9 +52,11 @@ def runs(warehouse: Warehouse, run_id: str | None = None, limit: int = 20) -> li
 
 
 def with_planned(warehouse: Warehouse, found: list[TableRow]) -> list[TableRow]:
-    """Returns runs with how many leads the plan of each changes."""
+    """Returns runs with how many leads each was to change, by its plan or by what was left over."""
     leads = _planned_leads(warehouse, [row["plan_id"] for row in found])
-    return [{**row, "planned": leads.get(row["plan_id"], 0)} for row in found]
+    return [
+        {**row, "planned": leads.get(row["plan_id"], 0) + (row["left_over"] or 0)} for row in found
+    ]
 
 
 def _planned_leads(warehouse: Warehouse, plan_ids: list[str]) -> dict[str, int]:
@@ -137,7 +139,7 @@ def take_over(warehouse: Warehouse, run_id: str, now: datetime) -> None:
         f"UPDATE {warehouse.table('sync_runs')} SET state = 'failed', finished_at = %s, "
         "message = %s WHERE state = 'running'",
         now,
-        f"interrupted; run {run_id} took over what it left",
+        f"interrupted, as run {run_id} found",
     )
 
 
@@ -376,7 +378,7 @@ def pending_keys(warehouse: Warehouse) -> set[str]:
 def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str | None]:
     """Returns what tells which earlier run may have sent a patch that has no outcome.
 
-    It tells of none where each run that was to send it was cut off before it sent anything.
+    It tells of none where each run that was to send it was cut off before it came to it.
 
     Args:
         warehouse: Where the runs are.
@@ -387,6 +389,8 @@ def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str | None]:
 
     def may_have_sent(run: TableRow, patch: Patch) -> bool:
         if not run["sends_from"] or run["lead"] not in (None, patch.lead_id):
+            return False
+        if run["sends_until"] is not None and patch.patch_id > run["sends_until"]:
             return False
         if run["sends_plans"] is not None:
             return patch.plan_id in str(run["sends_plans"]).split()

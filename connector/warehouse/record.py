@@ -88,6 +88,14 @@ class RunRecord:
             told=False,
         ),
     ] = None
+    sends_until: Annotated[
+        str | None,
+        Noted(
+            "The last patch that it may have sent so far; patches go out in the order of their "
+            "ids. Empty where it has sent nothing, and where an older version sent it.",
+            told=False,
+        ),
+    ] = None
     taken_over_by: Annotated[
         str | None,
         Noted("The run that settled what it had left; empty where it came to its end.", told=False),
@@ -124,6 +132,9 @@ class RunRecord:
     ] = None
     planned: Annotated[
         int, Noted("Leads that differ and would be changed, or were to be.", stored=False)
+    ] = 0
+    left_over: Annotated[
+        int, Noted("Those of them that get what a run before planned, and was cut off from.")
     ] = 0
     patches: Annotated[
         int,

@@ -8,7 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.harness import Row, Site, bodies, lead_id, wait_until, writes
-from tests.support.scene import Watched, packed_files, watched
+from tests.support.scene import (
+    Watched,
+    kill_in_effect,
+    kill_unsent,
+    packed_files,
+    watched,
+)
 
 LEADS = sorted(lead_id(f"guarded {number}") for number in range(30))
 VALUES = {"lead_id": "VARCHAR", "value_amount": "DOUBLE", "value_currency": "VARCHAR"}
@@ -127,3 +133,35 @@ def test_what_a_flag_let_pass_is_told_of_a_killed_run(site: Site) -> None:
         run.ended()
     [told] = json.loads(site.last_run()["overridden"])
     assert (told["guard"], told["found"]) == ("max_clears", 30)
+
+
+def test_the_way_out_of_a_guard_on_what_a_kill_left_sends_it(site: Site) -> None:
+    put_leads(site)
+    desire(site, lost=LEADS)
+    kill_unsent(site, "--max-clears", "30")
+    ended = site.command("run")
+    assert (ended.code, sent(site)) == (4, 0), ended.told
+    shown = site.command("show", "latest")
+    for told in (ended.told, shown.told):
+        assert "30 leads to change" in told
+        assert "Planned before by a run that was cut off: 30 leads." in told
+        assert "run it again and accept it with --max-clears 30" in told
+        assert "lead-sync apply" not in told
+    assert "--limit" not in shown.told
+    assert "An earlier version" not in shown.told
+    assert site.command("run", "--max-clears", "30").code == 0
+    assert bodies(site.pipedrive) == dict.fromkeys(LEADS, LOST)
+
+
+def test_what_a_kill_left_in_effect_is_no_matter_of_an_earlier_version(site: Site) -> None:
+    put_leads(site)
+    desire(site, lost=LEADS)
+    first = min(LEADS)
+    kill_in_effect(
+        site, lambda: site.pipedrive.lead(first)["value"] is None, max_clears=30, workers=1
+    )
+    ended = site.command("run")
+    assert (ended.code, ended.told.count("1 confirmed") + ended.told.count("1 applied")) == (4, 1)
+    shown = site.command("show", "latest")
+    assert "29 leads to change" in shown.told
+    assert "An earlier version" not in shown.told

@@ -117,6 +117,7 @@ class RunRow(NamedTuple):
     released: bool = False
     sends_from: bool = False
     sends_plans: str | None = None
+    sends_until: str | None = None
     lead: None = None
     machine: int = 0
     settled: bool = False
@@ -531,7 +532,9 @@ class Protocol:
             yield step.then("ends", self._ended(step.after, "done"), 1)
             return
         plans = " ".join(sorted({one.row.plan_id for one in sending}))
-        tables = step.after.tables.with_run(job.run_id, sends_from=True, sends_plans=plans)
+        until = max(one.row.patch_id for one in sending)
+        sends = {"sends_from": True, "sends_plans": plans, "sends_until": until}
+        tables = step.after.tables.with_run(job.run_id, **sends)
         offered = {(one.row.patch_id, key, job.run_id) for one in sending for key in one.patch.body}
         truth = truth._replace(offered=truth.offered | offered)
         begins = step.after._replace(tables=tables, job=job._replace(sending=sending), truth=truth)

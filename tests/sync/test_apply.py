@@ -382,6 +382,16 @@ def test_an_older_plan_is_applied_when_its_age_is_allowed(site: Site) -> None:
     assert site.apply(plan_id, max_age="4d").statuses["applied"] == 1
 
 
+def test_a_plan_of_a_clock_that_was_ahead_is_refused(site: Site) -> None:
+    lead = next(iter(site.pipedrive.leads()))
+    site.desire_titles({lead: "New"})
+    plan_id = site.plan().plan_id
+    site.query("UPDATE pipedrive_leads.sync_runs SET started_at = started_at + INTERVAL 10 DAY")
+    with pytest.raises(LeadSyncError, match=r"is dated 1 week 2 days .* from now"):
+        site.apply(plan_id, max_age="999d")
+    assert bodies(site.pipedrive) == {}
+
+
 def test_a_plan_without_changes_is_applied_to_nothing(site: Site) -> None:
     lead, record = next(iter(site.pipedrive.leads().items()))
     site.desire_titles({lead: record["title"]})

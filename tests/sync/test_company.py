@@ -115,6 +115,18 @@ def test_a_working_folder_belongs_to_one_company_too(swapped: tuple[Site, str, s
     assert (row["company_id"], row["company_domain"]) == (77, "sandbox-77")
 
 
+@pytest.mark.parametrize("command", ["check", "columns"])
+def test_a_working_folder_is_compared_before_there_is_a_dataset(
+    swapped: tuple[Site, str, str], command: str
+) -> None:
+    site, _, _ = swapped
+    site.pipedrive.clear_requests()
+    ended = site.command(command, dataset_name="their_leads")
+    assert ended.code == 1
+    assert f"working folder {site.data_dir}" in ended.told
+    assert {row["path"] for row in site.pipedrive.requests()} == {"/api/v1/users/me"}
+
+
 def test_a_folder_of_its_own_does_not_open_the_dataset(swapped: tuple[Site, str, str]) -> None:
     with pytest.raises(AccountError, match="dataset pipedrive_leads belongs to"):
         swapped[0].run(pipeline_name="theirs")

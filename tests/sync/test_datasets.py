@@ -207,6 +207,15 @@ def test_a_dataset_name_that_dlt_would_rewrite_is_refused(site: Site) -> None:
     check_each(["Pipedrive_Leads", "pipedrive-leads", "2leads", "a b"], check)
 
 
+def test_a_dataset_name_that_the_warehouse_keeps_for_itself_is_refused(site: Site) -> None:
+    wish(site)
+
+    def check(name: str) -> None:
+        refused(site, f"dataset_name '{name}' is the warehouse's own", dataset_name=name)
+
+    check_each(["information_schema", "pg_catalog", "pg_temp", "system", "temp"], check)
+
+
 @pytest.mark.parametrize("spelled", ["Pipedrive_Leads", "PIPEDRIVE_LEADS_STAGING"])
 def test_a_dataset_in_another_case_is_refused(site: Site, spelled: str) -> None:
     wish(site)
@@ -249,7 +258,7 @@ OLD = {
     "lead_outcomes": {"waited_seconds", "settled_by", "took"},
     "sync_runs": {
         *("desired_table", "reverts", "tripped", "overridden", "released", "lead"),
-        *("sends_from", "sends_plans", "taken_over_by", "turn"),
+        *("sends_from", "sends_plans", "sends_until", "taken_over_by", "turn"),
     },
 }
 """What the tables of the first version lacked."""

@@ -11,7 +11,14 @@ import pytest
 from tests.support.everything import KEY, LABEL
 from tests.support.front import front_of, once
 from tests.support.harness import Row, Site, bodies, lead_id
-from tests.support.scene import kill_in_effect, with_one_wish
+from tests.support.scene import (
+    assert_titles,
+    desire,
+    kill_in_effect,
+    kill_unsent,
+    new_leads,
+    with_one_wish,
+)
 
 LEAD = lead_id("ours")
 TIER, NOTES, COST = KEY["Tier"], KEY["Notes"], KEY["Deal cost"]
@@ -119,6 +126,23 @@ def test_what_a_killed_run_did_is_its_own_where_the_next_adds_nothing(site: Site
     assert [run_id for run_id, *_ in audited(site)] == [killed]
     site.revert(killed)
     assert site.pipedrive.lead(LEAD)["title"] != "Wished"
+
+
+def test_what_a_killed_run_had_not_come_to_is_not_its_own(site: Site) -> None:
+    leads = new_leads(site, 6)
+    titles = desire(site, leads)
+    killed = kill_unsent(site, workers=1, chunk_size=1)
+    [run] = site.runs()
+    planned = site.query("SELECT * FROM pipedrive_leads.lead_patches ORDER BY patch_id")
+    assert run["sends_until"] in [row["patch_id"] for row in planned[:2]]
+    last = planned[-1]["lead_id"]
+    site.pipedrive.set_lead(last, title=titles[last])
+    second = site.run()
+    [row] = [row for row in site.outcomes() if row["lead_id"] == last]
+    assert (row["status"], row["run_id"], row["took"]) == ("confirmed", second.run_id, "[]")
+    assert killed not in [run_id for run_id, *_ in audited(site)]
+    assert site.command("revert", killed, "--yes").code == 1
+    assert_titles(site, titles)
 
 
 def test_what_was_seen_in_effect_is_not_forgotten_in_a_later_doubt(site: Site) -> None:
