@@ -174,7 +174,7 @@ class Patch:
         left: The keys of the body that are still to be sent; None for all of them.
         took: The keys of the body that are in effect through this patch so far.
         sent_by: The earlier run that sent it, or may have; None where no earlier one did.
-        sent_at: When that run sent it, where it left an outcome that says so.
+        sent_at: When that run sent it, as near as it has noted; None where it has not.
         conditions: What of the lead its body was made from, by field.
         planned_at: When it was planned, where that is known.
         unread: Whether this run goes by what an earlier one has read of its lead.

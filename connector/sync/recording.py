@@ -46,7 +46,7 @@ from connector.warehouse.store import Warehouse
 
 log = logging.getLogger(__name__)
 LOADS_KEPT = timedelta(days=30)
-SENDS = ("sends_from", "sends_plans", "sends_until")
+SENDS = ("sends_from", "sends_plans", "sends_until", "sends_at")
 
 
 def prepare(session: Session) -> None:
@@ -102,9 +102,10 @@ def begin_sending(
         patches: What goes out next.
     """
     record.sends_until = max(record.sends_until or "", *(patch.patch_id for patch in patches))
+    record.sends_at = pendulum.now("UTC")
     if record.sends_from is None:
         plans = history.unfinished_plans(session.warehouse, session.scope.lead, plan_id)
-        record.sends_from, record.sends_plans = pendulum.now("UTC"), " ".join(plans)
+        record.sends_from, record.sends_plans = record.sends_at, " ".join(plans)
         if record.overridden:
             save(session, record)
             return

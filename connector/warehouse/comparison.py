@@ -119,7 +119,7 @@ def interrupted(
                 lead_id,
                 [read(cells) for cells in rows.get(lead_id, ())] if read else [],
                 records.get(lead_id),
-                [replace(patch, sent_by=sender(patch)) for patch in others],
+                [*map(sender, others)],
                 bases.get(lead_id, {}) if with_bases else None,
             )
 
@@ -155,8 +155,7 @@ def planned_leads(
     for one in _with_records(
         warehouse, scratch, _patches(warehouse, warehouse.unfinished_patches, plan_id=plan_id)
     ):
-        sent = [replace(patch, sent_by=sender(patch)) for patch in one.patches]
-        yield replace(one, patches=sent) if resumed else one
+        yield replace(one, patches=[*map(sender, one.patches)]) if resumed else one
 
 
 def sent_leads(

@@ -194,7 +194,7 @@ def _count(found: Figures, row: TableRow, fields: Mapping[str, Field]) -> None:
     found.statuses[row["status"]] += 1
     if row["status"] not in REACHED:
         found.misses.add(_miss(row, fields_of(known["body"], fields), known))
-    if row["sent_at"] is not None:
+    if row["sent_at"] is not None and row["settled_by"] is None:
         found.slowest = sorted(
             [*found.slowest, _send(row)], key=lambda one: one.seconds, reverse=True
         )[:SLOWEST]

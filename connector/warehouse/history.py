@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -375,10 +375,11 @@ def pending_keys(warehouse: Warehouse) -> set[str]:
     return {key for row in warehouse.query(sql) for key in object_of(row["body"]) or ()}
 
 
-def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str | None]:
-    """Returns what tells which earlier run may have sent a patch that has no outcome.
+def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], Patch]:
+    """Returns what notes on a patch that has no outcome which earlier run may have sent it.
 
-    It tells of none where each run that was to send it was cut off before it came to it.
+    None has where each run that was to send it was cut off before it came to it. When one sent it
+    is told by when it came to the last of its patches: those of a chunk go out together.
 
     Args:
         warehouse: Where the runs are.
@@ -398,11 +399,13 @@ def sender(warehouse: Warehouse, run_id: str) -> Callable[[Patch], str | None]:
         is_later = run["command"] == "run" and run["run_id"] > patch.plan_id
         return bool(is_later or run["plan_id"] == patch.plan_id)
 
-    def tell(patch: Patch) -> str | None:
-        sent = [run["run_id"] for run in runs if may_have_sent(run, patch)]
-        return sent[-1] if sent else None
+    def note(patch: Patch) -> Patch:
+        for run in reversed(runs):
+            if may_have_sent(run, patch):
+                return replace(patch, sent_by=run["run_id"], sent_at=run["sends_at"])
+        return patch
 
-    return tell
+    return note
 
 
 def open_lead_ids(warehouse: Warehouse, plan_id: str) -> list[str]:

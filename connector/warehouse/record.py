@@ -96,6 +96,10 @@ class RunRecord:
             told=False,
         ),
     ] = None
+    sends_at: Annotated[
+        datetime | None,
+        Noted("When it came to that one; empty where `sends_until` is.", told=False),
+    ] = None
     taken_over_by: Annotated[
         str | None,
         Noted("The run that settled what it had left; empty where it came to its end.", told=False),

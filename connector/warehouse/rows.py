@@ -287,7 +287,7 @@ def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
             attempts=outcome.attempts,
             tokens=outcome.tokens,
             waited_seconds=outcome.waited_seconds,
-            sent_at=outcome.sent_at,
+            sent_at=outcome.sent_at or (patch.sent_at if outcome.took else None),
             finished_at=outcome.finished_at,
         )
     )

@@ -80,8 +80,8 @@ class OutcomeRow:
         took: The keys of the body that are in effect through this patch; NULL where that was
             not known when the run ended, and a later row of the patch tells it.
         lead_updated: The lead's `update_time` as last returned.
-        sent_at: When `run_id` first sent the patch; NULL where it did not, or was killed before
-            it noted that.
+        sent_at: When `run_id` first sent the patch; of one that was killed, when it came to the
+            last of its patches. NULL where it did not send it, or where nothing says so.
         finished_at: When the outcome was known.
     """
 

@@ -562,7 +562,7 @@ class Protocol:
         others = [one for one in left if job.command != "apply" or one.row.plan_id != job.target]
         parts: dict[str, Sending] = {}
         if others:
-            sent = [replace(one.patch, sent_by=sender(one.patch)) for one in others]
+            sent = [sender(one.patch) for one in others]
             wanted = as_wanted(self._columns[job.policy], unarchive=False)
             overtaken = "a later plan of this lead comes in its place"
             still = wanted if job.command in ("run", "plan") else lambda _found, _rest: overtaken
@@ -571,7 +571,7 @@ class Protocol:
         if job.command == "apply":
             own = [one.patch for one in left if one.row.plan_id == job.target]
             if resumed:
-                own = [replace(one, sent_by=sender(one)) for one in own]
+                own = [*map(sender, own)]
             if own:
                 resolved = resolve_planned(Comparison(LEAD_ID, [], now, own), BY_KEY)
                 packages.append(self._resolve(resolved, job, parts))

@@ -124,6 +124,9 @@ def test_what_a_killed_run_did_is_its_own_where_the_next_adds_nothing(site: Site
     [row] = site.outcomes()
     assert (row["run_id"], row["settled_by"], took(site)) == (killed, second.run_id, [["title"]])
     assert [run_id for run_id, *_ in audited(site)] == [killed]
+    [change] = site.query("SELECT * FROM pipedrive_leads.lead_field_changes")
+    first, *_ = site.runs()
+    assert change["changed_at"] == row["sent_at"] == first["sends_at"] < second.started_at
     site.revert(killed)
     assert site.pipedrive.lead(LEAD)["title"] != "Wished"
 

@@ -20,7 +20,7 @@ TIMES = {
     "lead_outcomes": ("sent_at", "finished_at"),
     "lead_field_changes": ("changed_at",),
     "plan_left_out": ("planned_at",),
-    "sync_runs": ("started_at", "finished_at", "sends_from"),
+    "sync_runs": ("started_at", "finished_at", "sends_from", "sends_at"),
     "_dlt_loads": ("inserted_at",),
 }
 STORED = ("lead_patches", "lead_outcomes", "lead_field_changes", "sync_runs")
