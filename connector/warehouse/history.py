@@ -139,7 +139,7 @@ def take_over(warehouse: Warehouse, run_id: str, now: datetime) -> None:
         f"UPDATE {warehouse.table('sync_runs')} SET state = 'failed', finished_at = %s, "
         "message = %s WHERE state = 'running'",
         now,
-        f"interrupted, as run {run_id} found",
+        f"interrupted; run {run_id} found it so",
     )
 
 
