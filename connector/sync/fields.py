@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from connector.errors import LeadSyncError
 from connector.pipedrive.client import Pipedrive
 from connector.planning.columns import LEAD_ID, map_columns
 from connector.planning.description import Description, describe_fields
@@ -12,8 +14,11 @@ from connector.records.definitions import custom_fields
 from connector.records.fields import Field
 from connector.records.leads import LEADS, standard_fields
 from connector.settings import Settings, load_settings
+from connector.sync.company import company_of, refuse_other
 from connector.sync.reading import label_options, user_options
 from connector.sync.session import make_client
+from connector.warehouse.dataset import open_dataset
+from connector.warehouse.destination import make_pipeline, working_folder
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,19 @@ def account_fields(**settings: Any) -> list[Description]:
 
     Raises:
         ConfigError: A setting is missing, or cannot be used.
+        AccountError: It is another company's than the one that the working folder was used for.
         PipedriveError: The account's fields cannot be read.
     """
     resolved = load_settings(**settings)
-    catalog = read_catalog(make_client(resolved))
-    return describe_catalog(catalog, resolved)
+    client = make_client(resolved)
+    if working_folder(resolved).exists():
+        _refuse_other(client, resolved)
+    return describe_catalog(read_catalog(client), resolved)
+
+
+def _refuse_other(client: Pipedrive, settings: Settings) -> None:
+    with ExitStack() as stack:
+        warehouse = None
+        with suppress(LeadSyncError):  # it may be away, or not there yet
+            warehouse = stack.enter_context(open_dataset(make_pipeline(settings), settings))
+        refuse_other(warehouse, working_folder(settings), company_of(client.me()))

@@ -17,6 +17,7 @@ from tests.support.harness import Site
 
 OURS, THEIRS = "company 54235233 (sandbox)", "company 77 (sandbox-77)"
 ACCOUNT = "pipedrive_leads.sync_account"
+COMMANDS = ("plan", "run", "apply", "revert")
 
 
 def wish(site: Site) -> str:
@@ -56,7 +57,7 @@ def test_the_first_run_notes_the_company(site: Site) -> None:
     assert [row] == site.query(f"FROM {ACCOUNT}")
 
 
-@pytest.mark.parametrize("command", ["plan", "run", "apply", "revert", "check", "columns"])
+@pytest.mark.parametrize("command", [*COMMANDS, "check", "columns", "fields"])
 def test_another_company_is_refused_by_each_command(
     swapped: tuple[Site, str, str], command: str
 ) -> None:
@@ -115,7 +116,7 @@ def test_a_working_folder_belongs_to_one_company_too(swapped: tuple[Site, str, s
     assert (row["company_id"], row["company_domain"]) == (77, "sandbox-77")
 
 
-@pytest.mark.parametrize("command", ["check", "columns"])
+@pytest.mark.parametrize("command", ["check", "columns", "fields"])
 def test_a_working_folder_is_compared_before_there_is_a_dataset(
     swapped: tuple[Site, str, str], command: str
 ) -> None:
