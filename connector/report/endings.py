@@ -154,6 +154,9 @@ def _named(miss: Miss, missed: Missed, domain: str | None) -> list[str | tuple[s
     return [(visible(miss.title), f"link {url}" if url else ""), "  ", lead, fields]
 
 
+STILL_WANTED = "mend the desired table before the next run, which sends again what it still wants"
+
+
 def print_next(console: Console, step: str) -> None:
     """Prints what to do next, on one line."""
     say(console, ("next:", "bold"), f" {step}")
@@ -172,13 +175,15 @@ def next_step(summary: Summary, *, seen: bool = False) -> str | None:
         if not summary.planned or summary.reverts:
             return None
         return f"`lead-sync apply {summary.plan_id}` sends it"
+    took_back = summary.command != "plan" and summary.reverts and summary.planned
+    mend = STILL_WANTED if took_back else ""
     if summary.exit_code == EXIT_INCOMPLETE:
-        return _joined("" if seen else f"{_look(summary)} shows all of it", _retry(summary))
+        look = "" if seen else f"{_look(summary)} shows all of it"
+        return _joined(look, _retry(summary), mend)
     if summary.exit_code == EXIT_STOPPED:
         look = "" if seen else f"{_look(summary)} shows how far it came"
-        return _joined(look, _retry(summary) or go_on(summary))
-    again = "mend the desired table before the next run, which sends again what it still wants"
-    return again if summary.reverts and summary.planned else None
+        return _joined(look, _retry(summary) or go_on(summary), mend)
+    return mend or None
 
 
 def _joined(*steps: str) -> str | None:
@@ -211,13 +216,33 @@ def _retry(summary: Summary) -> str:
     )
     if not refused:
         return ""
-    return "once what was refused is mended, `lead-sync run --retry-failed` sends it again"
+    again = f"`{_again(summary, '--retry-failed')}` "
+    again += "plans it anew" if summary.command == "apply" else "sends it again"
+    return f"once what was refused is mended, {again}"
 
 
 def go_on(summary: Summary) -> str:
-    """Says which command goes on with what is left of a run."""
+    """Says which command goes on with what is left of a run; it does no more than that one did."""
     if summary.command == "plan":
-        return "`lead-sync plan` begins again"
+        return f"`{_again(summary)}` begins again"
+    if summary.command == "apply":
+        # What is deferred by a plan is used up with it.
+        rest = f"`{_again(summary)}` plans the rest anew"
+        return rest if summary.released else resume(summary)
+    return f"`{_again(summary)}` goes on with the rest"
+
+
+def resume(summary: Summary) -> str:
+    """Says which command goes on with what a run left that was cut off."""
+    if summary.command == "apply":
+        return f"`lead-sync apply {summary.plan_id}` goes on with the rest"
+    return go_on(summary)
+
+
+def _again(summary: Summary, retry: str = "") -> str:
+    """Returns the command that looks again at what a run has looked at, and at nothing else."""
+    narrowed = message(summary.narrowed_by or "")
     if summary.reverts:
-        return f"`lead-sync revert {summary.reverts}` goes on with the rest"
-    return "`lead-sync run` goes on with the rest"
+        return " ".join(filter(None, ["lead-sync revert", summary.reverts, narrowed]))
+    command = "lead-sync run" if summary.command == "run" else "lead-sync plan"
+    return " ".join(filter(None, [command, retry, narrowed]))

@@ -171,8 +171,8 @@ def _facts(run: TableRow, state: str) -> Iterator[tuple[str, str]]:
     yield "plan", run["plan_id"]
     if run["reverts"]:
         yield "takes back", run["reverts"]
-    if run["lead"]:
-        yield "lead", f"{run['lead']} alone"
+    if run["narrowed_by"] or run["lead"]:
+        yield "only", run["narrowed_by"] or f"--lead {run['lead']}"
     if run["desired_table"]:
         yield "table", f"{run['desired_table']}, {counted(run['desired_rows'], 'row')}"
     yield "planned", f"{counted(run['planned'], 'lead')} to change, {run['unchanged']} unchanged"

@@ -14,7 +14,7 @@ from connector.planning.model import STATUSES, NotSent, Patch
 from connector.records.fields import Field, fields_of
 from connector.records.leads import lead_url
 from connector.report.documents import change_documents
-from connector.report.endings import go_on, next_step, print_next
+from connector.report.endings import next_step, print_next, resume
 from connector.report.plans import PlanReport
 from connector.report.runs import CUT_OFF, print_run, state_of
 from connector.report.screen import say
@@ -158,7 +158,7 @@ def _next_of(found: Stored) -> str | None:
     state = state_of(found.run, found.holder)
     summary = summary_of(found)
     if state == CUT_OFF:
-        return f"the next run finds out what took effect; {go_on(summary)}"
+        return f"the next run finds out what took effect; {resume(summary)}"
     return None if state == "running" else next_step(summary, seen=not summary.tripped)
 
 

@@ -69,7 +69,8 @@ def admit(session: Session, plan_id: str) -> StoredPlan:
     if maker["state"] != "done" and not (maker["state"] == "stopped" and maker["tripped"]):
         raise PlanError(f"plan {plan_id} never came to its end; make a new one")
     _refuse_old(session.settings.max_age, plan_id, maker)
-    noted = {name: maker[name] for name in ("reverts", "desired_table", "desired_rows")}
+    names = ("reverts", "narrowed_by", "desired_table", "desired_rows")
+    noted = {name: maker[name] for name in names}
     counted: dict[str, Any] = {name: maker[column] or 0 for column, name in COUNTED.items()}
     size = PlanSize(**counted, not_found=maker["not_found"] or 0)
     noted |= {"unchanged": maker["unchanged"], "size": size}

@@ -53,6 +53,7 @@ class StoredPlan:
         lead_ids: Its leads that have a patch without an outcome.
         resumed: Whether it was being sent when an earlier run was cut off.
         reverts: The run that it takes back, if any.
+        narrowed_by: The options that narrowed it, if any.
         desired_table: The desired table, where the plan is of all of it.
         desired_rows: Rows that the table had.
         unchanged: Leads that it found as they shall be.
@@ -63,6 +64,7 @@ class StoredPlan:
     lead_ids: Sequence[str]
     resumed: bool
     reverts: str | None
+    narrowed_by: str | None
     desired_table: str | None
     desired_rows: int
     unchanged: int
@@ -74,6 +76,7 @@ class StoredPlan:
             "apply" if self.reverts is None else "revert",
             self.plan_id,
             reverts=self.reverts,
+            narrowed_by=self.narrowed_by,
             desired_rows=self.desired_rows,
             unchanged=self.unchanged,
             desired_leads=self.size.desired_leads,

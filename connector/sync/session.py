@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -75,6 +76,14 @@ class Scope:
     fields: tuple[str, ...] = ()
     full_refresh: bool = False
     retry_failed: bool = False
+
+    @property
+    def narrowing(self) -> str | None:
+        """The options that narrow it, as the command line takes them; None for none."""
+        lead = ["--lead", self.lead] if self.lead else []
+        limit = [] if self.limit is None else ["--limit", str(self.limit)]
+        fields = ["--fields", ",".join(self.fields)] if self.fields else []
+        return shlex.join([*lead, *limit, *fields]) or None
 
 
 def scope_of(
@@ -193,13 +202,13 @@ class Session:
             plan_id: The stored plan that it applies; its own by default, which has its id.
             **noted: What is known of it already.
         """
+        scope = {"lead": self.scope.lead, "narrowed_by": self.scope.narrowing}
         return RunRecord(
             self.run_id,
             plan_id or self.run_id,
             command,
             started_at=self.started_at,
-            lead=self.scope.lead,
-            **noted,
+            **{**scope, **noted},
         )
 
     def load(self, marked: Iterator[Marked]) -> None:

@@ -14,13 +14,11 @@ import pendulum
 from connector.planning.model import ChangeKind, kind_of_change
 from connector.records.fields import Field, fields_of
 from connector.warehouse import history, noted
-from connector.warehouse.rows import document_of
+from connector.warehouse.rows import document_of, is_settling
 from connector.warehouse.schema import LEAD_OUTCOMES, TableRow
 from connector.warehouse.store import Warehouse
 
 REACHED = frozenset({"applied", "confirmed"})
-SETTLING = "-settled"
-"""The end of the id of a row that tells only what took effect of an outcome that is there."""
 MOST_ROWS = 1000
 """Rows of each list; of more, so many are drawn at random."""
 SLOWEST = 10
@@ -154,7 +152,8 @@ def figures_of(warehouse: Warehouse, run_id: str | None, since: datetime) -> Fig
     sent: dict[str, datetime] = {}
     fields = noted.known_fields(warehouse)
     for row in _outcomes(warehouse, runs):
-        _count(found, row, fields)
+        _count_changes(found, row, fields)
+        _count_end(found, row, fields)
         if row["sent_at"] is not None and row["settled_by"] is None:
             last = sent.get(row["run_id"], row["finished_at"])
             sent[row["run_id"]] = max(last, row["finished_at"])
@@ -165,23 +164,30 @@ def figures_of(warehouse: Warehouse, run_id: str | None, since: datetime) -> Fig
 
 
 def _outcomes(warehouse: Warehouse, runs: Sequence[TableRow]) -> Iterator[TableRow]:
-    """Yields the outcomes of some runs, also those that they found out of earlier ones."""
+    """Yields what some runs have sent, and what they found out of earlier ones.
+
+    One that was settled since ends as that row says, whichever run has found it.
+    """
     ids = {row["run_id"] for row in runs}
     first = min(row["started_at"] for row in runs)
     sql = (
         f"SELECT o.*, m.title FROM {warehouse.table('lead_outcomes')} o "
         f"LEFT JOIN {warehouse.table('leads')} m ON m.id = o.lead_id "
-        "WHERE o.finished_at >= %s ORDER BY o.outcome_id"
+        "WHERE o.finished_at >= %s"
     )
-    for row in warehouse.query(sql, first):
-        # An older version's table lacks some columns.
-        known = {name: row.get(name) for name in LEAD_OUTCOMES.columns}
-        if (known["settled_by"] or known["run_id"]) in ids:
-            yield {**known, "title": row["title"]}
+    # An older version's table lacks some columns.
+    settled = {}
+    if "settled_by" in warehouse.column_names(LEAD_OUTCOMES.name):
+        found = warehouse.query(f"{sql} AND o.settled_by IS NOT NULL", first)
+        settled = {row["patch_id"]: row for row in found if is_settling(row)}
+    for row in warehouse.query(f"{sql} ORDER BY o.outcome_id", first):
+        known = {name: row.get(name) for name in (*LEAD_OUTCOMES.columns, "title")}
+        if ids & {known["run_id"], known["settled_by"]}:
+            yield {**known, "end": settled.get(row["patch_id"], known)}
 
 
-def _count(found: Figures, row: TableRow, fields: Mapping[str, Field]) -> None:
-    known = {name: document_of(row[name]) or {} for name in ("body", "before", "after")}
+def _count_changes(found: Figures, row: TableRow, fields: Mapping[str, Field]) -> None:
+    known = _documents(row)
     for one in fields_of(document_of(row["took"]) or (), fields):
         change = _change(row, one, known)
         if change.old != change.new:
@@ -189,15 +195,24 @@ def _count(found: Figures, row: TableRow, fields: Mapping[str, Field]) -> None:
             found.changes.add(change)
             if change.kind == "cleared":
                 found.cleared.add(change)
-    if row["outcome_id"].endswith(SETTLING):
+
+
+def _count_end(found: Figures, row: TableRow, fields: Mapping[str, Field]) -> None:
+    if is_settling(row):
         return
-    found.statuses[row["status"]] += 1
-    if row["status"] not in REACHED:
-        found.misses.add(_miss(row, fields_of(known["body"], fields), known))
+    end = row["end"]
+    found.statuses[end["status"]] += 1
+    if end["status"] not in REACHED:
+        known = _documents(end)
+        found.misses.add(_miss(end, fields_of(known["body"], fields), known))
     if row["sent_at"] is not None and row["settled_by"] is None:
         found.slowest = sorted(
             [*found.slowest, _send(row)], key=lambda one: one.seconds, reverse=True
         )[:SLOWEST]
+
+
+def _documents(row: TableRow) -> Mapping[str, Any]:
+    return {name: document_of(row[name]) or {} for name in ("body", "before", "after")}
 
 
 def _change(row: TableRow, one: Field, known: Mapping[str, Any]) -> FieldChange:

@@ -13,7 +13,7 @@ from connector.errors import PlanError
 from connector.planning.model import STATUSES, Patch, Status
 from connector.records.fields import Field
 from connector.warehouse import history, lease, noted
-from connector.warehouse.rows import document_of, object_of
+from connector.warehouse.rows import document_of, is_settling, object_of
 from connector.warehouse.schema import TableRow
 from connector.warehouse.store import FETCH, Warehouse
 
@@ -232,9 +232,14 @@ def left_out(warehouse: Warehouse, plan_id: str) -> list[Miss]:
 
 
 def _missed(warehouse: Warehouse, run_id: str) -> Iterator[TableRow]:
+    """Yields a run's outcomes that are not as wanted; of one that was settled, what that found."""
     statuses = ", ".join(f"'{one}'" for one in STATUSES if one not in ("applied", "confirmed"))
+    found_out = _outcomes(warehouse, run_id, "run_id = %s AND settled_by IS NOT NULL")
+    settled = {row["patch_id"] for row in found_out if is_settling(row)}
     for column in ("run_id", "settled_by"):
-        yield from _outcomes(warehouse, run_id, f"{column} = %s AND status IN ({statuses})")
+        for row in _outcomes(warehouse, run_id, f"{column} = %s AND status IN ({statuses})"):
+            if row["patch_id"] not in settled or is_settling(row):
+                yield row
 
 
 def _missed_keys(row: TableRow) -> Iterable[str]:

@@ -77,6 +77,13 @@ class RunRecord:
     lead: Annotated[
         str | None, Noted("The only lead that it looked at; empty for all.", told=False)
     ] = None
+    narrowed_by: Annotated[
+        str | None,
+        Noted(
+            "The options that narrowed it, as the command line takes them; empty for none.",
+            told=False,
+        ),
+    ] = None
     sends_from: Annotated[
         datetime | None,
         Noted("When it began to send; empty where it has sent nothing.", told=False),

@@ -25,6 +25,8 @@ from connector.records.kinds import parse_uuid
 from connector.warehouse.schema import ChangeRow, LeftOutRow, OutcomeRow, PatchRow, TableRow
 
 Reader = Callable[[Any], Any]
+SETTLING = "-settled"
+"""The end of the id of a row that tells only what took effect of an outcome that is there."""
 
 
 def digest(body: Mapping[str, Any]) -> str:
@@ -349,8 +351,13 @@ def tried_of(row: Mapping[str, Any]) -> Tried:
 def settling_row(run_id: str, outcome: Outcome) -> TableRow:
     """Returns the further row that tells what took effect of a patch that was left in doubt."""
     patch = outcome.patch
-    own = {"outcome_id": f"{patch.patch_id}-settled", "sent_at": patch.sent_at}
+    own = {"outcome_id": f"{patch.patch_id}{SETTLING}", "sent_at": patch.sent_at}
     return outcome_row(run_id, outcome) | own
+
+
+def is_settling(row: Mapping[str, Any]) -> bool:
+    """Tells whether a row of `lead_outcomes` is the further one that settles a patch."""
+    return str(row["outcome_id"]).endswith(SETTLING)
 
 
 def _in_conflict(conflicts: Sequence[Conflict]) -> dict[str, Any]:

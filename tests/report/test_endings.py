@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.harness import Ended, Site, ended_at_last, finish, wait_until
+from tests.support.harness import Ended, Site, bodies, ended_at_last, finish, wait_until
 from tests.support.scene import desire, new_leads
 
 TYPES = {"lead_id": "VARCHAR", "title": "VARCHAR", "lead_score": "VARCHAR"}
@@ -61,6 +61,81 @@ def test_who_takes_a_run_back_is_told_that_the_table_still_wants_it(site: Site) 
     ended = site.command("revert", "latest", "--yes")
     assert ended.code == 0, ended.told
     assert next_of(ended).startswith("mend the desired table before the next run")
+
+
+def test_a_refused_revert_is_gone_on_with_by_a_revert_of_the_same(site: Site) -> None:
+    first, second, _ = leads = new_leads(site, 3)
+    desire(site, leads)
+    run = site.run().run_id
+    site.pipedrive.fault("status", status=400, method="PATCH", lead_id=first, times=9)
+    ended = site.command("revert", run, "--lead", first, "--fields", "Title", "--yes")
+    assert ended.code == 3, ended.told
+    told = next_of(ended)
+    again = f"lead-sync revert {run} --lead {first} --fields Title"
+    assert f"once what was refused is mended, `{again}` sends it again" in told
+    assert told.endswith(
+        "; mend the desired table before the next run, which sends again what it still wants"
+    )
+    assert next_of(site.command("runs", "latest")).endswith(told.partition("; ")[2])
+    site.pipedrive.clear_faults()
+    site.pipedrive.clear_requests()
+    assert site.command(*again.split()[1:], "--yes").code == 0
+    assert bodies(site.pipedrive) == {first: [{"title": "As it is"}]}
+    assert site.pipedrive.lead(second)["title"] != "As it is"
+
+
+def test_a_revert_that_ends_while_it_plans_begins_again(site: Site) -> None:
+    leads = new_leads(site, 2)
+    desire(site, leads)
+    run = site.run().run_id
+    ended = site.command("revert", run, "--lead", leads[0], "--yes", token_budget=3)
+    assert ended.code == 5, ended.told
+    assert next_of(ended).endswith(f"`lead-sync revert {run} --lead {leads[0]}` begins again")
+
+
+def test_what_goes_on_is_no_wider_than_what_stopped(site: Site) -> None:
+    leads = new_leads(site, 3)
+    desire(site, leads)
+    narrowed = ("--limit", "2", "--fields", "title")
+    ended = site.command("run", *narrowed, token_budget=33)
+    assert ended.code == 5, ended.told
+    assert next_of(ended).endswith(
+        "; `lead-sync run --limit 2 --fields title` goes on with the rest"
+    )
+    assert "only        --limit 2 --fields title" in site.command("runs", "latest").stdout
+    plan = site.plan(limit=2).plan_id
+    site.pipedrive.fault("status", status=400, method="PATCH", times=9)
+    ended = site.command("apply", plan)
+    again = "`lead-sync plan --retry-failed --limit 2` plans it anew"
+    assert next_of(ended).endswith(f"once what was refused is mended, {again}")
+
+
+def test_a_stored_plan_that_was_stopped_is_planned_anew_or_applied(site: Site) -> None:
+    leads = new_leads(site, 3)
+    desire(site, leads)
+    plan = site.plan(lead=leads[0]).plan_id
+    ended = site.command("apply", plan, token_budget=3)
+    assert next_of(ended).endswith(f"`lead-sync apply {plan}` goes on with the rest"), ended.told
+    plan = site.plan(limit=2).plan_id
+    ended = site.command("apply", plan, token_budget=25)
+    assert ended.code == 5, ended.told
+    assert next_of(ended).endswith("`lead-sync plan --limit 2` plans the rest anew")
+
+
+def test_a_stored_plan_that_was_cut_off_is_applied_to_its_end(site: Site) -> None:
+    desire(site, new_leads(site, 3))
+    plan = site.plan().plan_id
+    site.pipedrive.fault("hang", method="PATCH", seconds=30.0, write="before")
+    process = site.start("apply", plan, workers=1)
+    with ended_at_last(process):
+        wait_until(lambda: bool(site.pipedrive.requests("PATCH")), "nothing is sent")
+        process.kill()
+        process.communicate()
+    site.pipedrive.clear_faults()
+    told = next_of(site.command("runs", "latest"))
+    assert told.endswith(f"`lead-sync apply {plan}` goes on with the rest")
+    assert site.command("apply", plan).code == 0
+    assert set(site.statuses()) == {"applied", "confirmed"}
 
 
 def test_check_says_which_command_comes_next(site: Site) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from connector.configuration.readers import parse_since
 from tests.support.harness import Ended, NewSite, Row, Site, ended_at_last, finish, wait_until
-from tests.support.scene import new_leads
+from tests.support.scene import desire, new_leads
 
 pytestmark = pytest.mark.xdist_group("report runs")
 
@@ -239,3 +239,29 @@ def test_a_run_that_holds_the_file_is_told_from_another_terminal(site: Site) -> 
     assert (machine.code, machine.stdout) == (6, "")
     assert not list(site.data_dir.rglob("*.standing"))
     assert process.returncode != -signal.SIGKILL
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_doubt_that_is_settled_is_told_by_what_was_found(site: Site, late: bool) -> None:
+    lead, other = leads = new_leads(site, 2)
+    titles = desire(site, leads)
+    site.pipedrive.fault("status", status=502, method="PATCH", lead_id=lead, times=9)
+    assert site.command("run", max_attempts=2).code == 3
+    run = site.last_run()["run_id"]
+    assert "may be in effect" in site.command("runs", run).stdout
+    site.pipedrive.clear_faults()
+    if late:
+        site.pipedrive.set_lead(lead, title=titles[lead])
+    desire(site, [other])
+    assert site.command("run").code == 0
+    told = site.command("runs", run).stdout
+    document = json.loads(site.command("show", run, "--output", "json").stdout)
+    changed = {one["lead_id"]: one["status"] for one in document["patches"]}
+    assert "may be in effect" not in told
+    if late:
+        assert ("Changed, 2 leads:" in told, "Not as wanted" in told) == (True, False)
+        assert (changed, document["misses"]) == ({lead: "confirmed", other: "applied"}, [])
+    else:
+        assert ("Changed, 1 lead:" in told, "Not as wanted, 1:" in told) == (True, True)
+        [miss] = document["misses"]
+        assert (changed, miss["lead_id"]) == ({other: "applied"}, lead)

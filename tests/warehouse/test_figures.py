@@ -53,3 +53,8 @@ def test_a_change_that_a_later_run_found_is_dated_by_its_sending(site: Site) -> 
     [phases] = [one for one in figures.phases if one.run_id == "first"]
     assert phases.sending == MINUTE.total_seconds()
     assert [send.seconds for send in figures.slowest] == [MINUTE.total_seconds()]
+    assert (figures.statuses, figures.misses.rows) == ({"confirmed": 1}, [])
+    with site.opened() as warehouse:
+        alone = figures_of(warehouse, "first", NOW)
+    assert (alone.statuses, alone.misses.rows) == ({"confirmed": 1}, [])
+    assert [change.run_id for change in alone.changes.rows] == ["first"]

@@ -125,7 +125,7 @@ def test_what_is_empty_is_null_in_a_row_and_zero_is_not() -> None:
     record = RunRecord("run", "plan", "run", started_at=NOW, statuses=Counter(failed=2))
     row = record.as_row()
     nulls = {"finished_at", "desired_table", "reverts", "tripped", "overridden", "message"}
-    nulls |= {"lead", "sends_from", "sends_plans", "sends_until", "sends_at"}
+    nulls |= {"lead", "narrowed_by", "sends_from", "sends_plans", "sends_until", "sends_at"}
     nulls |= {"taken_over_by", "leads_listed", "day_budget"}
     nulls |= {"exit_code", "whole_as_of", "updated_until", "read_under"}
     assert {name for name, value in row.items() if value is None} == nulls
