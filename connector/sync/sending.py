@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from itertools import islice
 
 from connector.pipedrive.client import Pipedrive
@@ -212,7 +213,7 @@ def send_in_chunks(
     begin: Callable[[list[Patch]], None],
     workers: Callable[[], int],
     chunk_size: Callable[[], int],
-) -> Iterator[list[Outcome]]:
+) -> Generator[list[Outcome], None, None]:
     """Yields the outcomes of chunk after chunk, in the order of the plan.
 
     While the caller loads one chunk's outcomes, the next chunk is on its way.
@@ -238,6 +239,23 @@ def send_in_chunks(
         yield _collect(ahead)
     finally:
         wait([*ahead, *under_way])
+
+
+@contextmanager
+def none_on_its_way_after(
+    chunks: Generator[list[Outcome], None, None], stop: threading.Event
+) -> Iterator[None]:
+    """Ends the sending where what it encloses has ended early, and waits for what is in flight.
+
+    What is written after the run has given its turn back would be sent again by the next one.
+    """
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        chunks.close()
 
 
 def _collect(futures: list[Future[list[Outcome]]]) -> list[Outcome]:
@@ -304,15 +322,16 @@ def apply_changes(
     )
     sent = 0
     session.tell(record, "apply", 0, plan.leads)
-    for outcomes in chunks:
-        session.load(outcome_batches(session, record, outcomes))
-        save_counts(session, record)
-        if known is None and spelling.as_text is not None:
-            known = spelling.as_text
-            history.note_options_as_text(session.warehouse, as_text=known)
-        sent += len(outcomes)
-        session.progress("apply", tally.leads, plan.leads)
-        log.info("%d patches done", sent)
+    with none_on_its_way_after(chunks, stop):
+        for outcomes in chunks:
+            session.load(outcome_batches(session, record, outcomes))
+            save_counts(session, record)
+            if known is None and spelling.as_text is not None:
+                known = spelling.as_text
+                history.note_options_as_text(session.warehouse, as_text=known)
+            sent += len(outcomes)
+            session.progress("apply", tally.leads, plan.leads)
+            log.info("%d patches done", sent)
     if sender.halted_by is not None:
         raise sender.halted_by
     if stop.is_set():

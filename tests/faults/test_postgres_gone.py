@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import Any
 
 import pytest
 
-from tests.support.harness import writes
+from tests.support.front import front_of
+from tests.support.harness import ended_at_last, finish, wait_until, writes
 from tests.support.postgres import PostgresSite
 from tests.support.scene import (
     assert_titles,
     desire,
     let_arrive,
     new_leads,
+    other_machine,
     stand_still_in,
     watched,
 )
@@ -41,3 +44,34 @@ def test_connections_that_are_cut_lose_and_repeat_nothing(
     assert_titles(site, titles)
     assert writes(site.pipedrive) == dict.fromkeys(titles, 1)
     assert site.outcomes_of_patches() == [1] * len(titles)
+
+
+def test_what_is_in_flight_when_a_load_fails_is_waited_for(postgres_site: PostgresSite) -> None:
+    """Or the run that has the next turn would read the lead before it, and send it again."""
+    site = postgres_site
+    leads = new_leads(site, 4)
+    titles = desire(site, leads)
+    site.run(limit=1)
+    table = "ALTER TABLE pipedrive_leads."
+    sending: list[str] = []
+
+    def hold_up(method: str, path: str) -> None:
+        if method == "PATCH":
+            sending.append(path)
+            if path.endswith(leads[1]):
+                site.server.execute(site.name, f"{table}lead_outcomes RENAME TO away")
+            if path.endswith(leads[2]):
+                time.sleep(2)
+
+    site.pipedrive.clear_requests()
+    with front_of(site.pipedrive.base_url, hold_up) as url:
+        process = site.start("run", base_url=url, workers=1, chunk_size=1)
+        with ended_at_last(process):
+            wait_until(lambda: site.last_run()["state"] == "failed", "the load does not fail")
+            site.server.execute(site.name, f"{table}away RENAME TO lead_outcomes")
+            ended = other_machine(site).command("run", lock_wait_seconds=20)
+            assert finish(process).code == 1
+    assert ended.code == 0, ended.told
+    let_arrive(site)
+    assert_titles(site, titles)
+    assert writes(site.pipedrive) == dict.fromkeys(leads[1:], 1)
