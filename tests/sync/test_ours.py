@@ -148,6 +148,21 @@ def test_what_a_killed_run_had_not_come_to_is_not_its_own(site: Site) -> None:
     assert_titles(site, titles)
 
 
+@pytest.mark.parametrize("answer", ["refused", "not taken"])
+def test_what_is_refused_was_sent_by_the_run_that_was_told_so(site: Site, answer: str) -> None:
+    with_one_wish(site, LEAD)
+    kill_unsent(site)
+    if answer == "refused":
+        site.pipedrive.fault("status", method="PATCH", status=400)
+    else:
+        site.pipedrive.fault("reshaped", method="PATCH", fields={"title": "As it was"})
+    second = site.run()
+    [row] = site.outcomes()
+    assert (row["run_id"], row["settled_by"]) == (second.run_id, None)
+    assert row["attempts"] == 1
+    assert row["sent_at"] > second.started_at
+
+
 def test_what_was_seen_in_effect_is_not_forgotten_in_a_later_doubt(site: Site) -> None:
     with_one_wish(site, LEAD)
     site.pipedrive.fault("status", method="PATCH", status=502, write=True)
