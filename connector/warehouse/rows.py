@@ -289,7 +289,7 @@ def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
             attempts=outcome.attempts,
             tokens=outcome.tokens,
             waited_seconds=outcome.waited_seconds,
-            sent_at=outcome.sent_at or (patch.sent_at if outcome.took else None),
+            sent_at=outcome.sent_at or (None if outcome.took == () else patch.sent_at),
             finished_at=outcome.finished_at,
         )
     )

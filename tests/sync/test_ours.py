@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.everything import KEY, LABEL
-from tests.support.front import front_of, once
+from tests.support.front import Raw, front_of, once
 from tests.support.harness import Row, Site, bodies, lead_id
 from tests.support.scene import (
     assert_titles,
@@ -146,6 +146,22 @@ def test_what_a_killed_run_had_not_come_to_is_not_its_own(site: Site) -> None:
     assert killed not in [run_id for run_id, *_ in audited(site)]
     assert site.command("revert", killed, "--yes").code == 1
     assert_titles(site, titles)
+
+
+def test_a_change_of_a_killed_run_that_was_not_readable_at_first_has_its_date(site: Site) -> None:
+    with_one_wish(site, LEAD)
+    killed = kill_in_effect(site, lambda: site.pipedrive.lead(LEAD)["title"] == "Wished")
+    [first] = site.runs()
+
+    def refuse(method: str, path: str) -> Raw | None:
+        return Raw(b'{"success":false}', status=400) if method == "GET" and LEAD in path else None
+
+    with front_of(site.pipedrive.base_url, refuse) as url:
+        site.command("revert", killed, "--yes", base_url=url)
+    assert took(site) == [None]
+    assert site.run().exit_code == 0
+    changes = site.query("SELECT * FROM pipedrive_leads.lead_field_changes")
+    assert [row["changed_at"] for row in changes] == [first["sends_at"]] * 2
 
 
 @pytest.mark.parametrize("answer", ["refused", "not taken"])
