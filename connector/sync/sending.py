@@ -326,9 +326,7 @@ def apply_changes(
         for outcomes in chunks:
             session.load(outcome_batches(session, record, outcomes))
             save_counts(session, record)
-            if known is None and spelling.as_text is not None:
-                known = spelling.as_text
-                history.note_options_as_text(session.warehouse, as_text=known)
+            known = _note_spelling(session, spelling, known)
             sent += len(outcomes)
             session.progress("apply", tally.leads, plan.leads)
             log.info("%d patches done", sent)
@@ -352,3 +350,10 @@ def _sender_of(
         decide_anew if plan.plan_id is None else decide_exactly,
         lambda: session.stop.reason.removeprefix("stopped "),
     )
+
+
+def _note_spelling(session: Session, spelling: OptionSpelling, known: bool | None) -> bool | None:
+    """Writes down how the account takes the ids of options, once that is found out."""
+    if known is None and spelling.as_text is not None:
+        history.note_options_as_text(session.warehouse, as_text=spelling.as_text)
+    return spelling.as_text
