@@ -306,8 +306,7 @@ class Attempt:
 
     def _outcome(self, status: Status, reason: str | None = None, **known: Any) -> Outcome:
         body, patch = self._patch.body, self._patch
-        is_only_sender = self._sends > 0 and not patch.took
-        if is_only_sender or self.is_open or self._took - {*patch.took}:
+        if self.is_open or self._took - {*patch.took}:  # through this run as well
             patch = replace(patch, sent_by=None)
         return Outcome(
             patch,
