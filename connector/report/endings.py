@@ -18,6 +18,8 @@ from connector.report.words import counted, spent, statuses_told, took
 from connector.sync.summary import EXIT_INCOMPLETE, EXIT_STOPPED, Summary
 from connector.warehouse.journal import Miss, Missed
 
+STILL_WANTED = "mend the desired table before the next run, which sends again what it still wants"
+
 
 def print_summary(console: Console, summary: Summary) -> None:
     """Prints what a run did, what it missed, and what to do about it."""
@@ -152,9 +154,6 @@ def _named(miss: Miss, missed: Missed, domain: str | None) -> list[str | tuple[s
     if not miss.title:
         return [lead, fields]
     return [(visible(miss.title), f"link {url}" if url else ""), "  ", lead, fields]
-
-
-STILL_WANTED = "mend the desired table before the next run, which sends again what it still wants"
 
 
 def print_next(console: Console, step: str) -> None:

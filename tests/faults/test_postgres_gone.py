@@ -53,11 +53,9 @@ def test_what_is_in_flight_when_a_load_fails_is_waited_for(postgres_site: Postgr
     titles = desire(site, leads)
     site.run(limit=1)
     table = "ALTER TABLE pipedrive_leads."
-    sending: list[str] = []
 
     def hold_up(method: str, path: str) -> None:
         if method == "PATCH":
-            sending.append(path)
             if path.endswith(leads[1]):
                 site.server.execute(site.name, f"{table}lead_outcomes RENAME TO away")
             if path.endswith(leads[2]):
