@@ -27,6 +27,8 @@ Status = Literal[
 FreshLook = Literal["auto", "always", "never"]
 """Which leads are read directly before their PATCH."""
 STATUSES: tuple[Status, ...] = get_args(Status)
+DONE: frozenset[Status] = frozenset({"applied", "confirmed"})
+"""Outcomes of a lead that says what is wanted."""
 ChangeKind = Literal["set", "changed", "cleared"]
 KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 Lead = Mapping[str, Any]

@@ -20,11 +20,11 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from connector.errors import LeadSyncError
-from connector.planning.model import KINDS, STATUSES
+from connector.planning.model import DONE, KINDS, STATUSES
 from connector.records.text import message, visible
 from connector.report.place import naming, put_file
 from connector.report.words import statuses_told
-from connector.warehouse.figures import REACHED, Figures, Phases, Sample
+from connector.warehouse.figures import Figures, Phases, Sample
 from connector.warehouse.record import package_version
 from connector.warehouse.schema import TableRow
 
@@ -73,7 +73,7 @@ def page_of(figures: Figures, about: str, made_at: datetime) -> str:
             by_day=_by_day(figures),
             phases=_phases(figures.phases[:MOST_PHASES]),
             run_states=sorted({run["state"] for run in figures.runs}),
-            miss_kinds=[one for one in STATUSES if one not in REACHED and figures.statuses[one]],
+            miss_kinds=[one for one in STATUSES if one not in DONE and figures.statuses[one]],
             style=style,
             style_hash=_digest(style),
             script=script,
@@ -152,7 +152,7 @@ def _seconds(run: TableRow) -> str:
 
 
 def _tiles(figures: Figures) -> list[tuple[int, str, str]]:
-    reached = sum(figures.statuses[one] for one in REACHED)
+    reached = sum(figures.statuses[one] for one in DONE)
     missed = sum(figures.statuses.values()) - reached
     return [
         (len(figures.runs), "runs", ""),

@@ -11,6 +11,7 @@ from typing import Any
 import pendulum
 from rich.console import Console
 
+from connector.planning.model import DONE
 from connector.records.fields import NOTHING
 from connector.records.text import message, visible
 from connector.report.endings import overridden_line, print_guards, print_next
@@ -21,7 +22,6 @@ from connector.warehouse.record import every_status
 
 SHOWN = 20
 """Leads that a person is shown unless all are asked for; those with trouble come first."""
-TAKEN = frozenset({"applied", "confirmed"})
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def print_rehearsal(console: Console, rehearsal: Rehearsal, *, whole: bool = Fal
         rehearsal: What it came to.
         whole: Whether to print every lead.
     """
-    ranked = sorted(rehearsal.rehearsed, key=lambda one: one.status in TAKEN)
+    ranked = sorted(rehearsal.rehearsed, key=lambda one: one.status in DONE)
     shown = ranked if whole else ranked[:SHOWN]
     for lead in shown:
         _print_lead(console, lead)
@@ -124,7 +124,7 @@ def print_rehearsal(console: Console, rehearsal: Rehearsal, *, whole: bool = Fal
 
 
 def _print_lead(console: Console, lead: RehearsedLead) -> None:
-    style = "green" if lead.status in TAKEN else "yellow"
+    style = "green" if lead.status in DONE else "yellow"
     title = visible(lead.title) if lead.title else NOTHING
     status = f"{lead.status:<9}  "
     head = ((status, style), (title, "bold"), f"  {visible(lead.lead_id)}")

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from connector.errors import PlanError
-from connector.planning.model import STATUSES, NotSent, Patch
+from connector.planning.model import DONE, STATUSES, NotSent, Patch
 from connector.records.fields import Field, fields_of
 from connector.records.leads import lead_url
 from connector.report.documents import change_documents
@@ -143,7 +143,7 @@ def print_stored(console: Console, found: Stored, most: int | None) -> None:
         report.show(Entry(miss.lead_id, miss.title, settled=settled, url=url))
     summary = summary_of(found)
     report.finish(summary, found.applied_by)
-    missed = summary.statuses.keys() - {"applied", "confirmed"}
+    missed = summary.statuses.keys() - DONE
     if any(summary.statuses[status] for status in missed) and not found.misses:
         say(
             console,

@@ -20,13 +20,13 @@ from connector.pipedrive.errors import (
     TooManyFailures,
 )
 from connector.planning.look import Anew, decide_anew, decide_exactly
-from connector.planning.model import DAMAGED, FreshLook, Lead, Outcome, Patch, Status
+from connector.planning.model import DAMAGED, DONE, FreshLook, Lead, Outcome, Patch, Status
 from connector.records.fields import Field
 from connector.sync.attempt import Attempt, DecideAnew
 from connector.sync.plans import Plan, patches_to_send
 from connector.sync.recording import begin_sending, outcome_batches, save_counts
 from connector.sync.session import Session
-from connector.sync.spelling import DONE, OptionSpelling
+from connector.sync.spelling import OptionSpelling
 from connector.warehouse import history
 from connector.warehouse.record import RunRecord
 

@@ -6,10 +6,8 @@ import threading
 from dataclasses import replace
 
 from connector.pipedrive.errors import Refused
-from connector.planning.model import Outcome, Status
+from connector.planning.model import DONE, Outcome
 from connector.sync.attempt import Attempt
-
-DONE: frozenset[Status] = frozenset({"applied", "confirmed"})
 
 
 class OptionSpelling:

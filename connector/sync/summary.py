@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.pipedrive.limits import WINDOW_SECONDS
-from connector.planning.model import NotSent, Patch
+from connector.planning.model import DONE, NotSent, Patch
 from connector.records.fields import Field
 from connector.records.leads import LEADS
 from connector.warehouse.journal import NOTHING_MISSED, Missed
 from connector.warehouse.record import RunRecord
 
-REACHED = frozenset({"applied", "confirmed", "deferred"})
+REACHED = DONE | {"deferred"}
 """Outcomes that leave no lead in a wrong state for good."""
 EXIT_DONE, EXIT_ERROR, EXIT_CHANGES, EXIT_INCOMPLETE, EXIT_GUARDED, EXIT_STOPPED = range(6)
 EXIT_UNDER_WAY = 6

@@ -7,6 +7,7 @@ from itertools import groupby, islice
 from typing import Any
 
 from connector.planning.bases import moved_by
+from connector.planning.model import DONE
 from connector.warehouse.load import BATCH
 from connector.warehouse.rows import document_of
 from connector.warehouse.schema import LEAD_BASES, BaseRow, TableRow
@@ -67,6 +68,6 @@ def _past_base(of_lead: tuple[str, Iterator[TableRow]]) -> tuple[str, dict[str, 
         body, before, shown = (document_of(row[name]) or {} for name in ("body", "before", "after"))
         took = document_of(row["took"])
         if took is None:  # the first version did not say it
-            took = body.keys() if row["status"] in ("applied", "confirmed") else ()
+            took = body.keys() if row["status"] in DONE else ()
         base = moved_by(base, row["status"], took, body=body, before=before, shown=shown)
     return lead_id, base

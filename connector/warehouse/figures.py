@@ -11,14 +11,13 @@ from typing import Any, Generic, TypeVar
 
 import pendulum
 
-from connector.planning.model import ChangeKind, kind_of_change
+from connector.planning.model import DONE, ChangeKind, kind_of_change
 from connector.records.fields import Field, fields_of
 from connector.warehouse import history, noted
 from connector.warehouse.rows import document_of, is_settling
 from connector.warehouse.schema import LEAD_OUTCOMES, TableRow
 from connector.warehouse.store import Warehouse
 
-REACHED = frozenset({"applied", "confirmed"})
 MOST_ROWS = 1000
 """Rows of each list; of more, so many are drawn at random."""
 SLOWEST = 10
@@ -202,7 +201,7 @@ def _count_end(found: Figures, row: TableRow, fields: Mapping[str, Field]) -> No
         return
     end = row["end"]
     found.statuses[end["status"]] += 1
-    if end["status"] not in REACHED:
+    if end["status"] not in DONE:
         known = _documents(end)
         found.misses.add(_miss(end, fields_of(known["body"], fields), known))
     if row["sent_at"] is not None and row["settled_by"] is None:

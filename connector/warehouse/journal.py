@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Literal
 
 from connector.errors import PlanError
-from connector.planning.model import STATUSES, Patch, Status
+from connector.planning.model import DONE, STATUSES, Patch, Status
 from connector.records.fields import Field
 from connector.warehouse import history, lease, noted
 from connector.warehouse.rows import document_of, is_settling, object_of
@@ -233,7 +233,7 @@ def left_out(warehouse: Warehouse, plan_id: str) -> list[Miss]:
 
 def _missed(warehouse: Warehouse, run_id: str) -> Iterator[TableRow]:
     """Yields a run's outcomes that are not as wanted; of one that was settled, what that found."""
-    statuses = ", ".join(f"'{one}'" for one in STATUSES if one not in ("applied", "confirmed"))
+    statuses = ", ".join(f"'{one}'" for one in STATUSES if one not in DONE)
     found_out = _outcomes(warehouse, run_id, "run_id = %s AND settled_by IS NOT NULL")
     settled = {row["patch_id"] for row in found_out if is_settling(row)}
     for column in ("run_id", "settled_by"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from connector.planning.model import DONE
 from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.noted import field_names
 from connector.warehouse.rows import change_rows, document_of
@@ -106,7 +107,7 @@ def _certain(warehouse: Warehouse) -> Iterator[tuple[str, list[str]]]:
         is_last, last = row["lead_id"] != last, row["lead_id"]
         if row["patch_id"] is None:
             yield row["outcome_id"], []
-        elif row["status"] in ("applied", "confirmed"):
+        elif row["status"] in DONE:
             is_ours = not str(row["reason"] or "").startswith("already so")
             yield row["outcome_id"], [*document_of(row["body"])] if is_ours else []
         elif not is_last or row["sent_at"] is None:
