@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from connector.sync.leads import mirror_row
 from connector.sync.session import Session
 from connector.sync.summary import Summary, exit_code_of
 from connector.warehouse import history, journal, noted
+from connector.warehouse.bases import has_bases, moved_bases
 from connector.warehouse.claim import last_run, note_run
 from connector.warehouse.destination import drop_packages
 from connector.warehouse.lease import now_of
@@ -35,6 +36,7 @@ from connector.warehouse.record import RunRecord, State
 from connector.warehouse.retention import forget, forgettable, trim_loads
 from connector.warehouse.rows import change_rows, outcome_row, rewritten_row
 from connector.warehouse.schema import (
+    LEAD_BASES,
     LEAD_FIELD_CHANGES,
     LEAD_OUTCOMES,
     LEAD_PATCHES,
@@ -43,6 +45,7 @@ from connector.warehouse.schema import (
     TableRow,
 )
 from connector.warehouse.store import Warehouse
+from connector.warehouse.torn import loaded_outcomes, note_loaded, torn_loads
 
 log = logging.getLogger(__name__)
 LOADS_KEPT = timedelta(days=30)
@@ -65,6 +68,7 @@ def prepare(session: Session) -> None:
         warehouse.create_tables()
     fill_in_old(warehouse)
     session.load(past_changes(warehouse))
+    _complete_torn(session)
     begin_bases(session)
 
 
@@ -80,6 +84,28 @@ def _load_left(warehouse: Warehouse, folder: Path) -> None:
         return
     log.info("loading what an earlier run left")
     load_pending(warehouse.pipeline)
+
+
+def _complete_torn(session: Session) -> None:
+    """Writes what outcomes tell to the tables that a load did not come to before it was cut off.
+
+    A run in its own folder loads the rest itself; here it is another machine's, or it is lost.
+    """
+    warehouse = session.warehouse
+    for load_id in torn_loads(warehouse, session.started_at - LOADS_KEPT):
+        log.info("completing load %s of outcomes, which was cut off", load_id)
+        session.load(_told_by_outcomes(session, load_id))
+        note_loaded(warehouse, load_id)
+
+
+def _told_by_outcomes(session: Session, load_id: str) -> Iterator[Marked]:
+    """Yields the changed fields, and what is agreed on, by the outcomes of a load."""
+    warehouse, names = session.warehouse, noted.field_names(session.warehouse)
+    are_kept = has_bases(warehouse)
+    for rows in loaded_outcomes(warehouse, load_id):
+        yield from _changes_of(rows, names)
+        if are_kept:
+            yield from into(LEAD_BASES.name, moved_bases(warehouse, rows))
 
 
 def release(session: Session, record: RunRecord) -> None:
@@ -229,7 +255,10 @@ def outcome_batches(
 def told_outcomes(session: Session, rows: list[TableRow]) -> Iterator[Marked]:
     """Yields rows of outcomes of patches, and a row for each field that these have changed."""
     yield from into(LEAD_OUTCOMES.name, rows)
-    names = noted.field_names(session.warehouse)
+    yield from _changes_of(rows, noted.field_names(session.warehouse))
+
+
+def _changes_of(rows: list[TableRow], names: Mapping[str, str]) -> Iterator[Marked]:
     changes = [change for row in rows for change in change_rows(row, names)]
     yield from into(LEAD_FIELD_CHANGES.name, changes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any
 
@@ -40,6 +40,19 @@ def all_bases(warehouse: Warehouse) -> Iterator[tuple[str, Any]]:
     return ((row["lead_id"], document_of(row["base"])) for row in rows)
 
 
+def moved_bases(warehouse: Warehouse, outcomes: Sequence[TableRow]) -> list[TableRow]:
+    """Returns what is agreed on of leads as rows of outcomes move it.
+
+    Args:
+        warehouse: Where it is kept.
+        outcomes: The rows, lead by lead, each lead's in the order of sending.
+    """
+    were = bases_of(warehouse, {row["lead_id"] for row in outcomes})
+    leads = groupby(outcomes, lambda row: row["lead_id"])
+    moved = ((lead_id, _moved(were.get(lead_id, {}), rows)) for lead_id, rows in leads)
+    return [vars(BaseRow(lead_id, base)) for lead_id, base in moved if base]
+
+
 def past_bases(warehouse: Warehouse) -> Iterator[list[TableRow]]:
     """Yields what was agreed on as far as outcomes tell it, of runs that did not keep it.
 
@@ -56,18 +69,19 @@ def past_bases(warehouse: Warehouse) -> Iterator[list[TableRow]]:
         "ORDER BY o.lead_id, coalesce(r.turn, 0), o.finished_at, o.outcome_id"
     )
     leads = groupby(warehouse.stream(sql), lambda row: row["lead_id"])
-    rows = (vars(BaseRow(lead_id, base)) for lead_id, base in map(_past_base, leads) if base)
+    moved = ((lead_id, _moved({}, outcomes)) for lead_id, outcomes in leads)
+    rows = (vars(BaseRow(lead_id, base)) for lead_id, base in moved if base)
     while batch := list(islice(rows, BATCH)):
         yield batch
 
 
-def _past_base(of_lead: tuple[str, Iterator[TableRow]]) -> tuple[str, dict[str, Any]]:
-    lead_id, outcomes = of_lead
-    base: dict[str, Any] = {}
+def _moved(base: Mapping[str, Any], outcomes: Iterable[TableRow]) -> dict[str, Any]:
+    """Returns what is agreed on of a lead, moved by one outcome after the other."""
+    moved = dict(base)
     for row in outcomes:
         body, before, shown = (document_of(row[name]) or {} for name in ("body", "before", "after"))
         took = document_of(row["took"])
         if took is None:  # the first version did not say it
             took = body.keys() if row["status"] in DONE else ()
-        base = moved_by(base, row["status"], took, body=body, before=before, shown=shown)
-    return lead_id, base
+        moved = moved_by(moved, row["status"], took, body=body, before=before, shown=shown)
+    return moved

@@ -31,6 +31,7 @@ from connector.warehouse import (
     migration,
     noted,
     retention,
+    torn,
     trial,
 )
 from connector.warehouse.record import RunRecord
@@ -121,6 +122,9 @@ def statements(destination: str) -> list[str]:
     list(bases.all_bases(warehouse))
     bases.bases_of(warehouse, ["lead"])
     list(bases.past_bases(warehouse))
+    torn.torn_loads(warehouse, NOW)
+    list(torn.loaded_outcomes(warehouse, "1"))
+    torn.note_loaded(warehouse, "1")
     trial.try_writing(warehouse)
     return [lease._creation(warehouse), *client.said]
 

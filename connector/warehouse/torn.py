@@ -1,0 +1,58 @@
+"""Loads of outcomes that were cut off: dlt merges table after table, and notes the load last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import groupby, islice
+
+import pendulum
+
+from connector.warehouse.load import BATCH, BY_SQL, LOAD_ID
+from connector.warehouse.schema import TableRow
+from connector.warehouse.store import Warehouse
+
+LOADS = "_dlt_loads"
+
+
+def torn_loads(warehouse: Warehouse, since: datetime) -> list[str]:
+    """Returns the loads of outcomes whose other tables may lack what belongs to them.
+
+    Args:
+        warehouse: Where they are.
+        since: What is older dlt may have noted, and forgotten since.
+    """
+    found = warehouse.query(
+        f"SELECT DISTINCT o.{LOAD_ID} AS load_id FROM {warehouse.table('lead_outcomes')} o "
+        f"WHERE o.{LOAD_ID} > %s AND o.{LOAD_ID} <> %s "
+        f"AND o.{LOAD_ID} NOT IN (SELECT load_id FROM {warehouse.table(LOADS)}) "
+        "AND coalesce(o.settled_by, o.run_id) IN "
+        f"(SELECT run_id FROM {warehouse.table('sync_runs')} "
+        "WHERE state IN ('running', 'failed') AND taken_over_by IS NULL)",
+        f"{since.timestamp():.6f}",
+        BY_SQL,
+    )
+    return sorted(row["load_id"] for row in found)
+
+
+def loaded_outcomes(warehouse: Warehouse, load_id: str) -> Iterator[list[TableRow]]:
+    """Yields the outcomes of patches of a load, lead by lead, some of them at a time."""
+    rows = warehouse.stream(
+        f"SELECT * FROM {warehouse.table('lead_outcomes')} "
+        f"WHERE {LOAD_ID} = %s AND patch_id IS NOT NULL ORDER BY lead_id, outcome_id",
+        load_id,
+    )
+    leads = groupby(rows, lambda row: row["lead_id"])
+    while batch := [row for _, of_lead in islice(leads, BATCH) for row in of_lead]:
+        yield batch
+
+
+def note_loaded(warehouse: Warehouse, load_id: str) -> None:
+    """Notes that all of a load is there, as dlt does at its end."""
+    warehouse.execute(
+        f"INSERT INTO {warehouse.table(LOADS)} (load_id, schema_name, status, inserted_at) "
+        "VALUES (%s, %s, 0, %s)",
+        load_id,
+        warehouse.pipeline.default_schema_name,
+        pendulum.now("UTC"),
+    )

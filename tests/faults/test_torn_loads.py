@@ -1,0 +1,77 @@
+"""A kill between two tables of one load of outcomes: what one of them tells is told by all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.support.harness import Row, Site, bodies, lead_id
+from tests.support.scene import other_machine
+from tests.support.torn import program
+
+LEAD, OTHER = lead_id("torn"), lead_id("of another load")
+TABLES = ("lead_outcomes", "lead_field_changes", "lead_bases", "leads")
+CRM = {"on_conflict": "crm"}
+
+
+@pytest.fixture
+def site(any_site: Site) -> Site:
+    any_site.pipedrive.reset(leads=0)
+    for lead in (LEAD, OTHER):
+        any_site.pipedrive.set_lead(lead, title="As it was")
+    any_site.desire_titles({OTHER: "Wished", LEAD: "As it was"})
+    assert any_site.run(**CRM).statuses["applied"] == 1
+    any_site.desire_titles({OTHER: "Wished", LEAD: "Wished"})
+    return any_site
+
+
+def tear(site: Site, table: str) -> str:
+    """Kill a run at the merge of one table of its outcomes, and return its id."""
+    torn = replace(site, program=program(table)).command("run", **CRM)
+    assert torn.code == -9, torn.told
+    assert site.pipedrive.lead(LEAD)["title"] == "Wished"
+    return str(site.last_run()["run_id"])
+
+
+def without_folder(site: Site) -> Site:
+    shutil.rmtree(site.data_dir)
+    return site
+
+
+def audited(site: Site) -> list[Row]:
+    sql = "SELECT run_id, old, new FROM pipedrive_leads.lead_field_changes WHERE lead_id = ?"
+    return site.query(sql, LEAD)
+
+
+@pytest.mark.parametrize("found_by", [other_machine, without_folder, lambda site: site])
+@pytest.mark.parametrize("table", TABLES)
+def test_what_one_table_tells_is_told_by_all(
+    site: Site, table: str, found_by: Callable[[Site], Site]
+) -> None:
+    killed = tear(site, table)
+    site.pipedrive.set_lead(LEAD, channel_id="of a colleague")
+    assert found_by(site).run(**CRM).exit_code == 0
+    [outcome] = [row for row in site.outcomes() if row["lead_id"] == LEAD]
+    assert (outcome["run_id"], outcome["took"]) == (killed, '["title"]')
+    assert audited(site) == [{"run_id": killed, "old": "As it was", "new": "Wished"}]
+    assert site.mirror()[LEAD]["title"] == "Wished"
+    site.desire_titles({OTHER: "Wished", LEAD: "Wished again"})
+    assert site.run(**CRM).statuses["applied"] == 1
+    assert [body["title"] for body in bodies(site.pipedrive)[LEAD]] == ["Wished", "Wished again"]
+
+
+@pytest.mark.parametrize("found_by", [other_machine, without_folder])
+def test_what_settles_a_doubt_is_told_by_all(site: Site, found_by: Callable[[Site], Site]) -> None:
+    site.pipedrive.fault("status", method="PATCH", status=502, write=True)
+    site.pipedrive.fault("status", method="GET", lead_id=LEAD, status=502, times=9)
+    first = site.run(max_attempts=1)
+    assert first.statuses["failed"] == 1
+    site.pipedrive.clear_faults()
+    tear(site, "lead_outcomes")
+    site.pipedrive.set_lead(LEAD, title="Theirs")
+    assert found_by(site).run(**CRM).statuses["conflict"] == 1
+    assert audited(site) == [{"run_id": first.run_id, "old": "As it was", "new": "Wished"}]
+    assert [body["title"] for body in bodies(site.pipedrive)[LEAD]] == ["Wished"]

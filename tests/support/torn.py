@@ -1,0 +1,47 @@
+"""`python -m tests.support.torn TABLE …`: `lead-sync` that is killed within the load of outcomes.
+
+Of the tables of that load only one is merged; at its end the process gets a real SIGKILL.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dlt.destinations.job_client_impl import SqlLoadJob
+
+PATIENCE_SECONDS = 60.0
+
+
+def program(table: str) -> tuple[str, ...]:
+    """Return the command of which this table alone is merged."""
+    return (sys.executable, "-m", "tests.support.torn", table)
+
+
+def tear_after(table: str, patch: pytest.MonkeyPatch) -> None:
+    """Merge no other table of a package of outcomes, and end this process at its merge."""
+    run: Any = SqlLoadJob.run
+
+    def run_one(job: Any) -> None:
+        file = Path(job._file_path)
+        is_of_outcomes = any(file.parents[1].glob("*/lead_outcomes.*"))
+        is_last = file.name.startswith(f"{table}.")
+        if is_of_outcomes and not is_last:
+            time.sleep(PATIENCE_SECONDS)
+        run(job)
+        if is_of_outcomes:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    patch.setattr(SqlLoadJob, "run", run_one)
+
+
+if __name__ == "__main__":
+    from connector.__main__ import main
+
+    tear_after(sys.argv.pop(1), pytest.MonkeyPatch())
+    main()
