@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pendulum
 
@@ -127,15 +129,15 @@ def begin_sending(
         plan_id: The only plan that is sent; None for whatever is released.
         patches: What goes out next.
     """
-    record.sends_until = max(record.sends_until or "", *(patch.patch_id for patch in patches))
-    record.sends_at = pendulum.now("UTC")
+    now = pendulum.now("UTC")
+    until = max(record.sends_until or "", *(patch.patch_id for patch in patches))
+    sends: dict[str, Any] = {"sends_until": until, "sends_at": now}
     if record.sends_from is None:
         plans = history.unfinished_plans(session.warehouse, session.scope.lead, plan_id)
-        record.sends_from, record.sends_plans = record.sends_at, " ".join(plans)
-        if record.overridden:
-            save(session, record)
-            return
-    save_counts(session, record)
+        sends |= {"sends_from": now, "sends_plans": " ".join(plans)}
+    write = save if record.sends_from is None and record.overridden else save_counts
+    write(session, replace(record, **sends))
+    vars(record).update(sends)  # no sooner: what cannot be written down does not go out
 
 
 def save(session: Session, record: RunRecord) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing
 from itertools import islice
 
 from connector.pipedrive.client import Pipedrive
@@ -209,6 +209,7 @@ class Tally:
 def send_in_chunks(
     leads: Iterable[list[Patch]],
     send_lead: Callable[[list[Patch]], list[Outcome]],
+    stop: threading.Event,
     *,
     begin: Callable[[list[Patch]], None],
     workers: Callable[[], int],
@@ -216,11 +217,14 @@ def send_in_chunks(
 ) -> Generator[list[Outcome], None, None]:
     """Yields the outcomes of chunk after chunk, in the order of the plan.
 
-    While the caller loads one chunk's outcomes, the next chunk is on its way.
+    While the caller loads one chunk's outcomes, the next chunk is on its way. Where it is closed
+    before its end, or fails, no more is sent, and what is in flight is waited for: the next run
+    would send again what is written after this one has given its turn back.
 
     Args:
         leads: The patches of each lead.
         send_lead: Sends one lead's patches.
+        stop: Ends the sending.
         begin: Is told a chunk's patches before any of them is sent.
         workers: Tells how many leads of the next chunk are on their way at once.
         chunk_size: Tells how many leads it takes.
@@ -237,25 +241,11 @@ def send_in_chunks(
                 yield _collect(ahead)
             ahead = under_way
         yield _collect(ahead)
-    finally:
-        wait([*ahead, *under_way])
-
-
-@contextmanager
-def none_on_its_way_after(
-    chunks: Generator[list[Outcome], None, None], stop: threading.Event
-) -> Iterator[None]:
-    """Ends the sending where what it encloses has ended early, and waits for what is in flight.
-
-    What is written after the run has given its turn back would be sent again by the next one.
-    """
-    try:
-        yield
     except BaseException:
         stop.set()
         raise
     finally:
-        chunks.close()
+        wait([*ahead, *under_way])
 
 
 def _collect(futures: list[Future[list[Outcome]]]) -> list[Outcome]:
@@ -316,13 +306,14 @@ def apply_changes(
     chunks = send_in_chunks(
         patches_to_send(session, plan),
         send_lead,
+        stop,
         begin=begin,
         workers=lambda: session.workers,
         chunk_size=lambda: DEFERRED_CHUNK if stop.is_set() else settings.chunk_size,
     )
     sent = 0
     session.tell(record, "apply", 0, plan.leads)
-    with none_on_its_way_after(chunks, stop):
+    with closing(chunks):
         for outcomes in chunks:
             session.load(outcome_batches(session, record, outcomes))
             save_counts(session, record)

@@ -9,6 +9,9 @@ import time
 
 import pytest
 
+from connector.errors import WarehouseError
+from connector.planning.model import Outcome, Patch
+from connector.sync.sending import send_in_chunks
 from connector.sync.stopping import STOPPING, Stop, stop_on_signal
 
 
@@ -57,3 +60,25 @@ def test_a_run_without_a_caller_waits_for_itself_alone() -> None:
     assert not stop.wait(0.01)
     threading.Timer(0.1, stop.set).start()
     assert stop.wait(30)
+
+
+def test_what_cannot_be_begun_ends_what_is_on_its_way() -> None:
+    stop, begun = threading.Event(), threading.Event()
+    sent: list[str] = []
+    chunks = [[Patch(f"{number}", "plan", "lead", {}, {})] for number in range(3)]
+
+    def begin(patches: list[Patch]) -> None:
+        if patches[0].patch_id == "2":
+            begun.set()
+            raise WarehouseError("it cannot be written down")
+
+    def send(patches: list[Patch]) -> list[Outcome]:
+        begun.wait(5)
+        if not stop.wait(5):
+            sent.extend(patch.patch_id for patch in patches)
+        return []
+
+    found = send_in_chunks(chunks, send, stop, begin=begin, workers=lambda: 1, chunk_size=lambda: 2)
+    with pytest.raises(WarehouseError):
+        list(found)
+    assert (stop.is_set(), sent) == (True, [])
