@@ -185,7 +185,7 @@ def _sort(
         effect = effect_of(patch.before, unsure, current, fields, patch.conditions)
         took = (*patch.took, *effect.took) if patch.sent_by else ()
         if effect.is_whole:
-            reason = "found in effect by a later run" if patch.sent_by else ALREADY_SO
+            reason = FOUND_LATER if patch.sent_by else ALREADY_SO
             done.append(Outcome(patch, "confirmed", reason, took=took, lead=lead))
         elif effect.theirs:
             changed = "; ".join(map(str, changed_since(patch, effect.theirs, current, fields)))
@@ -198,6 +198,7 @@ def _sort(
 
 
 ALREADY_SO = "already so in Pipedrive; not sent"
+FOUND_LATER = "found in effect by a later run"
 
 
 def _failed(found: Comparison, reason: str) -> Resolved:

@@ -28,7 +28,7 @@ from connector.pipedrive.errors import (
 from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
 from connector.planning.desired import RowRejected
-from connector.planning.earlier import ALREADY_SO, why_archived
+from connector.planning.earlier import ALREADY_SO, FOUND_LATER, why_archived
 from connector.planning.look import Anew
 from connector.planning.model import Lead, Outcome, Patch, Status
 from connector.planning.truth import Effect, changed_since, effect_of
@@ -72,6 +72,7 @@ class Attempt:
         self._planned = patch.body
         self._left = list(patch.body_left)
         self._took = {*patch.took}
+        self._through_earlier = {*patch.took}
         self._fields = fields
         self._usage = Usage(client.usage)
         self._sends = 0
@@ -155,6 +156,9 @@ class Attempt:
         except (Refused, InDoubt) as error:
             reason = f"not sent, as the lead cannot be read: {error}"
             return self._outcome("failed", reason, error=error)
+        if self._patch.sent_by:  # what is there before this run sends is the earlier one's
+            self._see(lead)
+            self._through_earlier |= self._took
         try:
             anew = look(replace(self._patch, left=tuple(self._left)), lead, self._fields)
         except RowRejected as rejected:
@@ -172,7 +176,8 @@ class Attempt:
         if anew.stops or (kept and not change.body):
             return self._outcome("conflict", kept, lead=lead)
         if not change.body:
-            return self._outcome("confirmed", ALREADY_SO, lead=lead)
+            reason = ALREADY_SO if self._left else FOUND_LATER
+            return self._outcome("confirmed", reason, lead=lead)
         if lead.get(LEADS.archive_key) is True and LEADS.archive_key not in change.body:
             return self._outcome("archived", why_archived(self._took), lead=lead)
         patch, self._look_first = self._patch, None
@@ -306,7 +311,8 @@ class Attempt:
 
     def _outcome(self, status: Status, reason: str | None = None, **known: Any) -> Outcome:
         body, patch = self._patch.body, self._patch
-        if self.is_open or self._took - {*patch.took}:  # through this run as well
+        is_earlier = self._took and self._took <= self._through_earlier
+        if self.is_open or not is_earlier:
             patch = replace(patch, sent_by=None)
         return Outcome(
             patch,

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 
 from connector.pipedrive.client import Pipedrive
@@ -259,7 +260,8 @@ def _chunks(leads: Iterable[list[Patch]], size: Callable[[], int]) -> Iterator[l
 
 
 def _deferred(patch: Patch, reason: str) -> Outcome:
-    return Outcome(patch, "deferred", reason, took=patch.took)
+    own = patch if patch.took else replace(patch, sent_by=None)
+    return Outcome(own, "deferred", reason, took=patch.took)
 
 
 DEFERRED_CHUNK = 20_000

@@ -195,7 +195,7 @@ def _settle(
             settled = [(one, settle(one)) for one in batch]
             renewed = [patch for one, its in settled for patch in _renewed(one.patches, its.left)]
             for _, its in settled:
-                revised.update(_in_part(its.left))
+                revised.update(_as_left(its.left))
             yield from into(LEAD_PATCHES.name, [rewritten_row(patch) for patch in renewed])
             outcomes = [outcome for _, its in settled for outcome in its.outcomes]
             yield from outcome_batches(session, record, outcomes)
@@ -235,6 +235,10 @@ def _renewed(planned: Iterable[Patch], left: Iterable[Patch]) -> Iterator[Patch]
     return (patch for patch in left if patch.conditions != before[patch.patch_id])
 
 
-def _in_part(left: Iterable[Patch]) -> dict[str, Patch]:
-    """Returns those of the patches left that are in effect in part."""
-    return {patch.patch_id: patch for patch in left if len(patch.left or ()) < len(patch.body)}
+def _as_left(left: Iterable[Patch]) -> dict[str, Patch]:
+    """Returns those that the books do not have as they are left: sent before, or so in part."""
+    return {
+        patch.patch_id: patch
+        for patch in left
+        if patch.sent_by or len(patch.left or ()) < len(patch.body)
+    }

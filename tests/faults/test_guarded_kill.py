@@ -108,7 +108,7 @@ def test_what_a_kill_left_counts_beside_what_is_new(site: Site) -> None:
     assert site.run(empty_desired="allow").exit_code == 0
     put_leads(site)
     desire(site, lost=LEADS[:15])
-    killed = kill_when(has_loaded_the_plan, site)
+    killed = kill_unsent(site)
     desire(site, lost=LEADS)
     ended = site.command("run")
     assert (ended.code, sent(site)) == (4, 0), ended.told

@@ -123,6 +123,13 @@ CASES = [
         "Value: expected 10 EUR, is 10 USD, wanted 50 EUR",
     ),
     Case("already so", NEW, edits(NEW), ("confirmed",), (), ("already so",)),
+    Case(
+        "one of two already so",
+        {"title": "New", "lead_score": 2},
+        edits(NEW),
+        ("applied",),
+        ({SCORE: 2},),
+    ),
     Case("deleted", NEW, LocalPipedrive.delete_lead, ("not_found",), (), ("no such lead",)),
     Case(
         "archived", NEW, LocalPipedrive.archive_lead, ("archived",), (), ("since it was planned",)

@@ -131,6 +131,30 @@ def test_what_a_killed_run_did_is_its_own_where_the_next_adds_nothing(site: Site
     assert site.pipedrive.lead(LEAD)["title"] != "Wished"
 
 
+@pytest.mark.parametrize(
+    ("arrives", "status", "sent", "taken"),
+    [
+        ({"title": "Wished", "channel_id": "2"}, "confirmed", [], ["title", "channel_id"]),
+        ({"title": "Wished"}, "applied", [{"channel_id": "2"}], ["title", "channel_id"]),
+        ({"title": "Wished", "channel_id": "3"}, "conflict", [], ["title"]),
+    ],
+)
+def test_a_patch_of_a_killed_run_that_arrives_before_the_fresh_look_is_its_own(
+    site: Site, arrives: Row, status: str, sent: list[Row], taken: list[str]
+) -> None:
+    with_one_wish(site, LEAD)
+    killed = kill_unsent(site, on_conflict="crm", max_overwrites="off")
+    arriving = once(LEAD, lambda: site.pipedrive.set_lead(LEAD, **arrives))
+    with front_of(site.pipedrive.base_url, arriving) as url:
+        second = site.run(base_url=url, on_conflict="crm")
+    [row] = site.outcomes()
+    assert row["status"] == status
+    assert bodies(site.pipedrive).get(LEAD, []) == sent
+    assert (row["run_id"], took(site)) == (second.run_id if sent else killed, [taken])
+    site.revert(row["run_id"])
+    assert site.pipedrive.lead(LEAD)["title"] == "As it was"
+
+
 def test_what_a_killed_run_had_not_come_to_is_not_its_own(site: Site) -> None:
     leads = new_leads(site, 6)
     titles = desire(site, leads)
