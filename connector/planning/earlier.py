@@ -9,6 +9,7 @@ from connector.planning.columns import Columns
 from connector.planning.diff import decide
 from connector.planning.model import (
     DAMAGED,
+    TIDIED,
     Change,
     Comparison,
     Conditions,
@@ -17,7 +18,7 @@ from connector.planning.model import (
     Patch,
     Planned,
 )
-from connector.planning.truth import changed_since, effect_of
+from connector.planning.truth import Effect, changed_since, effect_of
 from connector.records.fields import Field, base_key
 from connector.records.leads import LEADS
 
@@ -184,17 +185,26 @@ def _sort(
         unsure = {key: value for key, value in patch.body.items() if key not in patch.took}
         effect = effect_of(patch.before, unsure, current, fields, patch.conditions)
         took = (*patch.took, *effect.took) if patch.sent_by else ()
+        theirs = effect.edited if patch.sent_by else effect.theirs
         if effect.is_whole:
             reason = FOUND_LATER if patch.sent_by else ALREADY_SO
             done.append(Outcome(patch, "confirmed", reason, took=took, lead=lead))
-        elif effect.theirs:
-            changed = "; ".join(map(str, changed_since(patch, effect.theirs, current, fields)))
+        elif not theirs and not effect.untouched:
+            tidied = told_tidied(effect)
+            done.append(Outcome(patch, "ignored", tidied, took=took, lead=lead))
+        elif theirs:
+            changed = "; ".join(map(str, changed_since(patch, theirs, current, fields)))
             reason = f"{changed}; lead updated {current.get('update_time')}"
             seen = replace(patch, took=took)
             overtaken.append(Outcome(seen, "conflict", reason, took=took, lead=lead))
         else:
             rest.append(replace(patch, left=effect.untouched, took=took))
     return done, overtaken, rest
+
+
+def told_tidied(effect: Effect) -> str:
+    """Returns the reason of a patch that is in effect, but for what the CRM has tidied."""
+    return f"{TIDIED}: {', '.join(effect.tidied)}"
 
 
 ALREADY_SO = "already so in Pipedrive; not sent"

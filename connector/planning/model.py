@@ -259,6 +259,8 @@ class Comparison:
     agreement: Agreement | None = None
 
 
+TIDIED = "in effect as Pipedrive tidies it"
+"""How the reason begins where all of a body took effect, but trimmed or rounded."""
 DAMAGED = "the warehouse does not give it back as it was planned; not sent"
 
 
@@ -289,3 +291,8 @@ class Outcome:
     waited_seconds: float = 0.0
     sent_at: datetime | None = None
     finished_at: datetime = field(default_factory=lambda: pendulum.now("UTC"))
+
+    @property
+    def is_tidied(self) -> bool:
+        """Whether Pipedrive took all of it, though trimmed or rounded."""
+        return bool(self.reason and self.reason.startswith(TIDIED))

@@ -5,7 +5,7 @@ Whatever is in doubt, interrupted, refused, planned earlier or taken back asks t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,8 @@ from connector.records.kinds import Json
 Truth = Literal["ours", "untouched", "theirs"]
 DECIMALS = range(7)
 """Digits behind the point to which a number may be found rounded."""
+CENTS = DECIMALS[2:]
+"""Those where the number is what was there before, so that nothing shows that it was taken."""
 
 
 def truth_of(
@@ -60,7 +62,7 @@ class Effect:
     """What of a body is in effect: its keys, by what is true of their fields.
 
     Attributes:
-        tidied: Those of `theirs` that have what the CRM makes of the body's value.
+        tidied: Those not of `ours` that have what the CRM makes of the body's value.
     """
 
     ours: tuple[str, ...]
@@ -74,9 +76,19 @@ class Effect:
         return not self.untouched and not self.theirs
 
     @property
+    def edited(self) -> tuple[str, ...]:
+        """Those of `theirs` that are not just tidied."""
+        return tuple(key for key in self.theirs if key not in self.tidied)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """The keys that the CRM did not take, not even tidied."""
+        return tuple(key for key in self.untouched if key not in self.tidied) + self.edited
+
+    @property
     def took(self) -> tuple[str, ...]:
         """The keys that are as they are through the body."""
-        return (*self.ours, *self.tidied)
+        return (*self.ours, *(key for key in self.theirs if key in self.tidied))
 
 
 def effect_of(
@@ -104,23 +116,30 @@ def effect_of(
     def keys(truth: Truth) -> tuple[str, ...]:
         return tuple(key for key in body if truths[key] == truth)
 
-    theirs = keys("theirs")
-    tidied = tuple(key for key in theirs if is_tidied(body[key], now.get(key)))
-    return Effect(keys("ours"), keys("untouched"), theirs, tidied)
+    untouched, theirs = keys("untouched"), keys("theirs")
+    tidied = [key for key in untouched if is_tidied(body[key], now.get(key), CENTS)]
+    tidied += [key for key in theirs if is_tidied(body[key], now.get(key))]
+    return Effect(keys("ours"), untouched, theirs, tuple(tidied))
 
 
-def is_tidied(sent: Json, shown: Json) -> bool:
-    """Tells whether a value is what the CRM makes of one that it keeps trimmed or rounded."""
+def is_tidied(sent: Json, shown: Json, decimals: Sequence[int] = DECIMALS) -> bool:
+    """Tells whether a value is what the CRM makes of one that it keeps trimmed or rounded.
+
+    Args:
+        sent: What was sent.
+        shown: What the record has.
+        decimals: Digits behind the point to which it may be rounded.
+    """
     if isinstance(sent, str) and (shown is None or isinstance(shown, str)):
         return sent.split() == (shown or "").split()
     if isinstance(sent, dict) and isinstance(shown, dict):
         return sent.keys() == shown.keys() and all(
-            sent[key] == shown[key] or is_tidied(sent[key], shown[key]) for key in sent
+            sent[key] == shown[key] or is_tidied(sent[key], shown[key], decimals) for key in sent
         )
     numbers = isinstance(sent, int | float) and isinstance(shown, int | float)
     return numbers and any(
-        round(shown, decimals) == shown and abs(sent - shown) < 0.500001 * 10.0**-decimals
-        for decimals in DECIMALS
+        round(shown, digits) == shown and abs(sent - shown) < 0.500001 * 10.0**-digits
+        for digits in decimals
     )
 
 

@@ -28,7 +28,7 @@ from connector.pipedrive.errors import (
 from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
 from connector.planning.desired import RowRejected
-from connector.planning.earlier import ALREADY_SO, FOUND_LATER, why_archived
+from connector.planning.earlier import ALREADY_SO, FOUND_LATER, told_tidied, why_archived
 from connector.planning.look import Anew
 from connector.planning.model import Lead, Outcome, Patch, Status
 from connector.planning.truth import Effect, changed_since, effect_of
@@ -195,9 +195,8 @@ class Attempt:
     def _look_and_send(self, aside: SetAside) -> Outcome:
         if self._doubt is not None:
             lead = self._read_back(self._doubt)
-            effect = self._see(lead)
-            if effect.is_whole or effect.theirs:
-                return self._seen(effect, lead)
+            if seen := self._seen(self._see(lead), lead):
+                return seen
         elif found := self._look(aside):
             return found
         doubt, self._doubt = self._doubt, None
@@ -209,8 +208,8 @@ class Attempt:
         effect = self._see(lead)
         if effect.is_whole:
             return self._outcome("applied", self._left_alone or None, lead=lead)
-        lost = ", ".join((*effect.untouched, *effect.theirs))
-        reason = self._with_doubt(f"Pipedrive answered 200 but did not take {lost}")
+        missed = f"Pipedrive answered 200 but did not take {', '.join(effect.lost)}"
+        reason = self._with_doubt(missed) if effect.lost else told_tidied(effect)
         return self._outcome("ignored", reason, lead=lead)
 
     def _unsent(self) -> dict[str, Any]:
@@ -224,15 +223,18 @@ class Attempt:
         patch = self._patch
         effect = effect_of(patch.before, self._unsent(), lead, self._fields, patch.conditions)
         self._took.update(effect.took)
-        self._left = [key for key in self._left if key not in effect.ours]
+        self._left = [key for key in self._left if key not in effect.took]
         self.is_open = self.is_open and not effect.took
         return effect
 
-    def _seen(self, effect: Effect, lead: dict[str, Any]) -> Outcome:
+    def _seen(self, effect: Effect, lead: dict[str, Any]) -> Outcome | None:
         """Returns the outcome where all of the patch is in effect, or somebody else was there."""
         if effect.is_whole:
             return self._outcome("confirmed", "found in effect by reading", lead=lead)
-        changed = "; ".join(map(str, changed_since(self._patch, effect.theirs, lead, self._fields)))
+        if not effect.edited:
+            tidied = told_tidied(effect)
+            return None if effect.untouched else self._outcome("ignored", tidied, lead=lead)
+        changed = "; ".join(map(str, changed_since(self._patch, effect.edited, lead, self._fields)))
         return self._outcome("conflict", self._with_doubt(changed), lead=lead)
 
     def _read_back(self, doubt: InDoubt) -> dict[str, Any]:
@@ -270,9 +272,8 @@ class Attempt:
             lead = self._client.get_once(LEADS, self._patch.lead_id, self._usage)
         except PipedriveError:
             return self.failed(error)
-        effect = self._see(lead)
-        if effect.is_whole or effect.theirs:
-            return self._seen(effect, lead)
+        if seen := self._seen(self._see(lead), lead):
+            return seen
         reason = self._with_doubt(f"attempts used up: {error}")
         return self._outcome("failed", reason, error=error, lead=lead)
 

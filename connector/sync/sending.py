@@ -21,7 +21,7 @@ from connector.pipedrive.errors import (
     TooManyFailures,
 )
 from connector.planning.look import Anew, decide_anew, decide_exactly
-from connector.planning.model import DAMAGED, DONE, FreshLook, Lead, Outcome, Patch, Status
+from connector.planning.model import DAMAGED, DONE, FreshLook, Lead, Outcome, Patch
 from connector.records.fields import Field
 from connector.sync.attempt import Attempt, DecideAnew
 from connector.sync.plans import Plan, patches_to_send
@@ -40,7 +40,7 @@ class Breaker:
 
     What breaks each lead, such as a changed API, shows as failures in a row; what breaks many,
     such as a field that lost its options, as the share that has failed. A patch that Pipedrive
-    answered with 200 and did not take counts as one that failed.
+    answered with 200 and did not take counts as one that failed; one that it tidied was taken.
 
     Args:
         in_a_row: So many failures in a row are too many, and so many in all are enough to judge
@@ -53,9 +53,9 @@ class Breaker:
         self._percent = percent
         self._in_a_row = self._failed = self._sent = 0
 
-    def count(self, status: Status) -> str | None:
+    def count(self, outcome: Outcome) -> str | None:
         """Counts a patch that was sent; returns why to send no more, where there is a reason."""
-        failed = status in ("failed", "ignored")
+        failed = outcome.status in ("failed", "ignored") and not outcome.is_tidied
         self._in_a_row = self._in_a_row + 1 if failed else 0
         self._failed += failed
         self._sent += 1
@@ -134,7 +134,7 @@ class Sender:
         if outcome.status == "deferred":
             return  # not sent
         with self._lock:
-            too_many = self._breaker.count(outcome.status)
+            too_many = self._breaker.count(outcome)
         if too_many:
             self.halt(TooManyFailures(too_many))
 

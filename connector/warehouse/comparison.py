@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby, islice
 from typing import TypeVar
 
-from connector.planning.model import Comparison, Lead, Patch, Row, Tried
+from connector.planning.model import Comparison, Lead, Patch, Row
 from connector.warehouse import history
 from connector.warehouse.bases import bases_of
-from connector.warehouse.rows import document_of, doubtful_patch_of, patch_of, tried_of
+from connector.warehouse.rows import document_of, doubtful_patch_of, patch_of
 from connector.warehouse.scratch import SOME, Cells, Scratch
 from connector.warehouse.statements import in_statements
 from connector.warehouse.store import Warehouse, matching
+from connector.warehouse.tried import tried_before
 
 Read = Callable[[Cells], Row]
 """Reads a row of the desired table from its cells."""
@@ -43,7 +44,7 @@ def compared(
         judged = [one.lead_id for one in some if one.lead_id]
         records = records_of(warehouse, scratch, judged)
         bases = bases_of(warehouse, judged) if with_bases else {}
-        tried = _tried(warehouse, scratch.marked("failed", judged)) if with_tried else {}
+        tried = tried_before(warehouse, scratch.marked("failed", judged)) if with_tried else {}
         for one in some:
             lead_id = one.lead_id or ""
             yield Comparison(
@@ -254,16 +255,3 @@ def _doubts(warehouse: Warehouse, lead: str | None) -> Iterator[tuple[str, Patch
     )
     for row in warehouse.stream(sql, *args):
         yield row["lead_id"], doubtful_patch_of(row)
-
-
-def _tried(warehouse: Warehouse, lead_ids: Collection[str]) -> Mapping[str, list[Tried]]:
-    """Returns what was refused, or answered without being taken, of some leads."""
-    found: dict[str, list[Tried]] = {}
-    for some, marks in in_statements(lead_ids):
-        sql = (
-            "SELECT lead_id, status, body, after, lead_updated, error, reason "
-            f"FROM {warehouse.tried_outcomes} u WHERE lead_id IN ({marks}) ORDER BY outcome_id"
-        )
-        for row in warehouse.query(sql, *some):
-            found.setdefault(row["lead_id"], []).append(tried_of(row))
-    return found

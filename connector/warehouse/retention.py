@@ -21,7 +21,8 @@ from connector.warehouse.schema import (
     TableRow,
 )
 from connector.warehouse.statements import in_statements
-from connector.warehouse.store import TRIED, Warehouse
+from connector.warehouse.store import Warehouse
+from connector.warehouse.tried import TIDY, TRIED, tried_outcomes
 
 
 def forgettable(warehouse: Warehouse, before: datetime) -> list[str]:
@@ -73,11 +74,11 @@ def forget(warehouse: Warehouse, run_ids: Sequence[str], before: datetime) -> No
     )
     # What was refused or ignored counts until the lead took something later. So that later
     # outcome stays until the earlier ones are gone.
-    tried = f"SELECT lead_id FROM {outcomes} WHERE {TRIED}"
+    tried = f"SELECT lead_id FROM {outcomes} WHERE {TRIED} AND NOT {TIDY}"
     warehouse.execute(
         f"DELETE FROM {outcomes} WHERE finished_at < %s AND {of_no_run} "
         f"AND run_id NOT IN (SELECT run_id FROM {runs}) "
-        f"AND outcome_id NOT IN (SELECT outcome_id FROM {warehouse.tried_outcomes} u) "
+        f"AND outcome_id NOT IN (SELECT outcome_id FROM {tried_outcomes(warehouse)} u) "
         f"AND (status NOT IN ('applied', 'confirmed') OR lead_id NOT IN ({tried}))",
         before,
     )

@@ -62,11 +62,6 @@ log = logging.getLogger(__name__)
 FETCH = 1000
 INSERTED = 100
 """Rows of one statement: some warehouses allow 1,000 of them, some 2,000 values."""
-TRIED = (
-    "patch_id IS NOT NULL AND took IS NOT NULL AND (status = 'ignored' OR "
-    "(status = 'failed' AND http_status >= 400 AND http_status < 500))"
-)
-"""SQL for an outcome of what was refused, or answered without being taken."""
 
 
 @contextmanager
@@ -262,8 +257,6 @@ class Warehouse:
         unfinished_patches: SQL for patches without an outcome, released by a run that was cut off.
             One that came to its end has left none; its outcomes may have been cleared out since.
         doubtful_outcomes: SQL for outcomes of patches that do not tell yet what took effect.
-        tried_outcomes: SQL for those of what was refused, or answered without being taken, that no
-            later patch of the lead makes void.
         permit: Called before each write; raises where it is not this run's turn any more.
     """
 
@@ -291,12 +284,6 @@ class Warehouse:
         self.doubtful_outcomes = (
             f"(SELECT * FROM {self.table('lead_outcomes')} "
             f"WHERE patch_id IS NOT NULL AND took IS NULL AND patch_id NOT IN ({settled}))"
-        )
-
-        self.tried_outcomes = (
-            f"(SELECT * FROM {self.table('lead_outcomes')} t WHERE {TRIED} AND NOT EXISTS "
-            f"(SELECT 1 FROM {self.table('lead_outcomes')} l WHERE l.lead_id = t.lead_id "
-            "AND l.status IN ('applied', 'confirmed') AND l.outcome_id > t.outcome_id))"
         )
 
     def are_tables_complete(self) -> bool:

@@ -18,7 +18,7 @@ from connector.planning.model import Comparison, NotSent, Patch, Planned
 from connector.planning.truth import effect_of, truth_of
 from connector.planning.undo import undo
 from connector.records.fields import fields_of
-from tests.support.account import BY_KEY, LEAD_ID, Lead, Row, columns_of, key_of
+from tests.support.account import BY_KEY, LEAD_ID, SCORE, Lead, Row, columns_of, key_of
 from tests.support.strategies import Case, cases, leads
 
 VALUE = BY_KEY["value"]
@@ -106,14 +106,14 @@ def test_what_goes_out_again_is_untouched_and_nothing_of_a_lead_with_theirs(scen
     for resolved in (resolve_interrupted(found, BY_KEY, wanted), resolve_planned(found, BY_KEY)):
         assert len(resolved.outcomes) + len(resolved.left) == 1
         for left in resolved.left:
-            assert not effect.theirs
-            assert (left.left, left.took) == (effect.untouched, effect.ours)
+            assert not effect.edited
+            assert (left.left, left.took) == (effect.untouched, effect.took)
         for outcome in resolved.outcomes:
-            assert outcome.took == effect.ours
-            assert (outcome.status in ("conflict", "archived")) or not effect.theirs
-            assert effect.theirs or outcome.status != "conflict"
+            assert outcome.took == effect.took
+            assert (outcome.status in ("conflict", "archived")) or not effect.edited
+            assert effect.edited or outcome.status != "conflict"
     [settled] = resolve_doubt(found, BY_KEY)
-    assert settled.took == effect.ours
+    assert settled.took == effect.took
 
 
 @given(scenes())
@@ -137,3 +137,15 @@ def test_an_interrupted_patch_that_is_wanted_no_more_is_told_by_what_took_effect
     wanted = as_wanted(columns_of({"lead_id": LEAD_ID}), unarchive=False)
     [outcome] = resolve_interrupted(found, BY_KEY, wanted).outcomes
     assert (outcome.status, outcome.took) == ("confirmed", ("title",))
+
+
+@pytest.mark.parametrize(
+    ("sent", "was", "tidied"),
+    [("New ", "New", True), ("New", "Old", False), (77.4, 77, False), (77.001, 77, True)],
+)
+def test_what_was_there_is_tidied_only_where_it_is_very_near(
+    sent: Any, was: Any, tidied: bool
+) -> None:
+    key = "title" if isinstance(sent, str) else SCORE
+    effect = effect_of({key: was}, {key: sent}, {key: was}, BY_KEY)
+    assert (effect.took, effect.lost) == ((), () if tidied else (key,))

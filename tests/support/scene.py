@@ -47,9 +47,9 @@ BEFORE: Row = {"title": "As it was", "channel_id": "1"}
 WISH: Row = {"title": "Wished", "channel_id": "2"}
 
 
-def with_one_wish(site: Site, lead: str) -> Site:
+def with_one_wish(site: Site, lead: str, **settings: Any) -> Site:
     """Return a site with one lead that is as it was, and a row that wishes two fields otherwise."""
-    site.pipedrive.reset(leads=0)
+    site.pipedrive.reset(leads=0, **settings)
     site.pipedrive.set_lead(lead, **BEFORE)
     site.desire(WISH_COLUMNS, [{"lead_id": lead, **WISH}])
     return site

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from connector.planning.model import Status
+from connector.planning.model import Outcome, Patch, Status
 from connector.sync.sending import Breaker
 
 
 def tripped(breaker: Breaker, *statuses: Status) -> tuple[int, str] | None:
     """Return after how many patches the breaker trips, and what it says."""
+    patch = Patch("p-1", "p", "lead", {"title": "New"}, {})
     for number, status in enumerate(statuses, 1):
-        if reason := breaker.count(status):
+        if reason := breaker.count(Outcome(patch, status)):
             return number, reason
     return None
 

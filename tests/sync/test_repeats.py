@@ -9,7 +9,8 @@ import pytest
 
 from connector.sync.summary import Summary
 from tests.support.front import Raw, front_of
-from tests.support.harness import Site, lead_id
+from tests.support.harness import Row, Site, bodies, lead_id
+from tests.support.scene import kill_in_effect, new_leads, with_one_wish
 
 LEAD = lead_id("repeats")
 REFUSED = {"success": False, "error": "title is not allowed", "error_info": ""}
@@ -118,6 +119,52 @@ def test_what_is_kept_tidied_does_not_keep_other_fields_from_being_sent(scene: S
     again = run_trimming(scene)
     assert again.statuses["applied"] == 1
     assert scene.pipedrive.requests("PATCH")[-1]["body"] == {"channel_id": "2"}
+
+
+def test_what_is_kept_tidied_is_not_sent_again_beside_what_changes_each_night(site: Site) -> None:
+    leads = new_leads(site, 5, text_tidied="trim")
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "channel_id": "VARCHAR"}
+    codes = []
+    for night in range(1, 4):
+        rows = [{"lead_id": lead, "title": "Wished ", "channel_id": f"{night}"} for lead in leads]
+        site.desire(columns, rows)
+        codes.append(site.run(breaker_failures=2).exit_code)
+        assert site.run().unchanged == len(leads)
+    nights: list[Row] = [{"title": "Wished ", "channel_id": "1"}]
+    nights += [{"channel_id": "2"}, {"channel_id": "3"}]
+    assert (codes, bodies(site.pipedrive)) == ([3, 0, 0], dict.fromkeys(leads, nights))
+    reasons = {row["reason"] for row in site.outcomes() if row["status"] == "ignored"}
+    assert reasons == {"in effect as Pipedrive tidies it: title"}
+
+
+@pytest.mark.parametrize("cut_off", ["502", "kill"])
+def test_what_is_tidied_is_no_persons_edit(site: Site, cut_off: str) -> None:
+    with_one_wish(site, LEAD, text_tidied="trim")
+    site.query("UPDATE crm.lead_changes SET title = 'Wished '")
+    if cut_off == "kill":
+        kill_in_effect(site, lambda: site.pipedrive.lead(LEAD)["title"] == "Wished")
+    else:
+        site.pipedrive.fault("status", method="PATCH", status=502, write=True)
+        site.pipedrive.fault("status", method="GET", lead_id=LEAD, status=502)
+        assert site.run(max_attempts=1).statuses["failed"] == 1
+    assert [site.run().unchanged for _ in range(2)] == [1, 1]
+    [*_, settled] = site.outcomes()
+    assert (settled["status"], settled["took"]) == ("ignored", '["channel_id","title"]')
+    assert bodies(site.pipedrive) == {LEAD: [{"title": "Wished ", "channel_id": "2"}]}
+
+
+def test_what_was_there_as_it_is_tidied_is_told_so_too(site: Site) -> None:
+    with_one_wish(site, LEAD, text_tidied="trim")
+    site.query("UPDATE crm.lead_changes SET title = 'As it was '")
+    assert site.run().statuses["ignored"] == 1
+    site.query("UPDATE crm.lead_changes SET channel_id = '3'")
+    assert site.run().statuses["applied"] == 1
+    assert site.run().unchanged == 1
+    [first, _] = site.outcomes()
+    assert (first["reason"], first["took"]) == (
+        "in effect as Pipedrive tidies it: title",
+        '["channel_id"]',
+    )
 
 
 def test_what_was_kept_tidied_is_sent_again_once_a_person_has_changed_it(scene: Site) -> None:

@@ -158,6 +158,17 @@ def test_what_was_ignored_is_not_sent_again_until_something_later_was_taken(one:
     assert [body["title"] for body in bodies(one.pipedrive)[LEAD]] == ["New", "Newer", "New"]
 
 
+def test_what_was_tidied_is_not_sent_again_however_old_it_is(one: Site) -> None:
+    one.pipedrive.settings(text_tidied="trim")
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "channel_id": "VARCHAR"}
+    for night in range(4):
+        one.desire(columns, [{"lead_id": LEAD, "title": "New ", "channel_id": f"{night}"}])
+        assert one.run(**KEEP).statuses.total() == 1
+        age(one, 91)
+    assert [body.get("title") for body in bodies(one.pipedrive)[LEAD]] == ["New ", None, None, None]
+    assert counts(one)[1] < 4
+
+
 def test_what_is_in_doubt_is_settled_however_old_it_is(one: Site) -> None:
     one.pipedrive.fault("status", method="PATCH", status=502, times=2)
     first = one.run(max_attempts=2)
