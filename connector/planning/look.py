@@ -17,6 +17,7 @@ from connector.planning.model import Change, Condition, Conflict, Lead, Patch
 from connector.planning.truth import Truth, changed_since, conflict_of, effect_of, truth_of
 from connector.records.fields import Field, Values, fields_of
 from connector.records.kinds import Normal
+from connector.records.leads import LEADS
 
 
 def conditions_of(body: Values, desired: Desired, columns: Columns) -> dict[str, Condition]:
@@ -44,6 +45,8 @@ def _condition(field: Field, body: Values, desired: Desired, columns: Columns) -
         condition["only_if_blank"] = True
     if (rule := columns.conflict_rule(field)) != "warehouse":
         condition["on_conflict"] = rule
+    if field.key in LEADS.one_of and body.get(field.key) is None:
+        condition["one_of"] = True
     return condition
 
 

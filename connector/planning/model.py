@@ -56,11 +56,13 @@ class Condition(TypedDict, total=False):
             part of two.
         only_if_blank: Whether the field is filled and never overwritten.
         on_conflict: Who wins over an edit in the CRM, where that is not the warehouse.
+        one_of: Whether it may be cleared only as long as the lead has the other of two.
     """
 
     wish: dict[str, Any]
     only_if_blank: bool
     on_conflict: str
+    one_of: bool
 
 
 Conditions = Mapping[str, Condition]

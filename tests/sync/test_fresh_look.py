@@ -176,7 +176,7 @@ def test_a_lead_keeps_a_person_or_an_organization_whoever_cleared_the_other(
     columns = {"person_id": "BIGINT"} | ({"title": "VARCHAR"} if also else {})
     scene_of(site, {"person_id": 1201, "organization_id": 301}, columns, {"title": also})
     call = site.run if command == "run" else partial(site.apply, site.plan().plan_id)
-    ended = with_edit(site, call, {"organization_id": None}, fresh_look="always")
+    ended = with_edit(site, call, {"organization_id": None})
     assert (ended.exit_code, site.pipedrive.requests("PATCH")) == (3, [])
     [row] = site.outcomes()
     assert (row["status"], json.loads(row["took"]), row["attempts"]) == ("rejected", [], 0)
