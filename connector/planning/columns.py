@@ -88,6 +88,7 @@ class Columns:
         only_if_blank: Keys of fields that are filled and never overwritten.
         on_conflict: Field key → who wins over an edit in the CRM; the empty key is for all others.
         only: Keys of the only fields to look at; empty for all.
+        objects: The columns whose values are objects, so that a NULL is of all parts.
     """
 
     managed: tuple[Column, ...]
@@ -98,6 +99,7 @@ class Columns:
     on_conflict: Mapping[str, OnConflict] = field(default_factory=dict)
     only: frozenset[str] = frozenset()
     clashes: Mapping[str, str] = field(default_factory=dict)
+    objects: frozenset[str] = frozenset()
 
     def looks_at(self, managed: Field) -> bool:
         """Tells whether a field is among those that this run looks at."""

@@ -188,7 +188,18 @@ def _by_field(row: Row, columns: Columns) -> dict[Field, dict[str, Cell]]:
         for said in [one for one in cells if one == part or not (one and part)]:
             _make_way(cells.pop(said), cell)
         cells[part] = cell
-    return found
+    return {field: _whole_or_parts(cells, columns) for field, cells in found.items()}
+
+
+def _whole_or_parts(cells: dict[str, Cell], columns: Columns) -> dict[str, Cell]:
+    """Lets a NULL of the whole stand for all parts, where nothing beside it says more of one."""
+    for cell in cells.values():
+        is_of_whole = not cell.of.part and (cell.explicit or cell.name in columns.objects)
+        others = [one for one in cells.values() if one is not cell]
+        wins = all(cell.explicit and not one.explicit for one in others)
+        if cell.value is None and is_of_whole and wins:
+            return {"": cell}
+    return cells
 
 
 def _make_way(before: Cell, cell: Cell) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.errors import BooksMissing, WarehouseError
@@ -93,6 +93,7 @@ def explain(warehouse: Warehouse | None, client: Pipedrive, settings: Settings) 
         only_if_blank=settings.only_if_blank or (),
         on_conflict=settings.on_conflict,
     )
+    columns = replace(columns, objects=head.objects)
     problems += [*_problems_of_table(head, columns, problems), *unread]
     told = doubts(columns, sample)
     if told or any(problem.column for problem in problems):

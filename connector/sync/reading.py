@@ -165,7 +165,7 @@ def map_table(
         on_conflict=settings.on_conflict,
         only=only,
     )
-    return mapped, by_key(fields)
+    return replace(mapped, objects=table.head.objects), by_key(fields)
 
 
 def read_fields(

@@ -40,6 +40,9 @@ from connector.warehouse.store import (
     require_file,
 )
 
+OBJECT_CODES = frozenset({"114", "3802", "4000", "9"})
+"""PostgreSQL's json and jsonb, Redshift's SUPER, Snowflake's OBJECT."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -59,6 +62,11 @@ class Head:
     def has_struct(self) -> bool:
         """Whether `changes` has the same keys in every row, which would clear fields."""
         return self.columns.get(CHANGES, "").startswith("STRUCT")
+
+    @property
+    def objects(self) -> frozenset[str]:
+        """The columns whose values are objects."""
+        return frozenset(name for name, kind in self.columns.items() if _is_object(kind))
 
     def read(self, cells: Cells) -> Row:
         """Returns a row by the names of its columns."""
@@ -277,6 +285,11 @@ def _head_of(description: Sequence[Sequence[Any]] | None) -> Head:
     found = description or ()
     types = {column[0].lower(): str(column[1]) for column in found}
     return Head(types, readers_for(found), {column[0].lower(): column[0] for column in found})
+
+
+def _is_object(kind: str) -> bool:
+    """Tells whether a type is of objects: some drivers have words for types, others numbers."""
+    return kind in OBJECT_CODES or kind.upper().startswith(("STRUCT", "JSON", "MAP", "RECORD"))
 
 
 def _keys_of(changes: Any) -> set[str]:

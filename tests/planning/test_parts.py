@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,10 +27,11 @@ SET: Lead = {
 }
 
 
-def decided(cells: Row, lead: Lead, **rules: Any) -> Decision:
-    """Decide on one row under some rules."""
+def decided(cells: Row, lead: Lead, objects: Collection[str] = (), **rules: Any) -> Decision:
+    """Decide on one row under some rules; some of its columns hold objects."""
     row = {"lead_id": LEAD_ID, **cells}
-    return decide([row], lead, map_columns(list(row), FIELDS, **rules))
+    columns = replace(map_columns(list(row), FIELDS, **rules), objects=frozenset(objects))
+    return decide([row], lead, columns)
 
 
 def body(decision: Decision) -> Row:
@@ -109,6 +112,63 @@ def test_an_amount_whose_null_is_kept_keeps_its_currency() -> None:
 def test_a_null_in_changes_is_meant() -> None:
     changes = {"changes": {UNTIL: None}}
     assert body(decided(changes, SET, on_null="keep")) == {UNTIL: None}
+
+
+WHOLE_NULLS: list[Row] = [
+    {PERIOD: None},
+    {"changes": {PERIOD: None}},
+    {"changes": {"My daterange": None}},
+    {UNTIL: "2026-07-31", "changes": {PERIOD: None}},
+    {PERIOD: {"from": MAY, "until": JUNE}, "changes": {PERIOD: None}},
+]
+
+
+@pytest.mark.parametrize("cells", WHOLE_NULLS, ids=str)
+def test_a_null_of_a_whole_period_clears_both_ends(cells: Row) -> None:
+    decision = decided(cells, SET, objects=[PERIOD])
+    assert body(decision) == {PERIOD: None, UNTIL: None}
+    half = {**BARE, UNTIL: JUNE}
+    assert body(decided(cells, half, objects=[PERIOD])) == {UNTIL: None}
+    assert decided(cells, BARE, objects=[PERIOD]) == Unchanged(LEAD_ID)
+
+
+def test_the_rules_hold_for_a_null_of_a_whole_period() -> None:
+    kept = decided({PERIOD: None}, SET, [PERIOD], on_null="keep")
+    assert kept == Unchanged(LEAD_ID, kept_nulls=1)
+    meant = decided({"changes": {PERIOD: None}}, SET, on_null="keep")
+    assert body(meant) == {PERIOD: None, UNTIL: None}
+    rejected = decided({PERIOD: None}, SET, [PERIOD], on_null="reject")
+    assert isinstance(rejected, NotSent)
+    assert rejected.reason.startswith(f"{PERIOD} NULL is not allowed: on_null is `reject`")
+    half = {**BARE, UNTIL: JUNE}
+    assert decided({PERIOD: None}, half, [PERIOD], only_if_blank=[PERIOD]) == Unchanged(LEAD_ID)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {PERIOD: None, UNTIL: JUNE},
+        {PERIOD: None, "changes": {UNTIL: JUNE}},
+        {"changes": {PERIOD: None, UNTIL: JUNE}},
+        {"changes": {UNTIL: JUNE, PERIOD: None}},
+        {"changes": {PERIOD: {"from": None}}},
+    ],
+    ids=str,
+)
+def test_an_end_that_is_given_beside_a_null_of_the_whole_stays(cells: Row) -> None:
+    assert body(decided(cells, SET, objects=[PERIOD])) == {PERIOD: None, UNTIL: JUNE}
+
+
+@pytest.mark.parametrize("name", [COST, "value"])
+@pytest.mark.parametrize("in_changes", [False, True])
+def test_a_null_of_a_whole_amount_is_the_same_with_and_without_a_struct(
+    name: str, in_changes: bool
+) -> None:
+    cells: Row = {"changes": {name: None}} if in_changes else {name: None}
+    for objects in ([], [name]):
+        assert body(decided(cells, SET, objects=objects)) == {name: None}
+        kept = decided(cells, SET, objects=objects, on_null="keep")
+        assert (kept == Unchanged(LEAD_ID, kept_nulls=1)) != in_changes
 
 
 def test_one_part_of_two_keys_is_sent_alone() -> None:

@@ -43,6 +43,7 @@ from tests.support.strategies import (
 REFERENCES = {"owner_id", "person_id", "organization_id", "channel"}
 REFERENCES |= {key_of(one) for one in ("user", "org", "people", "enum")}
 AMOUNTS = {"amount", key_of("double"), key_of("monetary")}
+PERIODS = [key_of("daterange"), key_of("timerange")]
 TYPES_OF_JSON = {dict, list, str, int, float, bool, type(None)}
 
 
@@ -228,9 +229,13 @@ PLAIN = {
 def test_changes_win_over_columns(
     cells: Row, changes: Row, lead: Lead, timezone: str, as_text: bool
 ) -> None:
-    """`changes` says what columns of its names would say; a name that it lacks is left alone."""
+    """`changes` says what columns of its names would say; a name that it lacks is left alone.
+
+    Only a period that is null there has no end either, where a column's NULL is its beginning's.
+    """
     row = {"lead_id": LEAD_ID, **cells, "changes": json.dumps(changes) if as_text else changes}
-    plain = {"lead_id": LEAD_ID, **cells, **changes}
+    ends = {f"{key}_until": None for key in PERIODS if changes.get(key, 0) is None}
+    plain = {"lead_id": LEAD_ID, **cells, **ends, **changes}
     decision = decide([row], lead, columns_of(row, timezone=timezone), unarchive=True)
     assert decision == decide([plain], lead, columns_of(plain, timezone=timezone), unarchive=True)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from connector.errors import PlanError, WarehouseError
+from connector.sandbox import CUSTOM_FIELDS
 from connector.warehouse.desired import DesiredTable, Head
 from tests.support.forking import COMMAND
 from tests.support.harness import ROOT, Row, Site, bodies, finish, lead_id, writes
@@ -26,6 +27,7 @@ from tests.support.scene import (
 )
 
 LEAD = lead_id("any")
+PERIOD = CUSTOM_FIELDS["Contract period"]
 CHANGES = "pipedrive_leads.lead_field_changes"
 ODD = "New \ue000 🚚 'quoted' %s \\ $1"
 SLOWLY: dict[str, Any] = {"workers": 4, "chunk_size": 10, "max_overwrites": "off"}
@@ -46,6 +48,17 @@ def wish(site: Site, columns: dict[str, str], **cells: Any) -> None:
 def changed(site: Site, run_id: str) -> dict[str, tuple[Any, Any]]:
     rows = site.query(f"SELECT * FROM {CHANGES} WHERE run_id = ?", run_id)
     return {row["field"]: (row["old"], row["new"]) for row in rows}
+
+
+@pytest.mark.parametrize("column", ["contract_period", "changes"])
+def test_a_null_of_a_whole_period_clears_both_ends(one: Site, column: str) -> None:
+    first, second = PERIOD, f"{PERIOD}_until"
+    one.pipedrive.set_lead(LEAD, **{first: "2026-01-01", second: "2026-03-31"})
+    cell = '{"contract_period": null}' if column == "changes" else None
+    wish(one, {column: "JSON"}, **{column: cell})
+    assert one.run().statuses["applied"] == 1
+    assert bodies(one.pipedrive)[LEAD] == [{first: None, second: None}]
+    assert one.run().unchanged == 1
 
 
 def test_a_second_run_sends_nothing(one: Site) -> None:

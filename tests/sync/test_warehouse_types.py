@@ -108,6 +108,17 @@ def wire_key(name: str) -> str:
     return f"{CUSTOM_FIELDS[base]}_{suffix}" if suffix else CUSTOM_FIELDS[base]
 
 
+def test_a_null_of_a_struct_clears_both_ends(site: Site) -> None:
+    lead, period = "11111111-2222-4333-8444-555555555555", wire_key("Contract period")
+    ends = {period: "2026-01-01", f"{period}_until": "2026-03-31"}
+    site.pipedrive.set_lead(lead, title="T", person_id=1, **ends)
+    cell = 'NULL::STRUCT("from" DATE, until DATE)'
+    make_table(site, f"SELECT '{lead}' AS lead_id, {cell} AS contract_period")
+    assert site.run().statuses["applied"] == 1
+    [sent] = [one["body"] for one in site.pipedrive.requests("PATCH")]
+    assert sent == dict.fromkeys(ends)
+
+
 @pytest.mark.parametrize(("cell", "told"), REFUSED.items())
 def test_what_cannot_be_sent_is_rejected(site: Site, cell: str, told: tuple[str, ...]) -> None:
     lead = next(iter(site.pipedrive.leads()))

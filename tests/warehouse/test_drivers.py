@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -24,7 +24,7 @@ from connector.planning.model import Planned
 from connector.settings import WarehouseSettings
 from connector.warehouse.desired import DesiredTable
 from connector.warehouse.scratch import open_scratch
-from tests.support.account import BARE, FIELDS, HOT, LEAD, LEAD_ID, SCORE, Lead
+from tests.support.account import BARE, FIELDS, HOT, LEAD, LEAD_ID, SCORE, Lead, key_of
 
 SINGLE = 50.5
 MOMENT = datetime(2026, 12, 31, 23, tzinfo=UTC)
@@ -204,7 +204,7 @@ def body_of(
         scratch.see([lead])
         [wanted] = scratch.compared()
     assert wanted.lead_id == LEAD_ID
-    columns = map_columns(list(head.columns), FIELDS, None, "UTC")
+    columns = replace(map_columns(list(head.columns), FIELDS), objects=head.objects)
     decision = decide([head.read(row) for row in wanted.rows], lead, columns)
     assert isinstance(decision, Planned), decision
     [change] = decision.changes
@@ -232,3 +232,16 @@ def test_a_null_of_each_driver_clears(name: str, tmp_path: Path) -> None:
         "expected_close_date": None,
         SCORE: None,
     }
+
+
+@pytest.mark.parametrize("name", ["snowflake", "bigquery", "databricks", "redshift"])
+def test_a_null_of_an_object_is_one_of_all_its_parts(name: str, tmp_path: Path) -> None:
+    driver = DRIVERS[name]
+    spell = str.upper if name == "snowflake" else str.lower
+    names = [spell(one) for one in ("lead_id", "title", "my_daterange")]
+    types = [driver.kinds[spell(one)] for one in ("lead_id", "title", "value")]
+    known = dict(zip(names, [LEAD_ID, "New", None], strict=True))
+    period, until = key_of("daterange"), f"{key_of('daterange')}_until"
+    lead = {**BARE, period: "2026-05-01", until: "2026-06-30"}
+    table = Driver(dict(zip(names, types, strict=True)), {})
+    assert body_of(table, known, tmp_path, lead) == {"title": "New", period: None, until: None}
