@@ -98,7 +98,7 @@ class DesiredTable:
         """Returns what its columns are.
 
         Raises:
-            DesiredTableError: There is no such table.
+            DesiredTableError: There is no such table, or two names differ by case alone.
             WarehouseError: It cannot be read.
         """
         with self._told(), self._client.execute_query(self._select("1 = 0")) as cursor:
@@ -283,8 +283,15 @@ def _is_among(name: str, tables: Iterable[tuple[str, str]]) -> bool:
 
 def _head_of(description: Sequence[Sequence[Any]] | None) -> Head:
     found = description or ()
+    spelled: dict[str, str] = {}
+    for name, *_ in found:
+        if (other := spelled.setdefault(name.lower(), name)) != name:
+            raise DesiredTableError(
+                f"the desired table has the columns {other!r} and {name!r}, which lead-sync does "
+                "not tell apart; rename one of them, or name a view without it as desired_table"
+            )
     types = {column[0].lower(): str(column[1]) for column in found}
-    return Head(types, readers_for(found), {column[0].lower(): column[0] for column in found})
+    return Head(types, readers_for(found), spelled)
 
 
 def _is_object(kind: str) -> bool:

@@ -129,6 +129,32 @@ def test_what_cannot_be_sent_costs_its_row_alone(site: Site) -> None:
     assert set(bodies(site.pipedrive)) == {good}
 
 
+TWINS = {
+    '"lead_id", "title", "Title"': ("title", "Title"),
+    '"Title", "title", "lead_id"': ("Title", "title"),
+    '"lead_id", "title", "LEAD_ID"': ("lead_id", "LEAD_ID"),
+    '"lead_id", "title", "updated_at", "Updated_at"': ("updated_at", "Updated_at"),
+}
+
+
+@pytest.mark.parametrize(("names", "twins"), TWINS.items(), ids=TWINS)
+def test_columns_that_differ_by_case_alone_stop_the_run(
+    site: Site, names: str, twins: tuple[str, str]
+) -> None:
+    lead = lead_id("twins")
+    site.pipedrive.set_lead(lead, title="As it is")
+    site.query("CREATE SCHEMA crm")
+    columns = ", ".join(f"{name} text" for name in names.split(", "))
+    site.query(f"CREATE TABLE crm.lead_changes ({columns})")
+    site.query(f"INSERT INTO crm.lead_changes (lead_id, title) VALUES ('{lead}', 'New')")
+    one, other = twins
+    told = f"has the columns {one!r} and {other!r}, which lead-sync does not tell apart; rename one"
+    for command in ("run", "check", "columns"):
+        ended = site.command(command)
+        assert (ended.code, told in ended.told) == (1, True), ended.told
+    assert site.pipedrive.requests("PATCH") == []
+
+
 def grouped(cases: list[tuple[str, str, str]]) -> list[set[tuple[str, str]]]:
     """Return the columns and types of a few tables in which each column has one type."""
     left = list(dict.fromkeys((column, kind) for column, kind, _ in cases))
