@@ -13,7 +13,7 @@ from connector.planning.columns import CHANGES, LEAD_ID, UPDATED_AT, Column, Col
 from connector.planning.model import Lead, Row
 from connector.records.cells import check_usable, from_json
 from connector.records.fields import Field
-from connector.records.kinds import Normal, parse_uuid
+from connector.records.kinds import Normal, parse_moment, parse_uuid
 from connector.records.leads import LEADS
 
 
@@ -127,10 +127,13 @@ WRITE_A_TIME = "write it like 2026-12-31 23:59:59"
 
 
 def moment_of(value: Any) -> datetime | None:
-    """Reads a time, in UTC; one without a zone is so already, as Pipedrive's are (observed)."""
+    """Reads a time, in UTC; one without a zone is so already, as Pipedrive's are (observed).
+
+    Text of nothing but digits is none: a day in short and seconds since 1970 look alike.
+    """
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value.strip())
+            value = None if value.strip().isdigit() else parse_moment(value)
         except ValueError:
             return None
     if isinstance(value, date) and not isinstance(value, datetime):

@@ -190,13 +190,12 @@ class Date(Kind):
     """A day."""
 
     def parse(self, value: Any) -> str:
-        """Takes a date, a timestamp (its date) or ISO 8601 text."""
+        """Takes a date, a timestamp (its date), ISO 8601 text or a number such as 20261231."""
         check_usable(value)
-        text = str(value).strip()
         try:
-            moment = value if isinstance(value, date) else datetime.fromisoformat(text)
+            moment = value if isinstance(value, date) else parse_moment(str(value))
         except ValueError:
-            endless = re.fullmatch(r"[+-]?inf(inity)?", text.lower())
+            endless = re.fullmatch(r"[+-]?inf(inity)?", str(value).strip().lower())
             wrong = "is infinite; use NULL for none" if endless else NO_DATE
             raise ValueError(wrong) from None
         if isinstance(value, str) and isinstance(moment, datetime) and moment.tzinfo is not None:
@@ -216,7 +215,7 @@ class Time(Kind):
         if isinstance(value, datetime):
             value = value.time()
         try:
-            moment = value if isinstance(value, time) else time.fromisoformat(str(value).strip())
+            moment = value if isinstance(value, time) else _parse_clock(str(value).strip())
         except ValueError:
             raise ValueError("is not a time of day; write it like 09:30:00") from None
         if moment.tzinfo is not None:
@@ -390,6 +389,26 @@ class Labels(Kind):
 TEXT, SHORT_TEXT, TITLE = Text(), Text(255), Title()
 NUMBER, CURRENCY, BOOLEAN = Number(), Currency(), Boolean()
 DATE, TIME, VISIBILITY, ID = Date(), Time(), Visibility(), Reference()
+
+
+def parse_moment(text: str) -> datetime:
+    """Takes a day or a moment as ISO 8601 text, where T or a blank is before the time.
+
+    The library takes any character there, and so milliseconds since 1970 for a moment.
+
+    Raises:
+        ValueError: It is none.
+    """
+    day = re.split("[T ]", text.strip(), maxsplit=1)[0]
+    date.fromisoformat(day)
+    return datetime.fromisoformat(text.strip())
+
+
+def _parse_clock(text: str) -> time:
+    """Takes a time of day; digits without a colon may be seconds as well."""
+    if ":" not in text:
+        raise ValueError
+    return time.fromisoformat(text)
 
 
 def parse_whole(value: Any) -> int:

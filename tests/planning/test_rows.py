@@ -144,7 +144,11 @@ def test_the_same_moment_in_two_spellings_tells_no_newest() -> None:
     assert "no updated_at that tells the newest" in rejected(decide_rows(*rows))
 
 
-@pytest.mark.parametrize("odd", ["yesterday", "9", "", True, 17, "1.3.2026"])
+NO_TIMES: list[Any] = ["yesterday", "", True, 17, "1.3.2026", "2026-03-01x10:30"]
+DIGITS = ["9", "1804112402359", "1804112402", "20260301"]
+
+
+@pytest.mark.parametrize("odd", [*NO_TIMES, *DIGITS])
 def test_what_is_no_time_is_told(odd: Any) -> None:
     rows = [
         {"lead_id": LEAD_ID, "title": "a", "updated_at": odd},
@@ -154,6 +158,15 @@ def test_what_is_no_time_is_told(odd: Any) -> None:
     assert reason.startswith("2 rows for this lead, and updated_at ")
     assert str(odd) in reason
     assert reason.endswith("is no time; write it like 2026-12-31 23:59:59")
+
+
+def test_digits_as_text_tell_no_newest() -> None:
+    """Read as times, the older of two such rows may be the later one."""
+    rows = [
+        {"lead_id": LEAD_ID, "title": "old", "updated_at": "1804112402359"},
+        {"lead_id": LEAD_ID, "title": "new", "updated_at": "1804112410001"},
+    ]
+    assert "updated_at '1804112402359' is no time" in rejected(decide_rows(*rows))
 
 
 def test_numbers_are_compared_as_numbers() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from itertools import product
 from typing import Any
@@ -27,6 +27,7 @@ from tests.support.account import (
     body_of,
     change_of,
     decided,
+    key_of,
     refusal_of,
 )
 from tests.support.cases import check_each
@@ -281,6 +282,9 @@ DATES: list[tuple[Any, str, str]] = [
     ("2026-12-31 23:59:00", "Asia/Tokyo", "2026-12-31"),
     ("2026-12-31T23:59:00", "UTC", "2026-12-31"),
     ("20261231", "UTC", "2026-12-31"),
+    (20261231, "UTC", "2026-12-31"),
+    (Decimal(20261231), "UTC", "2026-12-31"),
+    ("20261231T235900", "UTC", "2026-12-31"),
     (date(9999, 12, 30), "UTC", "9999-12-30"),
 ]
 
@@ -289,6 +293,44 @@ DATES: list[tuple[Any, str, str]] = [
 def test_dates(given: Any, timezone: str, sent: str) -> None:
     body = body_of({"expected_close_date": given}, BARE, timezone=timezone)
     assert body == {"expected_close_date": sent}
+
+
+NO_DATES: list[Any] = [
+    1804032000000,
+    "1804032000000",
+    1804032000,
+    Decimal(18040320000000),
+    2026123,
+    -20261231,
+    20261231.0,
+    20261331,
+    "2026-03-01x10:30",
+    "2026-03-01  10:30",
+    "2026-03-01T",
+    "202612310",
+]
+
+
+@pytest.mark.parametrize("given", NO_DATES, ids=repr)
+@pytest.mark.parametrize("name", ["expected_close_date", key_of("date"), key_of("daterange")])
+def test_what_is_no_date_rejects_its_row(name: str, given: Any) -> None:
+    wrong = (
+        f"{name} {str(given)!r} is not a date from the years 1 to 9999; write it like 2026-12-31"
+    )
+    assert refusal_of({name: given}, BARE) == wrong
+
+
+@pytest.mark.parametrize("given", [time(9, 30), "09:30", " 09:30:00 ", "09:30:00.5"], ids=repr)
+@pytest.mark.parametrize("name", [key_of("time"), key_of("timerange")])
+def test_times_of_day(name: str, given: Any) -> None:
+    assert body_of({name: given}, BARE) == {name: "09:30:00"}
+
+
+@pytest.mark.parametrize("given", [1230, 12, "1230", "12", "123000", Decimal(1230), 12.0], ids=repr)
+@pytest.mark.parametrize("name", [key_of("time"), key_of("timerange")])
+def test_a_number_is_no_time_of_day(name: str, given: Any) -> None:
+    wrong = f"{name} {str(given)!r} is not a time of day; write it like 09:30:00"
+    assert refusal_of({name: given}, BARE) == wrong
 
 
 def test_a_date_that_is_read_with_a_time_is_the_same() -> None:
