@@ -107,8 +107,12 @@ class Columns:
 
     def null_rule(self, managed: Field) -> OnNull:
         """Returns what NULL does to a field; what cannot be cleared is kept."""
-        rule = self.on_null.get(managed.key, self.on_null.get("", "clear"))
+        rule = self.given_null_rule(managed)
         return "keep" if rule == "clear" and not managed.clearable else rule
+
+    def given_null_rule(self, managed: Field) -> OnNull:
+        """Returns what config says of NULL in a field."""
+        return self.on_null.get(managed.key, self.on_null.get("", "clear"))
 
     def conflict_rule(self, managed: Field) -> OnConflict:
         """Returns who wins where a field was edited in the CRM."""

@@ -277,8 +277,13 @@ def _wanted(cells: Mapping[str, Cell], field: Field, columns: Columns) -> Normal
         ValueError: A value cannot be sent.
         _KeptError: Nothing is wanted: what is blank leaves the field alone.
     """
-    wanted = field.parse({name: _local(one.value, columns.timezone) for name, one in cells.items()})
-    blank = [cells[part] for part in field.blank_parts(wanted) if part in cells]
+    has_rule = columns.given_null_rule(field) != "clear"
+    values = {
+        part: _local(None if has_rule and _is_blank(cell) else cell.value, columns.timezone)
+        for part, cell in cells.items()
+    }
+    wanted = field.parse(values)
+    blank = [cells[part] for part in field.blank_parts(wanted, cells)]
     meant = all(cell.explicit for cell in blank)
     rule = columns.null_rule(field)
     if blank and rule == "reject" and not meant:
@@ -288,6 +293,15 @@ def _wanted(cells: Mapping[str, Cell], field: Field, columns: Columns) -> Normal
     if wanted == {}:
         raise _KeptError
     return wanted
+
+
+def _is_blank(cell: Cell) -> bool:
+    """Tells whether a rule about NULL holds for a value as well; in `changes` values are meant."""
+    if cell.explicit:
+        return False
+    if isinstance(cell.value, str):
+        return not cell.value.strip()
+    return isinstance(cell.value, list | tuple | set) and all(one is None for one in cell.value)
 
 
 def _local(value: Any, timezone: str) -> Any:

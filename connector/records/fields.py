@@ -108,8 +108,8 @@ class Field:
         value = cells[""]
         return None if value is None else self.kind.parse(value)
 
-    def blank_parts(self, wanted: Normal) -> set[str]:
-        """Returns the parts in which a row wants nothing."""
+    def blank_parts(self, wanted: Normal, given: Collection[str]) -> set[str]:  # noqa: ARG002
+        """Returns those of the parts that a row gives in which it wants nothing."""
         return {""} if wanted is None else set()
 
     def without_blanks(self, _wanted: Normal) -> Normal:
@@ -251,11 +251,14 @@ class PairField(Field):
             wanted = {name: value for name, value in wanted.items() if value is not None}
         return wanted
 
-    def blank_parts(self, wanted: Normal) -> set[str]:
-        """Returns the parts in which a row wants nothing; of an amount it is the whole."""
+    def blank_parts(self, wanted: Normal, given: Collection[str]) -> set[str]:
+        """Returns those of the parts that a row gives in which it wants nothing.
+
+        Without its amount, that is none for the currency.
+        """
         if wanted is None:
-            return {"", self.first}
-        return {name for name, value in wanted.items() if value is None}
+            return {"", self.first} & {*given}
+        return {name for name in given if wanted.get(name) is None}
 
     def without_blanks(self, wanted: Normal) -> Normal:
         """Returns what a row wants of the parts that are not blank."""

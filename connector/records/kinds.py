@@ -440,11 +440,12 @@ def parse_uuid(value: Any) -> str:
 
 
 def parse_list(value: Any) -> list[Any]:
-    """Takes a list as such or as JSON; a single value is a list of one."""
+    """Takes a list as such or as JSON, its NULLs left out; a single value is a list of one."""
     given = from_json(value) if isinstance(value, str) and value.strip()[:1] == "[" else value
     if isinstance(given, dict):
         raise ValueError('is not a list; write it like ["Hot", "Warm"]')
-    return list(given) if isinstance(given, list | tuple | set) else [given]
+    listed = given if isinstance(given, list | tuple | set) else [given]
+    return [one for one in listed if one is not None]
 
 
 def read_id(value: Any) -> int | str | None:

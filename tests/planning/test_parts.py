@@ -12,7 +12,20 @@ from connector.planning.columns import map_columns
 from connector.planning.diff import decide
 from connector.planning.model import Decision, NotSent, Planned, Unchanged
 from connector.records.fields import base_key
-from tests.support.account import BARE, FIELDS, LEAD_ID, Lead, Row, key_of
+from tests.support.account import (
+    BARE,
+    COLD,
+    FIELDS,
+    HOT,
+    LEAD,
+    LEAD_ID,
+    SCORE,
+    Lead,
+    Row,
+    key_of,
+)
+from tests.support.cases import check_each
+from tests.support.strategies import WANTED
 
 COST, PERIOD, HOURS = key_of("monetary"), key_of("daterange"), key_of("timerange")
 CURRENCY, UNTIL = f"{COST}_currency", f"{PERIOD}_until"
@@ -102,6 +115,92 @@ def test_keep_holds_for_what_equals_null(blank: Any) -> None:
     cells = {note: blank, "label_ids": [] if blank == "" else blank}
     assert body(decided(cells, lead)) == {note: None, "label_ids": []}
     assert decided(cells, lead, on_null="keep") == Unchanged(LEAD_ID, kept_nulls=2)
+
+
+BLANKS: list[Any] = ["", " \t", [], [None, None]]
+COLUMNS = [*WANTED, "value", "owner_email", "labels"]
+
+
+@pytest.mark.parametrize("blank", BLANKS, ids=repr)
+def test_keep_and_reject_hold_for_what_is_blank_in_each_column(blank: Any) -> None:
+    def check(name: str) -> None:
+        kept = decided({name: blank}, {**LEAD, **SET}, on_null="keep")
+        assert kept == Unchanged(LEAD_ID, kept_nulls=1)
+        rejected = decided({name: blank}, SET, on_null="reject")
+        assert isinstance(rejected, NotSent)
+        assert rejected.reason.startswith(f"{name} {str(blank)!r} is not allowed: on_null is `rej")
+
+    check_each(COLUMNS, check)
+
+
+@pytest.mark.parametrize("name", ["title", SCORE, "expected_close_date", "owner_id", "was_seen"])
+@pytest.mark.parametrize("rule", ["clear", "keep"])
+def test_what_is_blank_and_no_value_rejects_its_row_where_no_rule_holds(
+    name: str, rule: str
+) -> None:
+    cells: Row = {name: ""} if rule == "clear" else {"changes": {name: ""}}
+    decision = decided(cells, SET, on_null=rule)
+    assert isinstance(decision, NotSent)
+    assert decision.reason.startswith(f"{name} '' is ")
+    assert "on_null" not in decision.reason
+
+
+def test_a_rule_for_one_field_holds_for_its_blanks_alone() -> None:
+    cells = {"title": "", SCORE: ""}
+    decision = decided(cells, SET, on_null={"title": "keep"})
+    assert isinstance(decision, NotSent)
+    assert decision.reason == f"{SCORE} '' is not a number; write it like 1234.5"
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ({"value_amount": 5, "value_currency": None}, {"value": {"amount": 5, "currency": "EUR"}}),
+        ({"value": {"amount": 5, "currency": None}}, {"value": {"amount": 5, "currency": "EUR"}}),
+        ({"value_currency": None}, {}),
+        ({COST: 5, CURRENCY: None}, {COST: 5}),
+        ({COST: {"amount": 5, "currency": None}}, {COST: 5}),
+        ({CURRENCY: None}, {}),
+    ],
+    ids=str,
+)
+def test_a_currency_of_null_is_the_leads_own_or_rejects_the_row(cells: Row, expected: Row) -> None:
+    for rule in ("clear", "keep"):
+        decision = decided(cells, SET, on_null=rule)
+        assert isinstance(decision, Planned | Unchanged)
+        assert body(decision) == expected
+    rejected = decided(cells, SET, on_null="reject")
+    assert isinstance(rejected, NotSent)
+    assert "is not allowed: on_null is `reject`" in rejected.reason
+
+
+def test_a_blank_currency_is_one_of_null() -> None:
+    cells = {"value_amount": 5, "value_currency": " "}
+    assert body(decided(cells, SET, on_null="keep")) == {"value": {"amount": 5, "currency": "EUR"}}
+    rejected = decided(cells, SET, on_null="reject")
+    assert isinstance(rejected, NotSent)
+    assert rejected.reason == (
+        "value_amount '5', value_currency ' ' is not allowed: on_null is `reject`; give it a value"
+    )
+
+
+def test_a_currency_of_null_in_changes_is_meant() -> None:
+    changes = {"changes": {"value_amount": 5, "value_currency": None}}
+    assert body(decided(changes, SET, on_null="reject")) == {
+        "value": {"amount": 5, "currency": "EUR"}
+    }
+
+
+def test_nulls_are_left_out_of_lists() -> None:
+    """As list() over a left join gives them."""
+    products = key_of("set")
+    lead = {**BARE, "label_ids": [HOT], products: "191"}
+    listed = {"label_ids": [COLD, None], products: [None, "Gold"]}
+    assert body(decided(listed, lead)) == {"label_ids": [COLD], products: "190"}
+    for none in ([None], "[null]"):
+        cells = {"label_ids": none, products: none}
+        assert body(decided(cells, lead)) == {"label_ids": [], products: None}
+        assert decided(cells, lead, on_null="keep") == Unchanged(LEAD_ID, kept_nulls=2)
 
 
 def test_an_amount_whose_null_is_kept_keeps_its_currency() -> None:

@@ -167,7 +167,7 @@ INVALID: list[tuple[str, Any]] = [
     ("label_ids", ["hot"]),
     ("label_ids", "[1"),
     ("label_ids", {"a": 1}),
-    ("label_ids", [None]),
+    ("label_ids", [[]]),
     ("person_id", "1,2"),
     ("organization_id", [1]),
     ("is_archived", "perhaps"),

@@ -44,6 +44,16 @@ def test_one_rule_for_all_fields(full: Site) -> None:
     assert summary.kept_nulls == 2
 
 
+def test_what_is_blank_is_kept_as_null_is(full: Site) -> None:
+    """A mart of text alone, and the list that a left join without a match comes to."""
+    names = ("title", "expected_close_date", "lead_score", "tier", "value_amount")
+    columns = {"lead_id": "VARCHAR", **dict.fromkeys(names, "VARCHAR"), "labels": "VARCHAR[]"}
+    full.desire(columns, [{"lead_id": LEAD, **dict.fromkeys(names, ""), "labels": [None]}])
+    summary = full.run(on_null="keep")
+    assert (summary.exit_code, summary.unchanged, summary.kept_nulls) == (0, 1, 6)
+    assert full.pipedrive.requests("PATCH") == []
+
+
 def test_a_rule_for_each_field_by_its_name_from_the_environment(full: Site) -> None:
     rules = json.dumps({"lead_score": "keep", "Tier": "reject"})
     ended = full.command("run", on_null=rules)
