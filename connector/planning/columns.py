@@ -196,6 +196,7 @@ def examine_columns(
     if LEAD_ID not in names:
         lacks = Problem("", "the desired table has no column lead_id", "add the leads' ids")
         problems.insert(0, lacks)
+    problems += _taken(words.given)
 
     def told(read: Callable[[], Read], otherwise: Read) -> Read:
         try:
@@ -405,6 +406,15 @@ def _column(name: str, fields: Sequence[Field], words: Words) -> Column | Proble
     nearest = next(iter(words.near(target)), "")
     wrong = f"{shown} maps to no field that can be written"
     return Problem(name, wrong, way_out, is_unknown=True, nearest=nearest)
+
+
+def _taken(given: Iterable[str]) -> Iterator[Problem]:
+    """Yields a problem for each name that config maps and that is of no field."""
+    for name in given:
+        if not list(managed_names([name.lower()])):
+            wrong = f"columns maps {name!r}, a name that is taken and cannot be mapped"
+            hint = "give that column another name in the table"
+            yield Problem("", f"{wrong}; {hint}", "mend that setting", is_of_config=True)
 
 
 def _parts_twice(columns: Iterable[Column]) -> Iterator[Problem]:

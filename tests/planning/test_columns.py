@@ -84,6 +84,16 @@ def test_a_rule_for_what_is_no_field(given: dict[str, Any]) -> None:
         map_columns(["lead_id"], FIELDS, **given)
 
 
+@pytest.mark.parametrize("name", ["updated_at", "changes", "lead_id", "Updated_At", "_dlt_id"])
+def test_a_name_that_is_taken_cannot_be_mapped(name: str) -> None:
+    told = f"columns maps {name!r}, a name that is taken and cannot be mapped; give that column an"
+    with pytest.raises(ConfigError) as raised:
+        map_columns(["lead_id", "title"], FIELDS, {name: SCORE})
+    assert str(raised.value).startswith(told)
+    [problem] = examine_columns(["lead_id", name.lower()], FIELDS, {name: SCORE})[1]
+    assert (problem.is_of_config, str(problem).startswith(told)) == (True, True)
+
+
 def test_a_table_needs_the_leads_ids() -> None:
     with pytest.raises(DesiredTableError, match="no column lead_id"):
         map_columns(["title"], FIELDS)

@@ -102,6 +102,14 @@ def test_a_rule_that_names_nothing_stops_the_run(
     assert full.pipedrive.requests("PATCH") == []
 
 
+def test_a_name_that_is_taken_cannot_be_mapped(full: Site) -> None:
+    told = "columns maps 'updated_at', a name that is taken and cannot be mapped; give that column"
+    for command in ("run", "check", "columns"):
+        ended = full.command(command, columns={"updated_at": SCORE})
+        assert (ended.code, told in ended.told) == (1, True), ended.told
+    assert full.pipedrive.requests("PATCH") == []
+
+
 def test_the_width_of_a_terminal_is_no_mapping_of_columns(
     full: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
