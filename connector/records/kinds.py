@@ -354,8 +354,12 @@ class Labels(Kind):
         return tuple(sorted({self._id_of(one) for one in parse_list(value)})) or None
 
     def parse_edit(self, add: Any, remove: Any) -> LabelEdit:
-        """Takes labels to add and labels to remove; None is none."""
-        return LabelEdit(self.parse(add or []) or (), self.parse(remove or []) or ())
+        """Takes labels to add and labels to remove; None is none, and none may be in both."""
+        edit = LabelEdit(self.parse(add or []) or (), self.parse(remove or []) or ())
+        if both := sorted({*edit.add} & {*edit.remove}):
+            named = " and ".join(repr(self.options.name_of(label)) for label in both)
+            raise ValueError(f"both name the label {named}; take it out of one of them")
+        return edit
 
     def read(self, value: Json) -> tuple[str, ...] | None:
         """Reads label ids without their order, however they come; none is unset."""

@@ -244,14 +244,16 @@ def wanted_cost(lead: Row, amount: Given, currency: Given) -> Mapping[str, Meani
 
 @st.composite
 def label_edits(draw: st.DrawFn) -> Case:
-    """Labels are added and removed without touching the others."""
+    """Labels are added and removed without touching the others; none may be both."""
     lead = {**LEAD, "label_ids": draw(cells.LABEL_SORT.wires)}
     add, remove = draw(maybe(cells.LABEL_SORT)), draw(maybe(cells.LABEL_SORT))
     named = {"add_labels": add, "remove_labels": remove}
     row = {name: cell for name, (there, cell, _) in named.items() if there}
     had = cells.meaning_of_labels(lead["label_ids"]) or frozenset()
-    after = (had | (add[2] or frozenset())) - (remove[2] or frozenset())
-    return Case(lead, {"lead_id": LEAD_ID, **row}, {"label_ids": after or None} if row else {})
+    added, removed = add[2] or frozenset(), remove[2] or frozenset()
+    after = (had | added) - removed
+    wanted = {"label_ids": after or None} if row else {}
+    return Case(lead, {"lead_id": LEAD_ID, **row}, None if added & removed else wanted)
 
 
 GROUPS: Mapping[str, st.SearchStrategy[Case]] = {

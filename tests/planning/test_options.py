@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from connector.records.kinds import Option, OptionSet, Reference
+from connector.records.kinds import LabelEdit, Labels, Option, OptionSet, Reference
 from connector.records.options import Options
+from tests.support.account import COLD, HOT
 
 OPTIONS = Options(names={"1": "3", "2": "Gold", "3": "Silver", "4": "2026", "5": "2026 "})
 
@@ -41,6 +42,13 @@ def test_a_number_that_is_no_id_is_a_label() -> None:
 def test_a_number_that_two_labels_are_and_no_id_is_refused() -> None:
     with pytest.raises(ValueError, match="is the name of 2 options; give the id"):
         Option(OPTIONS).parse(2026)
+
+
+def test_a_label_to_add_and_to_remove_is_told_by_its_name() -> None:
+    labels = Labels(Options("label", {HOT: "Hot", COLD: "Cold"}))
+    assert labels.parse_edit("Hot", [COLD]) == LabelEdit((HOT,), (COLD,))
+    with pytest.raises(ValueError, match=r"^both name the label 'Hot'; take it out of one of them"):
+        labels.parse_edit(["cold", "HOT"], [HOT])
 
 
 USERS = Options(

@@ -19,6 +19,7 @@ from connector.records.leads import STANDARD_FIELDS
 from tests.support.account import (
     BARE,
     BY_KEY,
+    COLD,
     FIELDS,
     HOT,
     LEAD,
@@ -174,6 +175,16 @@ def test_numbers_are_compared_as_numbers() -> None:
     decision = decide_rows(*rows)
     assert isinstance(decision, Planned)
     assert decision.changes[0].body == {"title": "T10"}
+
+
+@pytest.mark.parametrize("as_changes", [False, True])
+def test_a_label_to_add_and_to_remove_rejects_the_row(as_changes: bool) -> None:
+    edit = {"add_labels": HOT, "remove_labels": HOT.upper()}
+    reason = rejected(decided({"changes": edit} if as_changes else edit, BARE))
+    given = f"add_labels {HOT!r}, remove_labels {HOT.upper()!r}"
+    assert reason == f"{given} both name the label {HOT!r}; take it out of one of them"
+    edit["remove_labels"] = COLD
+    assert body_of(edit, {**BARE, "label_ids": [COLD]}) == {"label_ids": [HOT]}
 
 
 SAID_TWICE: list[tuple[Row, str]] = [
