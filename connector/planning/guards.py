@@ -84,7 +84,7 @@ class PlanSize:
         overwrites: Field key → leads on which its value would be replaced.
         replacing: The first patches that replace something.
         desired_leads: Leads of the table, each counted once.
-        not_found: Those of them that the account does not have.
+        not_found: Those of them that the account does not have, whatever becomes of their rows.
     """
 
     desired_rows: int | None = None

@@ -44,6 +44,7 @@ COUNTED = {
     "would_overwrite": "overwritten",
     "would_archive": "archived",
     "desired_leads": "desired_leads",
+    "unknown_leads": "not_found",
 }
 """Columns of `sync_runs`, each with what of a plan's size it keeps."""
 CLOCKS_DIFFER = timedelta(hours=1)
@@ -72,8 +73,7 @@ def admit(session: Session, plan_id: str) -> StoredPlan:
     names = ("reverts", "narrowed_by", "desired_table", "desired_rows")
     noted = {name: maker[name] for name in names}
     counted: dict[str, Any] = {name: maker[column] or 0 for column, name in COUNTED.items()}
-    size = PlanSize(**counted, not_found=maker["not_found"] or 0)
-    noted |= {"unchanged": maker["unchanged"], "size": size}
+    noted |= {"unchanged": maker["unchanged"], "size": PlanSize(**counted)}
     return StoredPlan(plan_id, left, bool(released), **noted)
 
 
@@ -143,7 +143,7 @@ def measure_stored(
         fields: The leads' fields by key.
     """
     size = measure(patches_to_send(session, plan), PlanSize(), fields)
-    made = {name: getattr(stored.size, name) for name in (*COUNTED.values(), "not_found")}
+    made = {name: getattr(stored.size, name) for name in COUNTED.values()}
     most = {name: max(getattr(size, name), count) for name, count in made.items()}
     return replace(plan, size=replace(size, **most))
 

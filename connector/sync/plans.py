@@ -36,7 +36,13 @@ from connector.warehouse.bases import all_bases
 from connector.warehouse.comparison import compared, mark_failed, mark_passed, sent_leads
 from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.record import RunRecord, package_version
-from connector.warehouse.rows import left_out_row, patch_rows, patches_by_lead, settled_rows
+from connector.warehouse.rows import (
+    is_lead_id,
+    left_out_row,
+    patch_rows,
+    patches_by_lead,
+    settled_rows,
+)
 
 log = logging.getLogger(__name__)
 MOST_SHOWN = 1000
@@ -130,6 +136,9 @@ def plan_changes(
     left = left if scope.limit is None else min(left, scope.limit)
     kept = keeps_bases(session)
     _prepare_comparison(session, account, reading, kept=kept, anew=record.released)
+    earlier = patches_by_lead(history.unfinished(session.warehouse, scope.lead)) if left else ()
+    leads = sum(map(is_lead_id, scratch.named()))
+    size = measure(earlier, PlanSize(desired_leads=leads), account.fields)
     record.unchanged, record.kept_nulls = scratch.set_aside_same()
     found = compared(
         session.warehouse,
@@ -144,10 +153,9 @@ def plan_changes(
         wanted = decide(one.rows, one.current, columns, unarchive=unarchive, base=one.base)
         return without_repeats(wanted, one.current, one.tried, account.fields)
 
-    decided = ((one, _decide(one, reading, decide_on)) for one in found)
+    counted = _counting_unknown(found, reading, size)
+    decided = ((one, _decide(one, reading, decide_on)) for one in counted)
     decisions = _remembered(session, decided)
-    earlier = patches_by_lead(history.unfinished(session.warehouse, scope.lead)) if left else ()
-    size = measure(earlier, PlanSize(desired_leads=scratch.count_leads()), account.fields)
     within = up_to(scope.limit, measured(decisions, size, account.fields), left)
     record.planned = record.left_over = left
     settled = _load_plan(session, record, within, MOST_SHOWN)
@@ -183,6 +191,22 @@ def _prepare_comparison(
             version=package_version(),
         )
         scratch.remember_in(Path(warehouse.pipeline.working_dir), context)
+
+
+def _counting_unknown(
+    found: Iterator[Comparison], reading: Reading, size: PlanSize
+) -> Iterator[Comparison]:
+    """Passes leads on, and counts those that the account does not have, whatever their rows say.
+
+    Args:
+        found: The leads.
+        reading: Which of them cannot be read; nobody knows whether the account has those.
+        size: It is counted up.
+    """
+    for one in found:
+        is_missing = one.current is None and is_lead_id(one.lead_id)
+        size.not_found += is_missing and one.lead_id not in reading.unreadable
+        yield one
 
 
 def _remembered(
@@ -315,7 +339,6 @@ def measured(
         fields: The leads' fields by key.
     """
     for decision in decisions:
-        size.not_found += isinstance(decision, NotSent) and decision.status == "not_found"
         if isinstance(decision, Planned):
             lead_id, changes = decision.lead_id, decision.changes
             size.add([Patch("", "", lead_id, one.body, one.before) for one in changes], fields)

@@ -118,6 +118,9 @@ class RunRecord:
     desired_leads: Annotated[
         int, Noted("Leads that the desired table names, each counted once, as far as it was read.")
     ] = 0
+    unknown_leads: Annotated[
+        int, Noted("Those of them that the account does not have, as the guards count them.")
+    ] = 0
     leads_read: Annotated[int, Noted("Leads read from Pipedrive.")] = 0
     leads_listed: Annotated[
         int | None,

@@ -163,9 +163,10 @@ class Scratch:
             )
         return self.count("wanted")
 
-    def count_leads(self) -> int:
-        """Returns how many leads the desired table names."""
-        return int(self._query("SELECT count(DISTINCT lead_id) FROM wanted").fetchone()[0])
+    def named(self) -> Iterator[str]:
+        """Yields each id that the desired table has, once; it may be no id of a lead."""
+        found = self._query("SELECT DISTINCT lead_id FROM wanted WHERE lead_id IS NOT NULL")
+        return (lead_id for [lead_id] in found)
 
     def rows_of(self, lead_ids: Collection[str]) -> dict[str, list[Cells]]:
         """Returns the rows of some leads, for those that have any."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+import duckdb
 import pytest
 
-from tests.support.harness import NewSite, Site, lead_id
+from tests.support.harness import DESIRED, NewSite, Row, Site, lead_id
 from tests.support.scene import kill_unsent, new_leads
 
 FLAG = "--max-not-found-percent"
@@ -44,6 +45,44 @@ def test_a_plan_says_that_a_run_would_stop_and_apply_stops(foreign: Site) -> Non
     assert (applied.exit_code, applied.state) == (4, "stopped")
     assert "13 of 22" in applied.message
     assert foreign.pipedrive.requests("PATCH") == []
+
+
+def test_leads_whose_rows_are_rejected_are_unknown_as_well(any_site: Site) -> None:
+    """As in another account's table: neither its leads nor its owners are here."""
+    leads = new_leads(any_site, 9)
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "owner_email": "VARCHAR"}
+    rows: list[Row] = [{"lead_id": lead, "title": "New"} for lead in leads]
+    rows += [
+        {"lead_id": lead_id(f"stranger {n}"), "owner_email": "nobody@elsewhere.example"}
+        for n in range(13)
+    ]
+    any_site.desire(columns, rows)
+    made = any_site.plan()
+    assert "13 of 22 desired leads" in made.message
+    assert made.statuses["rejected"] == 13
+    for stopped in (any_site.apply(made.plan_id), any_site.run()):
+        assert (stopped.exit_code, stopped.unknown_leads) == (4, 13)
+    assert any_site.last_run()["unknown_leads"] == 13
+    assert any_site.pipedrive.requests("PATCH") == []
+
+
+def test_ids_that_are_none_do_not_dilute_them(site: Site) -> None:
+    wish(site, 9, 13)
+    [first, *_] = site.pipedrive.leads()
+    with duckdb.connect(str(site.database)) as connection:
+        connection.execute(f"INSERT INTO {DESIRED} SELECT range, 'New' FROM range(50)")
+        connection.execute(f"INSERT INTO {DESIRED} VALUES (' {first.upper()} ', 'New')")
+    stopped = site.run()
+    assert (stopped.exit_code, stopped.desired_leads) == (4, 22)
+    assert "13 of 22 desired leads" in stopped.message
+
+
+def test_leads_that_cannot_be_read_are_not_unknown(site: Site) -> None:
+    wish(site, 9, 13)
+    site.pipedrive.fault("status", status=400, method="GET", route="leads/{id}", times=13)
+    summary = site.run()
+    assert (summary.tripped, summary.unknown_leads) == ([], 0)
+    assert summary.statuses["failed"] == 13
 
 
 @pytest.mark.parametrize("accepted", ["60", "off"])
