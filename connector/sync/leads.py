@@ -14,7 +14,7 @@ import pendulum
 
 from connector.errors import AccountError
 from connector.pipedrive.client import MOST_PAGES, MostPages
-from connector.pipedrive.errors import TooManyPages
+from connector.pipedrive.errors import BudgetSpent, TooManyPages
 from connector.pipedrive.lookup import Found, look_up, one_by_one
 from connector.planning.desired import moment_of
 from connector.planning.model import Outcome
@@ -153,11 +153,25 @@ def most_pages(session: Session) -> MostPages:
 
 
 def _look_up(session: Session, record: RunRecord, looked_up: Iterator[Found]) -> Reading:
-    """Loads leads that were asked for; returns which of them cannot be read, and why."""
+    """Loads leads that were asked for; returns which of them cannot be read, and why.
+
+    What was found before the budget was spent is loaded too: the next run need not ask for it.
+
+    Raises:
+        BudgetSpent: The budget did not last for all of them.
+    """
     unreadable: dict[str, str] = {}
+    spent: list[BudgetSpent] = []
+
+    def affordable() -> Iterator[Found]:
+        try:
+            yield from looked_up
+        except BudgetSpent as error:
+            spent.append(error)
 
     def rows() -> Iterator[Marked]:
-        while batch := list(islice(looked_up, BATCH)):
+        waiting = affordable()
+        while batch := list(islice(waiting, BATCH)):
             unreadable.update({one.lead_id: one.trouble for one in batch if one.trouble})
             record.leads_read += sum(one.lead is not None for one in batch)
             session.scratch.see(one.lead for one in batch if one.lead is not None)
@@ -166,6 +180,8 @@ def _look_up(session: Session, record: RunRecord, looked_up: Iterator[Found]) ->
             yield from into("leads", found)
 
     session.load(rows())
+    if spent:
+        raise spent[0]
     return Reading(unreadable)
 
 

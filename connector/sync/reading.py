@@ -113,6 +113,11 @@ class Named:
         """Tells whether a name is one that people give their own fields as well."""
         return bool(DOUBTFUL & (set(map(fold, self.names)) - set(map(fold, settings.columns))))
 
+    def asked(self, settings: Settings) -> Asked:
+        """Returns what is asked of the account so as to know what the names mean."""
+        asked = Asked.by(self.names)
+        return replace(asked, definitions=asked.definitions or self.is_doubtful(settings))
+
 
 def named_by(head: Head, changed: Iterable[str], settings: Settings) -> Named:
     """Returns the same of a table that can be used.
@@ -222,16 +227,14 @@ class Asked:
         )
 
 
-def check_budget(
-    session: Session, names: Iterable[str], lead_ids: Collection[str] | None = None
-) -> None:
+def check_budget(session: Session, asked: Asked, lead_ids: Collection[str] | None = None) -> None:
     """Stops before anything is spent where the budget does not last for reading.
 
     A list that has become shorter is no reason to stop for ever: `full_refresh` reads on.
 
     Args:
         session: The run.
-        names: What fields are called.
+        asked: What is asked of the account so as to know its fields.
         lead_ids: The only leads to be read; None for the whole list.
 
     Raises:
@@ -244,7 +247,7 @@ def check_budget(
     leads = LEADS.list_tokens(least_listed(session.warehouse) if is_whole else 0)
     if lead_ids is not None:
         leads = min(leads, len(lead_ids) * LEADS.tokens.one)
-    stop_where_short(session, COST_ME + Asked.by(names).tokens + leads, lead_ids)
+    stop_where_short(session, COST_ME + asked.tokens + leads, lead_ids)
 
 
 def stop_where_short(session: Session, cost: int, lead_ids: Collection[str] | None = None) -> None:
@@ -321,7 +324,7 @@ def read_account(session: Session, record: RunRecord) -> Account:
     """
     warehouse, lead = session.warehouse, session.scope.lead
     table = _read_desired(session, record)
-    check_budget(session, table.names, None if lead is None else [lead])
+    check_budget(session, table.asked(session.settings), None if lead is None else [lead])
     user = confirm_company(session)
     columns, fields = map_table(
         table,

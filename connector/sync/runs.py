@@ -25,7 +25,13 @@ from connector.sync.plans import (
     record_settled,
     show_plan,
 )
-from connector.sync.reading import check_budget, read_account, read_fields_of, read_names
+from connector.sync.reading import (
+    Asked,
+    check_budget,
+    read_account,
+    read_fields_of,
+    read_names,
+)
 from connector.sync.recording import prepare, recorded, release, save_counts, summarize
 from connector.sync.sending import apply_changes
 from connector.sync.session import (
@@ -196,7 +202,7 @@ def plan_revert(
         with recorded(session, record):
             keys = history.taken_keys(session.warehouse, run_id)
             pending = with_pending(session, lead_ids)
-            check_budget(session, dict.fromkeys(keys, "JSON"), pending)
+            check_budget(session, Asked.by(keys), pending)
             known = read_fields_of(session, keys, named=True)
             reading = read_leads(session, record, pending)
             save_counts(session, record)
@@ -286,7 +292,7 @@ def _apply(
         with recorded(session, record):
             keys = history.planned_keys(session.warehouse, plan_id)
             pending = with_pending(session, stored.lead_ids)
-            check_budget(session, dict.fromkeys(keys, "JSON"), pending)
+            check_budget(session, Asked.by(keys), pending)
             fields = read_fields_of(session, keys)
             reading = read_leads(session, record, pending)
             release(session, record)

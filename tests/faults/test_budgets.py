@@ -223,6 +223,39 @@ def test_fields_and_labels_are_a_part_of_what_reading_costs(site: Site) -> None:
     assert f"costs at least {cost} tokens" in summary.message
 
 
+@pytest.mark.parametrize("renamed", [None, {"add_labels": "add_labels"}])
+def test_so_are_fields_that_a_column_may_be_called_like(
+    site: Site, renamed: dict[str, str] | None
+) -> None:
+    [lead] = new_leads(site, 1)
+    site.desire({"lead_id": "VARCHAR", "add_labels": "VARCHAR"}, [{"lead_id": lead}])
+    cost = COST_READING + COST_NAMES - (20 if renamed else 0)
+    short = site.run(token_budget=cost - 1, columns=renamed)
+    assert (short.exit_code, short.tokens) == (5, 0)
+    assert f"costs at least {cost} tokens" in short.message
+    assert site.run(token_budget=cost, columns=renamed).exit_code == 0
+
+
+def test_what_was_looked_up_before_the_budget_was_spent_is_not_asked_for_again(
+    any_site: Site,
+) -> None:
+    """Else it would be so night after night: all is spent on the same leads."""
+    site = any_site
+    leads, unknown = new_leads(site, 3), [lead_id(f"gone {number}") for number in range(18)]
+    site.desire_titles(dict.fromkeys([*leads, *unknown], "New"))
+    affordable = 14
+    budget = COST_READING + affordable * COST_LEAD
+    first = site.run(token_budget=budget, workers=1)
+    assert (first.exit_code, first.tokens) == (5, budget)
+    assert len(site.mirror()) == len(leads) + affordable
+    site.pipedrive.clear_requests()
+    second = site.run(token_budget=budget, workers=1, max_not_found_percent="off")
+    looks = len(unknown) - affordable
+    assert len([row for row in site.pipedrive.requests("GET") if "-" in row["path"]]) == looks
+    assert second.statuses["not_found"] == len(unknown)
+    assert second.statuses["applied"] == (budget - COST_READING - looks * COST_LEAD) // COST_PATCH
+
+
 def test_a_stored_plan_is_read_within_the_budget(site: Site, titles: dict[str, str]) -> None:
     plan_id = site.plan().plan_id
     site.pipedrive.clear_requests()
