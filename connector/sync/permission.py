@@ -245,7 +245,7 @@ def _beside_table(session: Session, record: RunRecord, plan: Plan) -> PlanSize:
     compared = plan.size.compared or plan.size.changed + record.unchanged
     if plan.table is None:
         return replace(plan.size, compared=compared)
-    last = history.last_desired_rows(session.warehouse, plan.table)
+    last = history.last_desired_rows(session.warehouse, plan.table, record.plan_id)
     rows = record.desired_rows
     return replace(plan.size, desired_rows=rows, last_desired_rows=last, compared=compared)
 

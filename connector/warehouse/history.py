@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -168,16 +168,44 @@ def taken_over_by(warehouse: Warehouse, run_id: str) -> str | None:
     return next((row["run_id"] for row in later), None)
 
 
-def last_desired_rows(warehouse: Warehouse, desired_table: str) -> int | None:
-    """Returns how many rows a table had when all of it was last sent; no guard stopped that."""
+def last_desired_rows(warehouse: Warehouse, desired_table: str, plan_id: str) -> int | None:
+    """Returns how many rows a table had when all of it was last sent; no guard stopped that.
+
+    A plan tells of the table as it was when the plan was made, however late it is applied.
+
+    Args:
+        warehouse: Where the books are.
+        desired_table: The table.
+        plan_id: The plan that is held against it; what was planned later says nothing of it.
+    """
+    runs = warehouse.table("sync_runs")
     found = read_runs(
         warehouse,
-        "WHERE desired_table = %s AND released AND state <> 'running'",
+        f"WHERE run_id IN (SELECT plan_id FROM {runs} WHERE desired_table = %s AND released "
+        "AND state <> 'running') AND run_id <> %s AND coalesce(turn, 0) <= "
+        f"(SELECT coalesce(turn, 0) FROM {runs} WHERE run_id = %s)",
         desired_table,
+        plan_id,
+        plan_id,
         newest=True,
         most=1,
     )
     return next((int(row["desired_rows"]) for row in found), None)
+
+
+def last_sent(runs: Iterable[TableRow], sent: Iterable[TableRow]) -> dict[str, str]:
+    """Returns the run that planned last what was sent of each desired table.
+
+    Args:
+        runs: The runs that count, oldest first.
+        sent: All runs, of which some sent a plan.
+    """
+    plans = {
+        row["plan_id"]
+        for row in sent
+        if row["desired_table"] and row["released"] and row["state"] != "running"
+    }
+    return {row["desired_table"]: row["run_id"] for row in runs if row["run_id"] in plans}
 
 
 def last_refresh(warehouse: Warehouse, run_id: str) -> TableRow | None:

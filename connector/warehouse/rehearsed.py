@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -78,10 +79,11 @@ def outcomes(books: Warehouse) -> Iterator[dict[str, Any]]:
 def looked_back_on(books: Warehouse, plan_id: str) -> list[TableRow]:
     """Returns the runs of a plan, and those that a run of it is held against."""
     rows = history.every_run(books)
-    by_table = {row["desired_table"]: row for row in rows if row["released"]}
+    earlier = takewhile(lambda row: row["run_id"] != plan_id, rows)
+    plans = {plan_id, *history.last_sent(earlier, rows).values()}
     most = max(rows, key=lambda row: row["leads_read"] or 0, default=None)
-    own = [row for row in rows if row["plan_id"] == plan_id]
-    found = [*own, *by_table.values(), *([most] if most else [])]
+    theirs = [row for row in rows if row["plan_id"] in plans]
+    found = [*theirs, *([most] if most else [])]
     return list({row["run_id"]: row for row in found}.values())
 
 

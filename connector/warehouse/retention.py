@@ -6,12 +6,12 @@ speaks of it any more: a kill in between leaves nothing that would be sent again
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import pendulum
 
-from connector.warehouse.history import by_turn, count_unfinished
+from connector.warehouse.history import by_turn, count_unfinished, last_sent
 from connector.warehouse.schema import (
     LEAD_FIELD_CHANGES,
     LEAD_OUTCOMES,
@@ -34,8 +34,8 @@ def forgettable(warehouse: Warehouse, before: datetime) -> list[str]:
         return []
     runs = list(
         warehouse.query(
-            "SELECT run_id, command, state, started_at, finished_at, desired_table, leads_listed, "
-            "released "
+            "SELECT run_id, plan_id, command, state, started_at, finished_at, desired_table, "
+            "leads_listed, released "
             f"FROM {warehouse.table(SYNC_RUNS.name)} {by_turn()}, run_id"
         )
     )
@@ -112,14 +112,13 @@ def _ended(run: TableRow, before: datetime) -> bool:
     return is_over and max(map(pendulum.instance, times)) < before
 
 
-def _guarding(runs: Iterable[TableRow]) -> Iterator[str]:
-    """Yields the run of each table whose rows the next run's guard compares its own with."""
-    last = {
-        row["desired_table"]: row["run_id"]
-        for row in runs
-        if row["desired_table"] is not None and row["released"] and row["state"] != "running"
-    }
-    yield from last.values()
+def _guarding(runs: Sequence[TableRow]) -> Iterator[str]:
+    """Yields the run of each table whose rows the next run's guard compares its own with.
+
+    What has sent its plan is kept too, as it is no such run without that.
+    """
+    last = {*last_sent(runs, runs).values()}
+    yield from (row["run_id"] for row in runs if row["plan_id"] in last)
 
 
 def _since_the_last_list(runs: Sequence[TableRow]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from connector import LeadSyncError
+from connector.rehearsal import rehearse
 from connector.sandbox.directory import LABELS
 from connector.sync.summary import Summary
 from tests.support.harness import DESIRED, ROOT, Ended, NewSite, Row, Site, bodies, lead_id, writes
@@ -525,6 +526,34 @@ def test_a_plan_that_is_applied_is_held_against_the_last_table_too(big_site: Sit
     have_rows(big_site, 49, table)
     assert plan_and_apply() == plan_and_apply() == 4
     assert plan_and_apply(min_desired_percent_of_last=49) == plan_and_apply() == 0
+
+
+def test_an_older_plan_is_held_against_what_came_before_it(big_site: Site) -> None:
+    """Its rows are not the table's any more, and are not what the next run is held against."""
+    table = have_rows(big_site, 49, "crm.older")
+    older = big_site.plan(desired_table=table)
+    have_rows(big_site, 100, table)
+    assert shrunk(big_site, desired_table=table) == []
+    assert big_site.apply(older.plan_id).exit_code == 0
+    have_rows(big_site, 49, table)
+    told = ["the desired table has 49 rows, 49 % of the 100 of the last run"]
+    assert shrunk(big_site, desired_table=table) == told
+
+
+def test_a_plan_is_never_held_against_what_came_after_it(big_site: Site) -> None:
+    table = have_rows(big_site, 100, "crm.accepted")
+    assert shrunk(big_site, desired_table=table) == []
+    have_rows(big_site, 49, table)
+    first = f"(SELECT min(lead_id) FROM {table})"
+    big_site.query(f"UPDATE {table} SET title = 'New' WHERE lead_id = {first}")
+    made = big_site.plan(desired_table=table)
+    accepted: Row = {"min_desired_percent_of_last": 49}
+    assert shrunk(big_site, desired_table=table, **accepted) == []
+    with big_site.in_place():
+        assert rehearse(made.plan_id).summary.exit_code == 4
+        assert rehearse(made.plan_id, **accepted).summary.exit_code == 0
+    assert big_site.apply(made.plan_id).exit_code == 4, "accepted for the other plan alone"
+    assert big_site.apply(made.plan_id, **accepted).exit_code == 0
 
 
 def of_a_broken_join(site: Site) -> list[str]:

@@ -257,6 +257,20 @@ def test_the_guard_of_the_last_rows_keeps_what_it_compares_with(one: Site) -> No
     assert one.command("run", retention_days=90).code == 4
 
 
+def test_the_guard_keeps_the_run_that_looked_last_where_an_older_plan_was_applied(
+    one: Site,
+) -> None:
+    made = one.plan()
+    one.desire_titles({lead_id(str(number)): "New" for number in range(120)})
+    one.run(max_not_found_percent="off")
+    assert one.apply(made.plan_id).statuses["applied"] == 1
+    age(one, 91)
+    one.desire_titles({LEAD: "New"})
+    for _ in range(2):
+        assert one.command("run", retention_days=90).code == 4
+        one.run(lead=LEAD, **KEEP)
+
+
 def test_what_a_forgotten_run_left_is_passed_over(one: Site) -> None:
     """Its machine was off for a season, and runs elsewhere have settled what it had left."""
     one.run()

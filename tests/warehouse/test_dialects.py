@@ -139,7 +139,7 @@ def say_history(warehouse: Warehouse) -> None:
     history.note_taken_over(warehouse, "run")
     history.next_turn(warehouse)
     history.taken_over_by(warehouse, "run")
-    history.last_desired_rows(warehouse, "crm.lead_changes")
+    history.last_desired_rows(warehouse, "crm.lead_changes", "plan")
     history.last_refresh(warehouse, "run")
     list(history.mirror(warehouse, history.EVERYTHING))
     listing.least_listed(warehouse)

@@ -20,7 +20,7 @@ UPDATE `pipedrive_leads`.`sync_runs` SET state = 'failed', finished_at = %s, mes
 UPDATE `pipedrive_leads`.`sync_runs` SET taken_over_by = %s WHERE taken_over_by IS NULL AND run_id <> %s AND state = 'failed';
 SELECT max(turn) AS n FROM `pipedrive_leads`.`sync_runs`;
 SELECT * FROM `pipedrive_leads`.`sync_runs` WHERE run_id > %s ORDER BY run_id LIMIT 1;
-SELECT * FROM `pipedrive_leads`.`sync_runs` WHERE desired_table = %s AND released AND state <> 'running' ORDER BY started_at DESC LIMIT 1;
+SELECT * FROM `pipedrive_leads`.`sync_runs` WHERE run_id IN (SELECT plan_id FROM `pipedrive_leads`.`sync_runs` WHERE desired_table = %s AND released AND state <> 'running') AND run_id <> %s AND coalesce(turn, 0) <= (SELECT coalesce(turn, 0) FROM `pipedrive_leads`.`sync_runs` WHERE run_id = %s) ORDER BY started_at DESC LIMIT 1;
 SELECT * FROM `pipedrive_leads`.`sync_runs` WHERE command IN ('run', 'plan') AND lead IS NULL AND reverts IS NULL AND run_id <> %s ORDER BY started_at DESC LIMIT 1;
 SELECT id, digest, gone_at, is_archived, CASE WHEN gone_at IS NOT NULL OR is_archived THEN read_at END AS read_at FROM `pipedrive_leads`.`leads`;
 SELECT leads_listed, coalesce(turn, 0) AS turn, started_at FROM `pipedrive_leads`.`sync_runs` WHERE leads_listed IS NOT NULL ORDER BY coalesce(turn, 0) DESC, started_at DESC LIMIT 1;
@@ -41,7 +41,7 @@ SELECT u.lead_id FROM (SELECT p.* FROM `pipedrive_leads`.`lead_patches` p LEFT J
 SELECT DISTINCT p.lead_id FROM `pipedrive_leads`.`lead_patches` p LEFT JOIN `pipedrive_leads`.`lead_outcomes` o ON o.patch_id = p.patch_id WHERE p.plan_id = %s AND o.patch_id IS NULL;
 SELECT * FROM `pipedrive_leads`.`sync_runs` WHERE released AND state IN ('running', 'failed') AND run_id <> %s ORDER BY started_at;
 SELECT key, name FROM `pipedrive_leads`.`lead_fields`;
-SELECT run_id, command, state, started_at, finished_at, desired_table, leads_listed, released FROM `pipedrive_leads`.`sync_runs` ORDER BY coalesce(turn, 0), started_at, run_id;
+SELECT run_id, plan_id, command, state, started_at, finished_at, desired_table, leads_listed, released FROM `pipedrive_leads`.`sync_runs` ORDER BY coalesce(turn, 0), started_at, run_id;
 SELECT run_id FROM `pipedrive_leads`.`lead_outcomes` WHERE finished_at >= %s UNION ALL SELECT run_id FROM (SELECT * FROM `pipedrive_leads`.`lead_outcomes` WHERE patch_id IS NOT NULL AND took IS NULL AND patch_id NOT IN (SELECT patch_id FROM `pipedrive_leads`.`lead_outcomes` WHERE patch_id IS NOT NULL AND took IS NOT NULL)) u;
 DELETE FROM `pipedrive_leads`.`sync_runs` WHERE run_id IN (%s);
 DELETE FROM `pipedrive_leads`.`lead_patches` WHERE planned_at < %s AND plan_id NOT IN (SELECT plan_id FROM `pipedrive_leads`.`sync_runs`) AND (patch_id IS NULL OR patch_id NOT IN (SELECT patch_id FROM (SELECT * FROM `pipedrive_leads`.`lead_outcomes` WHERE patch_id IS NOT NULL AND took IS NULL AND patch_id NOT IN (SELECT patch_id FROM `pipedrive_leads`.`lead_outcomes` WHERE patch_id IS NOT NULL AND took IS NOT NULL)) u));
