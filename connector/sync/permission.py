@@ -69,6 +69,9 @@ def admit(session: Session, plan_id: str) -> StoredPlan:
     # A guard that stopped a run left its plan whole.
     if maker["state"] != "done" and not (maker["state"] == "stopped" and maker["tripped"]):
         raise PlanError(f"plan {plan_id} never came to its end; make a new one")
+    if maker["left_over"] and not left:
+        rest = "`lead-sync run` goes on with what the killed run left"
+        raise PlanError(f"plan {plan_id} holds nothing of its own; {rest}")
     _refuse_old(session.settings.max_age, plan_id, maker)
     names = ("reverts", "narrowed_by", "desired_table", "desired_rows")
     noted = {name: maker[name] for name in names}

@@ -153,6 +153,35 @@ def test_the_way_out_of_a_guard_on_what_a_kill_left_sends_it(site: Site) -> None
     assert bodies(site.pipedrive) == dict.fromkeys(LEADS, LOST)
 
 
+def test_a_plan_of_nothing_but_what_a_kill_left_is_not_applied(site: Site) -> None:
+    put_leads(site)
+    desire(site, lost=LEADS)
+    kill_unsent(site, "--max-clears", "30")
+    stopped = site.run()
+    assert (stopped.exit_code, stopped.left_over) == (4, 30)
+    site.pipedrive.clear_requests()
+    ended = site.command("apply", stopped.run_id, "--max-clears", "30")
+    assert (ended.code, site.pipedrive.requests()) == (1, [])
+    assert f"plan {stopped.run_id} holds nothing of its own" in ended.told
+    assert "`lead-sync run` goes on with what the killed run left" in ended.told
+    assert site.last_run()["run_id"] == stopped.run_id
+    assert site.run(max_clears=30).statuses["applied"] == 30
+
+
+def test_what_a_plan_holds_beside_what_a_kill_left_is_applied(site: Site) -> None:
+    put_leads(site)
+    desire(site, lost=LEADS[:15])
+    kill_unsent(site)
+    desire(site, lost=LEADS)
+    stopped = site.run()
+    assert (stopped.exit_code, stopped.left_over) == (4, 15)
+    applied = site.apply(stopped.run_id, max_clears=30)
+    assert (applied.exit_code, applied.statuses["applied"]) == (0, 15), applied.message
+    assert bodies(site.pipedrive) == dict.fromkeys(LEADS[15:], LOST)
+    assert site.run().statuses["applied"] == 15
+    assert writes(site.pipedrive) == dict.fromkeys(LEADS, 1)
+
+
 def test_what_a_kill_left_in_effect_is_no_matter_of_an_earlier_version(site: Site) -> None:
     put_leads(site)
     desire(site, lost=LEADS)
