@@ -27,6 +27,8 @@ StillWanted = Callable[[Comparison, Sequence[Patch]], Sequence[Patch] | str]
 """Returns a lead's patches as they are still to be sent, or tells why they are not any more."""
 GONE = "no such lead any more"
 UNREAD_SENT = "interrupted, and the lead cannot be read, so it may be in effect"
+NOT_WANTED = "interrupted before it took effect, and no longer what is wanted"
+LEFT_OUT = "interrupted before it took effect, and it has fields that --fields leaves out"
 UNREAD_UNSENT = "not sent by this run, as the lead cannot be read"
 
 
@@ -153,7 +155,9 @@ def as_wanted(columns: Columns, *, unarchive: bool) -> StillWanted:
             )
             changes = decision.changes if isinstance(decision, Planned) else ()
         if [change.body for change in changes] != [patch.body_left for patch in rest]:
-            return "interrupted before it took effect, and no longer what is wanted"
+            left = {base_key(key) for patch in rest for key in patch.body_left}
+            is_left_out = found.rows and columns.only and not left <= columns.only
+            return LEFT_OUT if is_left_out else NOT_WANTED
         pairs = zip(rest, changes, strict=True)
         return [_under(patch, change.conditions) for patch, change in pairs]
 

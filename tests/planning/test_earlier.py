@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from connector.planning.diff import decide
 from connector.planning.earlier import (
+    LEFT_OUT,
+    NOT_WANTED,
     Resolved,
     as_wanted,
     resolve_doubt,
@@ -88,6 +91,30 @@ BOTH: Row = {"title": "New", "channel": None}
 def test_one_patch(planned: Row, now: list[Row], lead: Lead | None, expected: list[str]) -> None:
     found = settled(patches_of(planned, LEAD), lead, *now)
     assert [status for _, status in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "lead", "only", "reasons"),
+    [
+        ([BOTH], LEAD, {"title"}, [LEFT_OUT]),
+        ([BOTH], LEAD, {"value"}, [LEFT_OUT]),
+        ([{"title": "Newer", "channel": None}], LEAD, {"title"}, [LEFT_OUT]),
+        ([{"title": "Newer", "channel": None}], LEAD, {"title", "channel"}, [NOT_WANTED]),
+        ([], LEAD, {"title"}, [NOT_WANTED]),
+        ([BOTH], LEAD, {"title", "channel"}, []),
+        ([BOTH], {**LEAD, "channel": None}, {"title"}, []),
+    ],
+)
+def test_a_patch_of_fields_that_are_left_out_is_closed_for_that(
+    rows: list[Row], lead: Lead, only: set[str], reasons: list[str]
+) -> None:
+    rows = [{"lead_id": LEAD_ID, **row} for row in rows]
+    columns = replace(columns_of({"lead_id": LEAD_ID, **BOTH}), only=frozenset(only))
+    found = Comparison(LEAD_ID, rows, lead, patches_of(BOTH, LEAD))
+    wanted = as_wanted(columns, unarchive=False)
+    resolved = resolve_interrupted(found, BY_KEY, wanted)
+    told = [one.reason or "" for one in resolved.outcomes]
+    assert [one.rpartition("sent: ")[2] for one in told] == reasons
 
 
 UNARCHIVED: Row = {"title": "New", "is_archived": False}
