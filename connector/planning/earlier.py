@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from connector.planning.columns import Columns
 from connector.planning.diff import decide
@@ -154,7 +155,8 @@ def as_wanted(columns: Columns, *, unarchive: bool) -> StillWanted:
                 found.rows, found.current, columns, unarchive=unarchive, base=found.base
             )
             changes = decision.changes if isinstance(decision, Planned) else ()
-        if [change.body for change in changes] != [patch.body_left for patch in rest]:
+        wanted = [_besides_took(*pair) for pair in zip(rest, changes, strict=False)]
+        if len(changes) != len(rest) or wanted != [patch.body_left for patch in rest]:
             left = {base_key(key) for patch in rest for key in patch.body_left}
             is_left_out = found.rows and columns.only and not left <= columns.only
             return LEFT_OUT if is_left_out else NOT_WANTED
@@ -162,6 +164,12 @@ def as_wanted(columns: Columns, *, unarchive: bool) -> StillWanted:
         return [_under(patch, change.conditions) for patch, change in pairs]
 
     return tell
+
+
+def _besides_took(patch: Patch, change: Change) -> dict[str, Any]:
+    """Returns a body without what the patch has brought about, though the CRM shows it tidied."""
+    took = {key: patch.body[key] for key in patch.took}
+    return {key: value for key, value in change.body.items() if took.get(key, ...) != value}
 
 
 def _under(patch: Patch, conditions: Conditions) -> Patch:

@@ -262,7 +262,10 @@ class Comparison:
 
 
 TIDIED = "in effect as Pipedrive tidies it"
-"""How the reason begins where all of a body took effect, but trimmed or rounded."""
+"""How the reason begins where all of a body took effect, but trimmed or rounded.
+
+Later runs know such outcomes by it.
+"""
 DAMAGED = "the warehouse does not give it back as it was planned; not sent"
 
 

@@ -177,7 +177,7 @@ class Attempt:
             return self._outcome("conflict", kept, lead=lead)
         if not change.body:
             reason = ALREADY_SO if self._left else FOUND_LATER
-            return self._outcome("confirmed", reason, lead=lead)
+            return self._in_effect("confirmed", reason, lead)
         if lead.get(LEADS.archive_key) is True and LEADS.archive_key not in change.body:
             return self._outcome("archived", why_archived(self._took), lead=lead)
         patch, self._look_first = self._patch, None
@@ -207,7 +207,7 @@ class Attempt:
             raise
         effect = self._see(lead)
         if effect.is_whole:
-            return self._outcome("applied", self._left_alone or None, lead=lead)
+            return self._in_effect("applied", self._left_alone or None, lead)
         missed = f"Pipedrive answered 200 but did not take {', '.join(effect.lost)}"
         reason = self._with_doubt(missed) if effect.lost else told_tidied(effect)
         return self._outcome("ignored", reason, lead=lead)
@@ -230,7 +230,7 @@ class Attempt:
     def _seen(self, effect: Effect, lead: dict[str, Any]) -> Outcome | None:
         """Returns the outcome where all of the patch is in effect, or somebody else was there."""
         if effect.is_whole:
-            return self._outcome("confirmed", "found in effect by reading", lead=lead)
+            return self._in_effect("confirmed", "found in effect by reading", lead)
         if not effect.edited:
             tidied = told_tidied(effect)
             return None if effect.untouched else self._outcome("ignored", tidied, lead=lead)
@@ -304,6 +304,15 @@ class Attempt:
         if lead.get(LEADS.archive_key) is True:
             return self._archived(error, lead=lead)
         return self.failed(error, lead)
+
+    def _in_effect(self, status: Status, reason: str | None, lead: dict[str, Any]) -> Outcome:
+        """Returns the outcome of a patch that is whole in effect; a part may be tidied."""
+        patch = self._patch
+        sent = {key: patch.body[key] for key in patch.body if key in self._took}
+        effect = effect_of(patch.before, sent, lead, self._fields, patch.conditions)
+        if effect.tidied:
+            return self._outcome("ignored", told_tidied(effect), lead=lead)
+        return self._outcome(status, reason, lead=lead)
 
     def _archived(self, error: PipedriveError, **known: Any) -> Outcome:
         is_own = LEADS.archive_key in self._took

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from connector.sync.summary import Summary
-from tests.support.front import Raw, front_of
+from tests.support.front import Raw, front_of, once
 from tests.support.harness import Row, Site, bodies, lead_id
-from tests.support.scene import kill_in_effect, new_leads, with_one_wish
+from tests.support.scene import kill_in_effect, kill_unsent, new_leads, with_one_wish
 
 LEAD = lead_id("repeats")
 REFUSED = {"success": False, "error": "title is not allowed", "error_info": ""}
@@ -151,6 +151,27 @@ def test_what_is_tidied_is_no_persons_edit(site: Site, cut_off: str) -> None:
     [*_, settled] = site.outcomes()
     assert (settled["status"], settled["took"]) == ("ignored", '["channel_id","title"]')
     assert bodies(site.pipedrive) == {LEAD: [{"title": "Wished ", "channel_id": "2"}]}
+
+
+@pytest.mark.parametrize("arrives", [{"title": "Wished", "channel_id": "2"}, {"title": "Wished"}])
+@pytest.mark.parametrize("found", ["at the list", "at the look"])
+def test_what_is_tidied_is_remembered_whoever_finds_it(
+    site: Site, arrives: Row, found: str
+) -> None:
+    with_one_wish(site, LEAD, text_tidied="trim")
+    site.query("UPDATE crm.lead_changes SET title = 'Wished '")
+    kill_unsent(site, on_conflict="crm", max_overwrites="off")
+    if found == "at the list":
+        site.pipedrive.set_lead(LEAD, **arrives)
+    arriving = once(LEAD, lambda: site.pipedrive.set_lead(LEAD, **arrives))
+    with front_of(site.pipedrive.base_url, arriving) as url:
+        site.run(base_url=url, on_conflict="crm")
+    [row] = site.outcomes()
+    assert (row["status"], sorted(json.loads(row["took"]))) == ("ignored", ["channel_id", "title"])
+    assert row["reason"] == "in effect as Pipedrive tidies it: title"
+    assert site.run(on_conflict="crm").unchanged == 1
+    rest = {} if "channel_id" in arrives else {LEAD: [{"channel_id": "2"}]}
+    assert bodies(site.pipedrive) == rest
 
 
 def test_what_was_there_as_it_is_tidied_is_told_so_too(site: Site) -> None:
