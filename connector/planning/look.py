@@ -45,7 +45,7 @@ def _condition(field: Field, body: Values, desired: Desired, columns: Columns) -
         condition["only_if_blank"] = True
     if (rule := columns.conflict_rule(field)) != "warehouse":
         condition["on_conflict"] = rule
-    if field.key in LEADS.one_of and body.get(field.key) is None:
+    if field.key in LEADS.one_of and all(body.get(key) is None for key in LEADS.one_of):
         condition["one_of"] = True
     return condition
 

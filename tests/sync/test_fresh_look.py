@@ -187,6 +187,13 @@ def test_a_lead_keeps_a_person_or_an_organization_whoever_cleared_the_other(
     assert (again.statuses["rejected"], site.pipedrive.requests("PATCH")) == (1, [])
 
 
+def test_a_body_that_gives_the_other_contact_needs_no_look(site: Site) -> None:
+    columns = {"person_id": "BIGINT", "organization_id": "BIGINT"}
+    lead = {"person_id": 1201, "organization_id": 301}
+    scene_of(site, lead, columns, {"person_id": None, "organization_id": 302})
+    assert (site.run().statuses["applied"], looks(site)) == (1, 0)
+
+
 def test_a_lead_that_cannot_be_looked_at_is_not_sent_to(site: Site) -> None:
     scene_of(site, {"value": EUROS}, {"value_amount": "DECIMAL(9, 2)"}, {"value_amount": 100})
     site.pipedrive.fault("status", method="GET", route="leads/{id}", status=503, times=9)
