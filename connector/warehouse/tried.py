@@ -21,13 +21,15 @@ TIDY = f"substr(coalesce(reason, ''), 1, {len(TIDIED)}) = '{TIDIED}'"
 def tried_outcomes(warehouse: Warehouse) -> str:
     """Returns SQL for outcomes of what was tried, that no later patch of the lead makes void.
 
-    Of what was tidied none does: as often as it is sent it is tidied again.
+    Of what was tidied only one that was tidied in the same fields does.
     """
     outcomes = warehouse.table("lead_outcomes")
     tried = f"SELECT * FROM {outcomes} t WHERE {TRIED}"
     # Two halves: an OR beside NOT EXISTS would have PostgreSQL read the table for each row.
     return (
-        f"({tried} AND {TIDY} UNION ALL {tried} AND NOT {TIDY} AND NOT EXISTS "
+        f"({tried} AND {TIDY} AND NOT EXISTS (SELECT 1 FROM {outcomes} l "
+        "WHERE l.lead_id = t.lead_id AND l.reason = t.reason AND l.outcome_id > t.outcome_id) "
+        f"UNION ALL {tried} AND NOT {TIDY} AND NOT EXISTS "
         f"(SELECT 1 FROM {outcomes} l WHERE l.lead_id = t.lead_id "
         "AND l.status IN ('applied', 'confirmed') AND l.outcome_id > t.outcome_id))"
     )

@@ -169,6 +169,15 @@ def test_what_was_tidied_is_not_sent_again_however_old_it_is(one: Site) -> None:
     assert counts(one)[1] < 4
 
 
+def test_of_what_is_tidied_anew_each_night_the_last_is_kept(one: Site) -> None:
+    one.pipedrive.settings(text_tidied="trim")
+    for night in range(5):
+        one.desire_titles({LEAD: f"{night} "})
+        assert one.run(**KEEP).statuses["ignored"] == 1
+        age(one, 91)
+    assert counts(one)[1] < 5
+
+
 def test_what_is_in_doubt_is_settled_however_old_it_is(one: Site) -> None:
     one.pipedrive.fault("status", method="PATCH", status=502, times=2)
     first = one.run(max_attempts=2)
