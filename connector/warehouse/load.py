@@ -63,7 +63,8 @@ def into(table: str, rows: list[schema.TableRow]) -> Iterator[Marked]:
     """Yields the rows as one batch for a table; nothing when there are none."""
     if rows:
         hints = dlt.mark.make_hints(table_name=table, **TABLES[table].hints)
-        yield dlt.mark.with_hints([encode(row) for row in rows], hints)
+        # A variant of its own: else a table gets the columns of those before it in the package.
+        yield dlt.mark.with_hints([encode(row) for row in rows], hints, create_table_variant=True)
 
 
 def batches(marked: Iterator[Marked]) -> DltResource:

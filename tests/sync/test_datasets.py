@@ -265,6 +265,15 @@ OLD = {
 """What the tables of the first version lacked."""
 
 
+def test_each_table_has_its_own_columns_alone(any_site: Site) -> None:
+    """Though several are loaded at once: dlt would give each those of the tables before it."""
+    wish(any_site)
+    assert any_site.run(on_conflict="crm").statuses["applied"] == 1
+    for name, table in TABLES.items():
+        [row, *_] = any_site.query(f"SELECT * FROM {DATASET}.{name}") or [{}]
+        assert not row or {*row} == {*table.columns, "_dlt_load_id", "_dlt_id"}, name
+
+
 def load_as_the_first_version_did(site: Site) -> None:
     pipeline = dlt.pipeline(
         pipeline_name=DATASET,
