@@ -47,7 +47,7 @@ from connector.warehouse.schema import (
     TableRow,
 )
 from connector.warehouse.store import Warehouse
-from connector.warehouse.torn import loaded_outcomes, note_loaded, torn_loads
+from connector.warehouse.torn import loaded_outcomes, note_loaded, rewritten_rows, torn_loads
 
 log = logging.getLogger(__name__)
 LOADS_KEPT = timedelta(days=30)
@@ -101,10 +101,11 @@ def _complete_torn(session: Session) -> None:
 
 
 def _told_by_outcomes(session: Session, load_id: str) -> Iterator[Marked]:
-    """Yields the changed fields, and what is agreed on, by the outcomes of a load."""
+    """Yields what goes with the outcomes of a load: bodies as sent, changes, what is agreed on."""
     warehouse, names = session.warehouse, noted.field_names(session.warehouse)
     are_kept = has_bases(warehouse)
     for rows in loaded_outcomes(warehouse, load_id):
+        yield from into(LEAD_PATCHES.name, rewritten_rows(warehouse, rows))
         yield from _changes_of(rows, names)
         if are_kept:
             yield from into(LEAD_BASES.name, moved_bases(warehouse, rows))

@@ -22,9 +22,10 @@ from dlt.destinations.exceptions import DatabaseTerminalException
 from dlt.destinations.impl.postgres.configuration import PostgresClientConfiguration
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
+from dlt.destinations.insert_job_client import InsertValuesLoadJob
 from dlt.destinations.sql_client import raise_database_error
 from dlt.destinations.typing import DBTransaction
-from psycopg2 import extensions
+from psycopg2 import errors, extensions
 
 from connector.warehouse.schema import SYNC_LEASE
 
@@ -194,6 +195,29 @@ class _Readable:
         return next(self._rows, b"")
 
 
+@contextmanager
+def _loaded_once() -> Iterator[None]:
+    """Takes a file whose rows are there for loaded.
+
+    They come in one transaction. dlt loads the file again where a kill, or a connection that is
+    cut, keeps it from hearing of that.
+    """
+    try:
+        yield
+    except DatabaseTerminalException as error:
+        if not isinstance(error.dbapi_exception, errors.UniqueViolation):
+            raise
+
+
+class InsertJob(InsertValuesLoadJob):
+    """Inserts a file's rows into their table, unless they are there."""
+
+    def run(self) -> None:
+        """Loads the file."""
+        with _loaded_once():
+            super().run()
+
+
 class CopyJob(RunnableLoadJob, HasFollowupJobs):
     """Copies a JSONL file into its table; a key that a line lacks is NULL."""
 
@@ -207,7 +231,8 @@ class CopyJob(RunnableLoadJob, HasFollowupJobs):
             rows = ([document.get(name) for name in columns] for document in documents)
             copied = (copied_row(row, are_documents) for row in rows)
             table = client.sql_client.make_qualified_table_name(self.load_table_name)
-            client.sql_client.copy(table, list(columns), copied)
+            with _loaded_once():
+                client.sql_client.copy(table, list(columns), copied)
 
 
 def copied_row(row: Sequence[Any], are_documents: Sequence[bool]) -> bytes:
@@ -255,4 +280,5 @@ class TypedPostgresClient(PostgresClient):
         """Returns the job that loads one file."""
         if Path(file_path).suffix == ".jsonl":
             return CopyJob(file_path)
-        return super().create_load_job(table, file_path, load_id, restore)
+        job = super().create_load_job(table, file_path, load_id, restore)
+        return InsertJob(file_path) if isinstance(job, InsertValuesLoadJob) else job

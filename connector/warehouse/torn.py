@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby, islice
 
 import pendulum
 
 from connector.warehouse.load import BATCH, BY_SQL, LOAD_ID
+from connector.warehouse.rows import document_of, patch_of, rewritten_row
 from connector.warehouse.schema import TableRow
+from connector.warehouse.statements import in_statements
 from connector.warehouse.store import Warehouse
 
 LOADS = "_dlt_loads"
@@ -45,6 +48,19 @@ def loaded_outcomes(warehouse: Warehouse, load_id: str) -> Iterator[list[TableRo
     leads = groupby(rows, lambda row: row["lead_id"])
     while batch := [row for _, of_lead in islice(leads, BATCH) for row in of_lead]:
         yield batch
+
+
+def rewritten_rows(warehouse: Warehouse, outcomes: Sequence[TableRow]) -> list[TableRow]:
+    """Returns the rows of patches that were sent otherwise than `lead_patches` has them."""
+    sent = {row["patch_id"]: row for row in outcomes}
+    rows: list[TableRow] = []
+    for some, marks in in_statements(sent):
+        sql = f"SELECT * FROM {warehouse.table('lead_patches')} WHERE patch_id IN ({marks})"
+        for planned in map(patch_of, warehouse.query(sql, *some)):
+            body, before = (document_of(sent[planned.patch_id][one]) for one in ("body", "before"))
+            if planned.intact and (planned.body, planned.before) != (body, before):
+                rows.append(rewritten_row(replace(planned, body=body, before=before)))
+    return rows
 
 
 def note_loaded(warehouse: Warehouse, load_id: str) -> None:

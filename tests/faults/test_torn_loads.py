@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from tests.support.front import front_of, once
 from tests.support.harness import Row, Site, bodies, lead_id
+from tests.support.leads import HOT, WARM
+from tests.support.postgres import PostgresSite
 from tests.support.scene import other_machine
 from tests.support.torn import program
 
@@ -19,13 +23,18 @@ CRM = {"on_conflict": "crm"}
 
 @pytest.fixture
 def site(any_site: Site) -> Site:
-    any_site.pipedrive.reset(leads=0)
+    return prepared(any_site)
+
+
+def prepared(site: Site) -> Site:
+    """Return a site with a run that has filled each table, and a wish of the next one."""
+    site.pipedrive.reset(leads=0)
     for lead in (LEAD, OTHER):
-        any_site.pipedrive.set_lead(lead, title="As it was")
-    any_site.desire_titles({OTHER: "Wished", LEAD: "As it was"})
-    assert any_site.run(**CRM).statuses["applied"] == 1
-    any_site.desire_titles({OTHER: "Wished", LEAD: "Wished"})
-    return any_site
+        site.pipedrive.set_lead(lead, title="As it was")
+    site.desire_titles({OTHER: "Wished", LEAD: "As it was"})
+    assert site.run(**CRM).statuses["applied"] == 1
+    site.desire_titles({OTHER: "Wished", LEAD: "Wished"})
+    return site
 
 
 def tear(site: Site, table: str) -> str:
@@ -75,3 +84,32 @@ def test_what_settles_a_doubt_is_told_by_all(site: Site, found_by: Callable[[Sit
     assert found_by(site).run(**CRM).statuses["conflict"] == 1
     assert audited(site) == [{"run_id": first.run_id, "old": "As it was", "new": "Wished"}]
     assert [body["title"] for body in bodies(site.pipedrive)[LEAD]] == ["Wished"]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_rows_that_were_staged_before_the_kill_are_no_obstacle(
+    postgres_site: PostgresSite, table: str
+) -> None:
+    """dlt stages them again, as it has not heard that they are there."""
+    site = prepared(postgres_site)
+    killed = tear(site, f"staged:{table}")
+    assert site.run(**CRM).exit_code == 0
+    assert audited(site) == [{"run_id": killed, "old": "As it was", "new": "Wished"}]
+    assert site.outcomes_of_patches() == [1, 1]
+
+
+def test_the_body_that_was_sent_is_told_by_the_patch_as_well(any_site: Site) -> None:
+    site = any_site
+    site.pipedrive.reset(leads=0)
+    site.pipedrive.set_lead(LEAD, title="As it was")
+    columns = {"lead_id": "VARCHAR", "add_labels": "VARCHAR"}
+    site.desire(columns, [{"lead_id": LEAD, "add_labels": HOT}])
+    meanwhile = once(LEAD, lambda: site.pipedrive.set_lead(LEAD, label_ids=[WARM]))
+    with front_of(site.pipedrive.base_url, meanwhile) as url:
+        torn = replace(site, program=program("lead_outcomes")).command("run", base_url=url)
+    assert torn.code == -9, torn.told
+    assert other_machine(site).run().unchanged == 1
+    [patch] = site.query("SELECT body, before FROM pipedrive_leads.lead_patches")
+    [outcome] = site.outcomes()
+    assert patch == {name: outcome[name] for name in ("body", "before")}
+    assert {"label_ids": sorted([HOT, WARM])} == json.loads(patch["body"])

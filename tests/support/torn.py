@@ -1,6 +1,7 @@
 """`python -m tests.support.torn TABLE …`: `lead-sync` that is killed within the load of outcomes.
 
-Of the tables of that load only one is merged; at its end the process gets a real SIGKILL.
+Of the tables of that load only one is merged; at its end the process gets a real SIGKILL. With
+`staged:` before the table it gets one as soon as the rows of that table are staged.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dlt.destinations.insert_job_client import InsertValuesLoadJob
 from dlt.destinations.job_client_impl import SqlLoadJob
 
 PATIENCE_SECONDS = 60.0
@@ -25,19 +27,21 @@ def program(table: str) -> tuple[str, ...]:
 
 def tear_after(table: str, patch: pytest.MonkeyPatch) -> None:
     """Merge no other table of a package of outcomes, and end this process at its merge."""
-    run: Any = SqlLoadJob.run
+    staged, name = "staged:" in table, table.removeprefix("staged:")
+    of_jobs: Any = InsertValuesLoadJob if staged else SqlLoadJob
+    run = of_jobs.run
 
     def run_one(job: Any) -> None:
         file = Path(job._file_path)
         is_of_outcomes = any(file.parents[1].glob("*/lead_outcomes.*"))
-        is_last = file.name.startswith(f"{table}.")
+        is_last = file.name.startswith(f"{name}.")
         if is_of_outcomes and not is_last:
             time.sleep(PATIENCE_SECONDS)
         run(job)
         if is_of_outcomes:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    patch.setattr(SqlLoadJob, "run", run_one)
+    patch.setattr(of_jobs, "run", run_one)
 
 
 if __name__ == "__main__":

@@ -124,6 +124,7 @@ def statements(destination: str) -> list[str]:
     list(bases.past_bases(warehouse))
     torn.torn_loads(warehouse, NOW)
     list(torn.loaded_outcomes(warehouse, "1"))
+    torn.rewritten_rows(warehouse, [{"patch_id": "patch"}])
     torn.note_loaded(warehouse, "1")
     trial.try_writing(warehouse)
     return [lease._creation(warehouse), *client.said]
