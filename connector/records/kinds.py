@@ -403,7 +403,7 @@ def parse_moment(text: str) -> datetime:
     Raises:
         ValueError: It is none.
     """
-    day = re.split("[T ]", text.strip(), maxsplit=1)[0]
+    day = re.split("[Tt ]", text.strip(), maxsplit=1)[0]
     date.fromisoformat(day)
     return datetime.fromisoformat(text.strip())
 

@@ -76,6 +76,8 @@ def admit(session: Session, plan_id: str) -> StoredPlan:
     names = ("reverts", "narrowed_by", "desired_table", "desired_rows")
     noted = {name: maker[name] for name in names}
     counted: dict[str, Any] = {name: maker[column] or 0 for column, name in COUNTED.items()}
+    if maker["unknown_leads"] is None:  # an earlier version counted them by their outcomes alone
+        counted["not_found"] = maker["not_found"] or 0
     noted |= {"unchanged": maker["unchanged"], "size": PlanSize(**counted)}
     return StoredPlan(plan_id, left, bool(released), **noted)
 

@@ -44,7 +44,7 @@ def settle_wanted(
         reading: What came of reading the leads.
 
     Returns:
-        By their ids the patches that are in effect in part, with what is left to be sent.
+        By their ids the patches that were sent before or are so in part, as they are left.
     """
     warehouse, columns, fields = session.warehouse, account.columns, account.fields
     keys = history.pending_keys(warehouse)
@@ -153,7 +153,7 @@ def _settle_left(
         still: Tells whether what is not in effect is still to be sent.
 
     Returns:
-        By their ids the patches that are in effect in part, with what is left to be sent.
+        By their ids the patches that were sent before or are so in part, as they are left.
     """
     session.load(_settle_doubts(session, record, fields))
     revised = _settle(
@@ -181,7 +181,7 @@ def _settle(
         resolve: Settles one lead's patches.
 
     Returns:
-        By their ids the patches that are in effect in part, with what is left to be sent.
+        By their ids the patches that were sent before or are so in part, as they are left.
     """
     revised: dict[str, Patch] = {}
 

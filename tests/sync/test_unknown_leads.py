@@ -66,6 +66,14 @@ def test_leads_whose_rows_are_rejected_are_unknown_as_well(any_site: Site) -> No
     assert any_site.pipedrive.requests("PATCH") == []
 
 
+def test_a_plan_of_a_version_that_did_not_count_them_is_held_by_its_outcomes(site: Site) -> None:
+    wish(site, 9, 13)
+    made = site.plan()
+    site.query("UPDATE pipedrive_leads.sync_runs SET unknown_leads = NULL")
+    assert site.apply(made.plan_id).exit_code == 4
+    assert site.pipedrive.requests("PATCH") == []
+
+
 def test_ids_that_are_none_do_not_dilute_them(site: Site) -> None:
     wish(site, 9, 13)
     [first, *_] = site.pipedrive.leads()
