@@ -198,19 +198,18 @@ def _sort(
         effect = effect_of(patch.before, unsure, current, fields, patch.conditions)
         took = (*patch.took, *effect.took) if patch.sent_by else ()
         theirs = effect.edited if patch.sent_by else effect.theirs
-        if effect.is_whole:
-            reason = FOUND_LATER if patch.sent_by else ALREADY_SO
-            done.append(Outcome(patch, "confirmed", reason, took=took, lead=lead))
-        elif not theirs and not effect.untouched:
-            tidied = told_tidied(effect)
-            done.append(Outcome(patch, "ignored", tidied, took=took, lead=lead))
-        elif theirs:
+        if theirs:
             changed = "; ".join(map(str, changed_since(patch, theirs, current, fields)))
             reason = f"{changed}; lead updated {current.get('update_time')}"
             seen = replace(patch, took=took)
             overtaken.append(Outcome(seen, "conflict", reason, took=took, lead=lead))
-        else:
+        elif effect.untouched:
             rest.append(replace(patch, left=effect.untouched, took=took))
+        elif effect.tidied:
+            done.append(Outcome(patch, "ignored", told_tidied(effect), took=took, lead=lead))
+        else:
+            reason = FOUND_LATER if patch.sent_by else ALREADY_SO
+            done.append(Outcome(patch, "confirmed", reason, took=took, lead=lead))
     return done, overtaken, rest
 
 

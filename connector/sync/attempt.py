@@ -206,11 +206,10 @@ class Attempt:
             self._doubt, self._look_first = doubt, self._look_again
             raise
         effect = self._see(lead)
-        if effect.is_whole:
+        if not effect.lost:
             return self._in_effect("applied", self._left_alone or None, lead)
         missed = f"Pipedrive answered 200 but did not take {', '.join(effect.lost)}"
-        reason = self._with_doubt(missed) if effect.lost else told_tidied(effect)
-        return self._outcome("ignored", reason, lead=lead)
+        return self._outcome("ignored", self._with_doubt(missed), lead=lead)
 
     def _unsent(self) -> dict[str, Any]:
         return {key: self._patch.body[key] for key in self._left}
@@ -229,13 +228,13 @@ class Attempt:
 
     def _seen(self, effect: Effect, lead: dict[str, Any]) -> Outcome | None:
         """Returns the outcome where all of the patch is in effect, or somebody else was there."""
-        if effect.is_whole:
-            return self._in_effect("confirmed", "found in effect by reading", lead)
-        if not effect.edited:
-            tidied = told_tidied(effect)
-            return None if effect.untouched else self._outcome("ignored", tidied, lead=lead)
-        changed = "; ".join(map(str, changed_since(self._patch, effect.edited, lead, self._fields)))
-        return self._outcome("conflict", self._with_doubt(changed), lead=lead)
+        if effect.edited:
+            found = changed_since(self._patch, effect.edited, lead, self._fields)
+            told = self._with_doubt("; ".join(map(str, found)))
+            return self._outcome("conflict", told, lead=lead)
+        if effect.untouched:
+            return None
+        return self._in_effect("confirmed", "found in effect by reading", lead)
 
     def _read_back(self, doubt: InDoubt) -> dict[str, Any]:
         try:
@@ -308,8 +307,7 @@ class Attempt:
     def _in_effect(self, status: Status, reason: str | None, lead: dict[str, Any]) -> Outcome:
         """Returns the outcome of a patch that is whole in effect; a part may be tidied."""
         patch = self._patch
-        sent = {key: patch.body[key] for key in patch.body if key in self._took}
-        effect = effect_of(patch.before, sent, lead, self._fields, patch.conditions)
+        effect = effect_of(patch.before, patch.body, lead, self._fields, patch.conditions)
         if effect.tidied:
             return self._outcome("ignored", told_tidied(effect), lead=lead)
         return self._outcome(status, reason, lead=lead)
