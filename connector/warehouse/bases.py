@@ -47,10 +47,7 @@ def moved_bases(warehouse: Warehouse, outcomes: Sequence[TableRow]) -> list[Tabl
         warehouse: Where it is kept.
         outcomes: The rows, lead by lead, each lead's in the order of sending.
     """
-    were = bases_of(warehouse, {row["lead_id"] for row in outcomes})
-    leads = groupby(outcomes, lambda row: row["lead_id"])
-    moved = ((lead_id, _moved(were.get(lead_id, {}), rows)) for lead_id, rows in leads)
-    return [vars(BaseRow(lead_id, base)) for lead_id, base in moved if base]
+    return [*_base_rows(outcomes, bases_of(warehouse, {row["lead_id"] for row in outcomes}))]
 
 
 def past_bases(warehouse: Warehouse) -> Iterator[list[TableRow]]:
@@ -68,11 +65,18 @@ def past_bases(warehouse: Warehouse) -> Iterator[list[TableRow]]:
         "WHERE o.patch_id IS NOT NULL AND o.lead_id IS NOT NULL "
         "ORDER BY o.lead_id, coalesce(r.turn, 0), o.finished_at, o.outcome_id"
     )
-    leads = groupby(warehouse.stream(sql), lambda row: row["lead_id"])
-    moved = ((lead_id, _moved({}, outcomes)) for lead_id, outcomes in leads)
-    rows = (vars(BaseRow(lead_id, base)) for lead_id, base in moved if base)
+    rows = _base_rows(warehouse.stream(sql), {})
     while batch := list(islice(rows, BATCH)):
         yield batch
+
+
+def _base_rows(
+    outcomes: Iterable[TableRow], were: Mapping[str, Mapping[str, Any]]
+) -> Iterator[TableRow]:
+    """Yields what is agreed on of each lead of outcomes, which come lead by lead."""
+    for lead_id, of_lead in groupby(outcomes, lambda row: row["lead_id"]):
+        if base := _moved(were.get(lead_id, {}), of_lead):
+            yield vars(BaseRow(lead_id, base))
 
 
 def _moved(base: Mapping[str, Any], outcomes: Iterable[TableRow]) -> dict[str, Any]:

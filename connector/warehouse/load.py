@@ -40,6 +40,8 @@ OWN_COLUMNS: dict[str, TColumnSchema] = {
         "row_key": True,
     },
 }
+LOADS = "_dlt_loads"
+"""The table in which dlt notes each package that is loaded."""
 BY_SQL = "lead_sync"
 """Stands for the package in rows that dlt has not made."""
 PACKAGE = 10_000

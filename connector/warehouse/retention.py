@@ -12,6 +12,7 @@ from datetime import datetime
 import pendulum
 
 from connector.warehouse.history import by_turn, count_unfinished, last_sent
+from connector.warehouse.load import LOADS
 from connector.warehouse.schema import (
     LEAD_FIELD_CHANGES,
     LEAD_OUTCOMES,
@@ -99,7 +100,7 @@ def trim_loads(warehouse: Warehouse, before: datetime) -> None:
     if not pipeline.default_schema_name or not warehouse.column_names(state):
         return  # nothing was ever loaded
     warehouse.execute(
-        f"DELETE FROM {warehouse.table('_dlt_loads')} WHERE schema_name = %s AND inserted_at < %s "
+        f"DELETE FROM {warehouse.table(LOADS)} WHERE schema_name = %s AND inserted_at < %s "
         f"AND load_id NOT IN (SELECT _dlt_load_id FROM {warehouse.table(state)})",
         pipeline.default_schema_name,
         before,

@@ -9,13 +9,11 @@ from itertools import groupby, islice
 
 import pendulum
 
-from connector.warehouse.load import BATCH, BY_SQL, LOAD_ID
+from connector.warehouse.load import BATCH, BY_SQL, LOAD_ID, LOADS
 from connector.warehouse.rows import document_of, patch_of, rewritten_row
 from connector.warehouse.schema import TableRow
 from connector.warehouse.statements import in_statements
 from connector.warehouse.store import Warehouse
-
-LOADS = "_dlt_loads"
 
 
 def torn_loads(warehouse: Warehouse, since: datetime) -> list[str]:
