@@ -132,18 +132,26 @@ def sweep(folder: Path) -> None:
         copies = [folder / "load" / stage / package.name for stage in ("normalized", "loaded")]
         whole = (package / "schema.json").exists() and (package / "new_jobs").exists()
         if not whole or any(copy.exists() for copy in copies):
-            shutil.rmtree(package)
+            _remove(package)
         else:
             _store_schema(package / "schema.json", folder / "schemas")
     for package in (folder / "load" / "loaded").glob("*"):
+        _remove(package)
+
+
+def _remove(package: Path) -> None:
+    """Removes a package, or a file beside the packages that a killed dlt had not renamed yet."""
+    if package.is_dir():
         shutil.rmtree(package)
+    else:
+        package.unlink()
 
 
 def drop_packages(folder: Path) -> None:
     """Removes what is not loaded yet."""
     for place in ("normalize/extracted", "load/new", "load/normalized"):
         for package in (folder / place).glob("*"):
-            shutil.rmtree(package)
+            _remove(package)
 
 
 def _store_schema(of_package: Path, schemas: Path) -> None:

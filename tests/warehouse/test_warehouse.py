@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 from connector.errors import WarehouseError
 from connector.warehouse import history
-from connector.warehouse.destination import make_pipeline, sweep
+from connector.warehouse.destination import drop_packages, make_pipeline, sweep
 from connector.warehouse.load import batches, into, load_pending
 from connector.warehouse.migration import fill_in_old
 from connector.warehouse.schema import LEAD_FIELDS, SYNC_RUNS, TABLES, FieldRow, lead_row
@@ -77,6 +77,19 @@ def test_a_package_keeps_its_types_when_a_kill_left_the_stored_schema_behind(sit
     with site.pipeline.sql_client() as client:
         [[found]] = client.execute_sql("SELECT body FROM pipedrive_leads.lead_patches") or []
     assert json.loads(found) == body
+
+
+@pytest.mark.parametrize("remove", [sweep, drop_packages])
+def test_a_file_that_a_killed_dlt_had_not_renamed_yet_is_no_obstacle(
+    tmp_path: Path, remove: Callable[[Path], None]
+) -> None:
+    places = ["normalize/extracted", "load/new", "load/normalized", "load/loaded"]
+    for place in places:
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "5fd05714b1223e95").touch()
+    remove(tmp_path)
+    removed = {place for place in places if not [*(tmp_path / place).iterdir()]}
+    assert removed == {*(places[::3] if remove is sweep else places[:3])}
 
 
 @pytest.mark.parametrize("state", ["running", "done", "stopped", "failed"])
