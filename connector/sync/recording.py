@@ -28,11 +28,11 @@ from connector.sync.leads import mirror_row
 from connector.sync.session import Session
 from connector.sync.summary import Summary, exit_code_of
 from connector.warehouse import history, journal, noted
-from connector.warehouse.bases import has_bases, moved_bases
+from connector.warehouse.bases import bases_of_later, has_bases, moved_bases
 from connector.warehouse.claim import last_run, note_run
 from connector.warehouse.destination import drop_packages
 from connector.warehouse.lease import now_of
-from connector.warehouse.load import Marked, into, load_pending
+from connector.warehouse.load import Marked, into, load, load_pending
 from connector.warehouse.migration import drop_view, fill_in_old, past_changes
 from connector.warehouse.record import RunRecord, State
 from connector.warehouse.retention import forget, forgettable, trim_loads
@@ -77,7 +77,8 @@ def prepare(session: Session) -> None:
 def _load_left(warehouse: Warehouse, folder: Path) -> None:
     """Loads what the last run of this folder left, unless a run elsewhere has settled it since.
 
-    What that one found and wrote is newer, and it may have sent what was left.
+    What that one found and wrote is newer, and it may have sent what was left. One with `--lead`
+    has settled a single lead: what is agreed on of that is newer.
     """
     last = last_run(folder)
     if last and (later := history.taken_over_by(warehouse, last)):
@@ -85,7 +86,9 @@ def _load_left(warehouse: Warehouse, folder: Path) -> None:
         drop_packages(folder)
         return
     log.info("loading what an earlier run left")
+    newer = bases_of_later(warehouse, last) if last else []
     load_pending(warehouse.pipeline)
+    load(warehouse.pipeline, into(LEAD_BASES.name, newer))
 
 
 def _complete_torn(session: Session) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from connector.planning.bases import moved_by
 from connector.planning.model import DONE
+from connector.warehouse.history import read_runs
 from connector.warehouse.load import BATCH
 from connector.warehouse.rows import document_of
 from connector.warehouse.schema import LEAD_BASES, BaseRow, TableRow
@@ -38,6 +39,21 @@ def all_bases(warehouse: Warehouse) -> Iterator[tuple[str, Any]]:
     """Yields what was last agreed on of each lead."""
     rows = warehouse.stream(f"SELECT lead_id, base FROM {warehouse.table(LEAD_BASES.name)}")
     return ((row["lead_id"], document_of(row["base"])) for row in rows)
+
+
+def bases_of_later(warehouse: Warehouse, run_id: str) -> list[TableRow]:
+    """Returns what is agreed on of each lead that a run after this one was told to look at alone.
+
+    Args:
+        warehouse: Where it is kept.
+        run_id: The run before.
+    """
+    found = read_runs(warehouse, "WHERE run_id = %s", run_id)
+    if not found or not has_bases(warehouse):
+        return []
+    later = read_runs(warehouse, "WHERE lead IS NOT NULL AND turn > %s", found[0]["turn"])
+    bases = bases_of(warehouse, {run["lead"] for run in later})
+    return [vars(BaseRow(lead_id, dict(base))) for lead_id, base in bases.items()]
 
 
 def moved_bases(warehouse: Warehouse, outcomes: Sequence[TableRow]) -> list[TableRow]:

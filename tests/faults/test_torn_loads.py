@@ -86,6 +86,17 @@ def test_what_settles_a_doubt_is_told_by_all(site: Site, found_by: Callable[[Sit
     assert [body["title"] for body in bodies(site.pipedrive)[LEAD]] == ["Wished"]
 
 
+def test_what_a_later_turn_has_agreed_on_outlives_a_load_of_before(site: Site) -> None:
+    tear(site, "packed")
+    site.desire_titles({OTHER: "Wished", LEAD: "Wished later"})
+    elsewhere = other_machine(site).command("run", "--lead", LEAD, **CRM)
+    assert elsewhere.code == 0, elsewhere.told
+    site.pipedrive.set_lead(LEAD, title="Wished")
+    assert site.run(**CRM).statuses["conflict"] == 1
+    assert site.pipedrive.lead(LEAD)["title"] == "Wished"
+    assert site.outcomes_of_patches() == [1, 1, 1]
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_rows_that_were_staged_before_the_kill_are_no_obstacle(
     postgres_site: PostgresSite, table: str

@@ -1,7 +1,8 @@
 """`python -m tests.support.torn TABLE …`: `lead-sync` that is killed within the load of outcomes.
 
 Of the tables of that load only one is merged; at its end the process gets a real SIGKILL. With
-`staged:` before the table it gets one as soon as the rows of that table are staged.
+`staged:` before the table it gets one as soon as the rows of that table are staged, and for
+`packed` before any rows are.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dlt.common.schema import Schema
 from dlt.destinations.insert_job_client import InsertValuesLoadJob
 from dlt.destinations.job_client_impl import SqlLoadJob
+from dlt.load import Load
 
 PATIENCE_SECONDS = 60.0
 
@@ -44,8 +47,23 @@ def tear_after(table: str, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(of_jobs, "run", run_one)
 
 
+def end_before_load(patch: pytest.MonkeyPatch) -> None:
+    """End this process when a package of outcomes is to be loaded."""
+    load_package = Load.load_single_package
+
+    def load_others(load: Load, load_id: str, schema: Schema) -> None:
+        if any("lead_outcomes." in name for name in load.load_storage.list_new_jobs(load_id)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        load_package(load, load_id, schema)
+
+    patch.setattr(Load, "load_single_package", load_others)
+
+
 if __name__ == "__main__":
     from connector.__main__ import main
 
-    tear_after(sys.argv.pop(1), pytest.MonkeyPatch())
+    if (table := sys.argv.pop(1)) == "packed":
+        end_before_load(pytest.MonkeyPatch())
+    else:
+        tear_after(table, pytest.MonkeyPatch())
     main()

@@ -122,6 +122,7 @@ def statements(destination: str) -> list[str]:
     list(bases.all_bases(warehouse))
     bases.bases_of(warehouse, ["lead"])
     list(bases.past_bases(warehouse))
+    bases.bases_of_later(warehouse, "run")
     torn.torn_loads(warehouse, NOW)
     list(torn.loaded_outcomes(warehouse, "1"))
     torn.rewritten_rows(warehouse, [{"patch_id": "patch"}])

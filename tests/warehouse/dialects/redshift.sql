@@ -60,6 +60,7 @@ SELECT 1 AS n FROM "pipedrive_leads"."lead_bases" LIMIT 1;
 SELECT lead_id, base FROM "pipedrive_leads"."lead_bases";
 SELECT lead_id, base FROM "pipedrive_leads"."lead_bases" WHERE lead_id IN (%s);
 SELECT o.lead_id, o.status, o.took, o.body, o.before, o.after FROM "pipedrive_leads"."lead_outcomes" o LEFT JOIN "pipedrive_leads"."sync_runs" r ON r.run_id = coalesce(o.settled_by, o.run_id) WHERE o.patch_id IS NOT NULL AND o.lead_id IS NOT NULL ORDER BY o.lead_id, coalesce(r.turn, 0), o.finished_at, o.outcome_id;
+SELECT * FROM "pipedrive_leads"."sync_runs" WHERE run_id = %s ORDER BY started_at;
 SELECT DISTINCT o._dlt_load_id AS load_id FROM "pipedrive_leads"."lead_outcomes" o WHERE o._dlt_load_id > %s AND o._dlt_load_id <> %s AND o._dlt_load_id NOT IN (SELECT load_id FROM "pipedrive_leads"."_dlt_loads") AND coalesce(o.settled_by, o.run_id) IN (SELECT run_id FROM "pipedrive_leads"."sync_runs" WHERE state IN ('running', 'failed') AND taken_over_by IS NULL);
 SELECT * FROM "pipedrive_leads"."lead_outcomes" WHERE _dlt_load_id = %s AND patch_id IS NOT NULL ORDER BY lead_id, outcome_id;
 SELECT * FROM "pipedrive_leads"."lead_patches" WHERE patch_id IN (%s);

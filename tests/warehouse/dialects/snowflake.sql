@@ -60,6 +60,7 @@ SELECT 1 AS n FROM "PIPEDRIVE_LEADS"."LEAD_BASES" LIMIT 1;
 SELECT lead_id, base FROM "PIPEDRIVE_LEADS"."LEAD_BASES";
 SELECT lead_id, base FROM "PIPEDRIVE_LEADS"."LEAD_BASES" WHERE lead_id IN (%s);
 SELECT o.lead_id, o.status, o.took, o.body, o.before, o.after FROM "PIPEDRIVE_LEADS"."LEAD_OUTCOMES" o LEFT JOIN "PIPEDRIVE_LEADS"."SYNC_RUNS" r ON r.run_id = coalesce(o.settled_by, o.run_id) WHERE o.patch_id IS NOT NULL AND o.lead_id IS NOT NULL ORDER BY o.lead_id, coalesce(r.turn, 0), o.finished_at, o.outcome_id;
+SELECT * FROM "PIPEDRIVE_LEADS"."SYNC_RUNS" WHERE run_id = %s ORDER BY started_at;
 SELECT DISTINCT o._dlt_load_id AS load_id FROM "PIPEDRIVE_LEADS"."LEAD_OUTCOMES" o WHERE o._dlt_load_id > %s AND o._dlt_load_id <> %s AND o._dlt_load_id NOT IN (SELECT load_id FROM "PIPEDRIVE_LEADS"."_DLT_LOADS") AND coalesce(o.settled_by, o.run_id) IN (SELECT run_id FROM "PIPEDRIVE_LEADS"."SYNC_RUNS" WHERE state IN ('running', 'failed') AND taken_over_by IS NULL);
 SELECT * FROM "PIPEDRIVE_LEADS"."LEAD_OUTCOMES" WHERE _dlt_load_id = %s AND patch_id IS NOT NULL ORDER BY lead_id, outcome_id;
 SELECT * FROM "PIPEDRIVE_LEADS"."LEAD_PATCHES" WHERE patch_id IN (%s);
