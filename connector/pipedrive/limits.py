@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 from connector.pipedrive.errors import Interrupted
 from connector.pipedrive.headers import number
@@ -82,6 +83,9 @@ class Limiter:
         self._stop = stop
         self._fixed = burst
         self._burst: int | None = burst or FIRST_BURST
+        self._limit = math.inf
+        self._others = 0.0
+        self._others_until = 0.0
         self._told = False
         self._begun = self._in_flight = 0
         self._held_until: deque[float] = deque()
@@ -132,27 +136,38 @@ class Limiter:
     def observe(self, headers: Mapping[str, str], turn: Turn = Turn(0.0, 0)) -> None:
         """Learns the limit from an answer; where none is told, there is none to keep.
 
-        When the server sees an empty window that this run's own requests do not explain,
-        somebody else uses the token: then everyone waits for the window to reset.
+        When the server counts more requests than this run's own, somebody else uses the token,
+        or the run before did: they keep their places for a window. When none is left for that,
+        everyone waits for the window to reset.
 
         Args:
             headers: The answer's.
             turn: That of its request.
         """
         limit = number(headers.get("x-ratelimit-limit"))
+        remaining = number(headers.get("x-ratelimit-remaining"))
         with self._lock:
             self._learn(limit)
-            ours = self._begun - turn.expired
-        if limit and number(headers.get("x-ratelimit-remaining")) == 0 and ours < limit:
+            if not limit or remaining is None:
+                return
+            others = limit - remaining - (self._begun - turn.expired)
+            self._leave_room(others)
+        if remaining == 0 and others > 0:
             reset = number(headers.get("x-ratelimit-reset")) or WINDOW_SECONDS
             self.pause(min(reset, LONGEST_RESET_SECONDS))
 
     def _learn(self, limit: float | None) -> None:
         if limit is not None and limit >= 1:
-            self._told = True
+            self._told, self._limit = True, limit
             self._burst = min(int(limit), self._fixed or int(limit))
         elif not self._told:
             self._burst = self._fixed
+
+    def _leave_room(self, others: float) -> None:
+        """Keeps the places of others; where answers cross, one that shows fewer proves nothing."""
+        now = time.monotonic()
+        if others >= self._others or now >= self._others_until:
+            self._others, self._others_until = max(others, 0.0), now + WINDOW_SECONDS
 
     def _wait_for_place(self) -> Turn:
         began = time.monotonic()
@@ -172,8 +187,9 @@ class Limiter:
             self._held_until.popleft()
         if now < self._paused_until:
             return self._paused_until - now
-        if self._burst is None or self._in_flight + len(self._held_until) < self._burst:
+        ours = self._in_flight + len(self._held_until)
+        others = self._others if now < self._others_until else 0.0
+        if self._burst is None or (ours < self._burst and ours + others < self._limit):
             return 0.0
-        if not self._held_until:
-            return 0.01
-        return self._held_until[0] - now
+        free = [*islice(self._held_until, 1), *([self._others_until] if others else [])]
+        return min(free, default=now + 0.01) - now

@@ -172,6 +172,29 @@ def test_use_by_others_without_a_reset_pauses_for_a_window() -> None:
             begin(limiter)
 
 
+def test_no_more_is_begun_than_others_have_left_room_for() -> None:
+    with stopped_in_time(SHORTLY) as stop, ExitStack() as open_turns:
+        limiter = Limiter(stop)
+        with limiter.turn() as turn:
+            pass
+        limiter.observe({"x-ratelimit-limit": "40", "x-ratelimit-remaining": "3"}, turn)
+        for _ in range(3):
+            open_turns.enter_context(limiter.turn())
+        limiter.observe({"x-ratelimit-limit": "40", "x-ratelimit-remaining": "2"}, turn)
+        with pytest.raises(Interrupted):
+            begin(limiter)
+
+
+@pytest.mark.parametrize("burst", [None, BURST])
+def test_what_others_used_is_free_again_after_a_window(burst: int | None) -> None:
+    with stopped_in_time() as stop, ExitStack() as open_turns:
+        limiter = Limiter(stop, burst)
+        limiter.observe({"x-ratelimit-limit": "40", "x-ratelimit-remaining": "1"})
+        open_turns.enter_context(limiter.turn())
+        began = time.monotonic()
+        assert begin(limiter) - began >= WINDOW_SECONDS - 0.1
+
+
 @pytest.mark.parametrize("remaining", ["1", "39", "many"])
 def test_room_in_the_window_does_not_pause(remaining: str) -> None:
     with stopped_in_time(5) as stop:

@@ -160,3 +160,12 @@ def test_the_burst_limit_is_never_met(site: Site) -> None:
     site.desire_titles(dict.fromkeys(leads, "New"))
     assert site.run(workers=16).statuses["applied"] == len(leads) > 20
     assert [row for row in site.pipedrive.requests() if row["status"] == 429] == []
+
+
+def test_the_burst_limit_is_not_met_where_the_run_before_has_used_most_of_it(site: Site) -> None:
+    site.pipedrive.reset(leads=36, limits=True, plan="lite")
+    leads = [key for key, lead in site.pipedrive.leads().items() if not lead["is_archived"]]
+    for title in ("New", "Newer"):
+        site.desire_titles(dict.fromkeys(leads[:12], title))
+        assert site.run(workers=16).statuses["applied"] == 12
+    assert [row for row in site.pipedrive.requests() if row["status"] == 429] == []
