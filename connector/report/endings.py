@@ -222,20 +222,19 @@ def _retry(summary: Summary) -> str:
 
 def go_on(summary: Summary) -> str:
     """Says which command goes on with what is left of a run; it does no more than that one did."""
-    if summary.command == "plan":
-        return f"`{_again(summary)}` begins again"
-    if summary.command == "apply":
+    if summary.command == "apply" and summary.released:
         # What is deferred by a plan is used up with it.
-        rest = f"`{_again(summary)}` plans the rest anew"
-        return rest if summary.released else resume(summary)
-    return f"`{_again(summary)}` goes on with the rest"
+        return f"`{_again(summary)}` plans the rest anew"
+    return resume(summary)
 
 
 def resume(summary: Summary) -> str:
     """Says which command goes on with what a run left that was cut off."""
     if summary.command == "apply":
         return f"`lead-sync apply {summary.plan_id}` goes on with the rest"
-    return go_on(summary)
+    if summary.command == "plan":
+        return f"`{_again(summary)}` begins again"
+    return f"`{_again(summary)}` goes on with the rest"
 
 
 def _again(summary: Summary, retry: str = "") -> str:
