@@ -18,6 +18,7 @@ def context_of(
     types: Mapping[str, str],
     *,
     unarchive: bool,
+    keeps_bases: bool,
     version: str,
 ) -> str:
     """Returns what changes whenever the same row and lead could be judged otherwise.
@@ -27,6 +28,7 @@ def context_of(
         fields: Every field of a lead by its key.
         types: The table's columns, in order, with their types.
         unarchive: Whether an archived lead may be brought back.
+        keeps_bases: Whether it is kept what both sides last agreed on.
         version: The version of the code that judges.
     """
     told = {
@@ -41,6 +43,7 @@ def context_of(
         "only": sorted(columns.only),
         "fields": {key: _field(one) for key, one in fields.items()},
         "unarchive": unarchive,
+        "keeps_bases": keeps_bases,
         "version": version,
     }
     return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -170,6 +170,18 @@ Decision = Planned | Unchanged | NotSent
 
 
 @dataclass(frozen=True)
+class Later:
+    """A lead that differs and is beyond the limit: another run changes it.
+
+    Attributes:
+        base: What is agreed on of all fields now, where that has moved.
+    """
+
+    lead_id: str
+    base: Values
+
+
+@dataclass(frozen=True)
 class Patch:
     """A row of `lead_patches`.
 

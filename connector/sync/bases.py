@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connector.planning.bases import moves, settle
-from connector.planning.model import Decision, Outcome
+from connector.planning.model import Decision, Later, Outcome
 from connector.settings import Settings
 from connector.sync.session import Session
 from connector.warehouse.bases import bases_of, has_bases, past_bases
@@ -57,7 +57,7 @@ def take_over_bases(session: Session) -> None:
         log.info("what was last written to %d leads counts as agreed on, by their outcomes", taken)
 
 
-def bases_decided(decisions: Sequence[Decision]) -> Iterator[Marked]:
+def bases_decided(decisions: Sequence[Decision | Later]) -> Iterator[Marked]:
     """Yields what is agreed on of leads where comparing them has moved it."""
     yield from into(
         LEAD_BASES.name,

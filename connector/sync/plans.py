@@ -17,6 +17,7 @@ from connector.planning.guards import PlanSize, measure
 from connector.planning.model import (
     Comparison,
     Decision,
+    Later,
     NotSent,
     Patch,
     Planned,
@@ -188,6 +189,7 @@ def _prepare_comparison(
             account.fields,
             account.table.head.columns,
             unarchive=session.settings.unarchive,
+            keeps_bases=kept,
             version=package_version(),
         )
         scratch.remember_in(Path(warehouse.pipeline.working_dir), context)
@@ -299,7 +301,7 @@ def _settled_outcomes(
 
 
 def _load_plan(
-    session: Session, record: RunRecord, decisions: Iterator[Decision], most_shown: int
+    session: Session, record: RunRecord, decisions: Iterator[Decision | Later], most_shown: int
 ) -> list[NotSent]:
     """Loads decisions as a plan; returns the first leads that get no patch, or not all of it."""
     without: list[NotSent] = []
@@ -345,8 +347,12 @@ def measured(
         yield decision
 
 
-def up_to(most: int | None, decisions: Iterable[Decision], planned: int = 0) -> Iterator[Decision]:
+def up_to(
+    most: int | None, decisions: Iterable[Decision], planned: int = 0
+) -> Iterator[Decision | Later]:
     """Leaves out the leads to be changed once there are so many; what needs no PATCH stays.
+
+    What was found to be agreed on of those stays as well: it was compared like that of others.
 
     Args:
         most: How many may be changed; None for all of them.
@@ -356,6 +362,8 @@ def up_to(most: int | None, decisions: Iterable[Decision], planned: int = 0) -> 
     for decision in decisions:
         if isinstance(decision, Planned):
             if most is not None and planned >= most:
+                if decision.base is not None:
+                    yield Later(decision.lead_id, decision.base)
                 continue
             planned += 1
         yield decision
@@ -370,7 +378,7 @@ def _decide(
     return NotSent(found.lead_id, "failed", f"the lead cannot be read: {trouble}")
 
 
-def _count(record: RunRecord, decision: Decision) -> None:
+def _count(record: RunRecord, decision: Decision | Later) -> None:
     if isinstance(decision, Planned | Unchanged):
         record.kept_nulls += decision.kept_nulls
     record.planned += isinstance(decision, Planned)
@@ -381,7 +389,7 @@ def _count(record: RunRecord, decision: Decision) -> None:
         record.statuses[one.status] += one.rows
 
 
-def _settled(decision: Decision) -> list[NotSent]:
+def _settled(decision: Decision | Later) -> list[NotSent]:
     """Returns what of a decision is settled without sending: all of it, a part, or nothing."""
     if isinstance(decision, NotSent):
         return [decision]

@@ -193,6 +193,31 @@ def test_nothing_may_be_agreed_on_as_well(one: Site) -> None:
     assert one.pipedrive.lead(LEAD)[SCORE] == 7
 
 
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_what_a_limit_leaves_for_later_is_agreed_on_as_far_as_it_is(
+    one: Site, command: str
+) -> None:
+    other = lead_id("other")
+    one.pipedrive.set_lead(other, title="A")
+    rows = [{"lead_id": lead, "title": "A", "lead_score": 2.0} for lead in (LEAD, other)]
+    one.desire({name: COLUMNS[name] for name in ("lead_id", "title", "lead_score")}, rows)
+    assert one.command(command, "--limit", "1", on_conflict="crm").code == 0
+    for lead in (LEAD, other):
+        one.pipedrive.set_lead(lead, title="Theirs")
+    assert told(run(one)) == (1 if command == "run" else 2, 2, 0)
+    assert [one.pipedrive.lead(lead)["title"] for lead in (LEAD, other)] == ["Theirs", "Theirs"]
+
+
+def test_rows_that_agreed_before_anything_was_kept_are_compared_again(one: Site) -> None:
+    other = lead_id("other")
+    one.pipedrive.set_lead(other, title="A")
+    one.desire_titles({LEAD: "A", other: "A"})
+    run(one, "warehouse")
+    run(one, lead=other, fields=["title"])
+    run(one, "warehouse")
+    assert base(one) == {"title": "A"}
+
+
 def test_what_a_run_does_not_look_at_keeps_its_base(one: Site) -> None:
     other = lead_id("other")
     one.pipedrive.set_lead(other, title="A")

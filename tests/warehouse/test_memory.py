@@ -36,7 +36,12 @@ def a_run(folder: Path, row: Row, lead: Lead, rules: Row) -> int | None:
     """
     columns = columns_of(row, timezone=rules["timezone"])
     context = context_of(
-        columns, BY_KEY, dict.fromkeys(row, "VARCHAR"), unarchive=rules["unarchive"], version="1"
+        columns,
+        BY_KEY,
+        dict.fromkeys(row, "VARCHAR"),
+        unarchive=rules["unarchive"],
+        keeps_bases=False,
+        version="1",
     )
     cells = tuple(row.values())
     with open_scratch(folder) as scratch:
