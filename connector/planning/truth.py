@@ -15,9 +15,9 @@ from connector.records.kinds import Json
 
 Truth = Literal["ours", "untouched", "theirs"]
 DECIMALS = range(7)
-"""Digits behind the point to which a number may be found rounded."""
+"""Digits behind the point to which a number may be rounded in the answer to its own PATCH."""
 CENTS = DECIMALS[2:]
-"""Those where the number is what was there before, so that nothing shows that it was taken."""
+"""Those where nothing shows that it was taken: a whole number may be a person's, or of before."""
 
 
 def truth_of(
@@ -97,6 +97,7 @@ def effect_of(
     now: Values,
     fields: Mapping[str, Field],
     conditions: Conditions | None = None,
+    decimals: Sequence[int] = CENTS,
 ) -> Effect:
     """Tells of each key of a body what is true of its field; see `truth_of`.
 
@@ -106,6 +107,7 @@ def effect_of(
         now: The record as it is.
         fields: The fields by key.
         conditions: What of the record the body was made from, by field.
+        decimals: Digits behind the point to which a number that is new may be rounded.
     """
     truths = {
         key: truth_of(field, before, body, now, (conditions or {}).get(field.key, {}).get("wish"))
@@ -118,7 +120,7 @@ def effect_of(
 
     untouched, theirs = keys("untouched"), keys("theirs")
     tidied = [key for key in untouched if is_tidied(body[key], now.get(key), CENTS)]
-    tidied += [key for key in theirs if is_tidied(body[key], now.get(key))]
+    tidied += [key for key in theirs if is_tidied(body[key], now.get(key), decimals)]
     return Effect(keys("ours"), untouched, theirs, tuple(tidied))
 
 

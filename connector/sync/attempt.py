@@ -7,7 +7,7 @@ still as it was goes out again; over what somebody else has changed nothing is s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,7 @@ from connector.planning.desired import RowRejected
 from connector.planning.earlier import ALREADY_SO, FOUND_LATER, told_tidied, why_archived
 from connector.planning.look import Anew
 from connector.planning.model import Lead, Outcome, Patch, Status
-from connector.planning.truth import Effect, changed_since, effect_of
+from connector.planning.truth import CENTS, DECIMALS, Effect, changed_since, effect_of
 from connector.records.fields import Field
 from connector.records.kinds import Option, spell_id
 from connector.records.leads import LEADS
@@ -205,22 +205,24 @@ class Attempt:
         except RateLimited:  # the wait may be long: what was seen before it proves nothing
             self._doubt, self._look_first = doubt, self._look_again
             raise
-        effect = self._see(lead)
+        effect = self._see(lead, DECIMALS)
         if not effect.lost:
             return self._in_effect("applied", self._left_alone or None, lead)
+        if effect.edited:  # no other spelling goes over a person's
+            self._left = []
         missed = f"Pipedrive answered 200 but did not take {', '.join(effect.lost)}"
         return self._outcome("ignored", self._with_doubt(missed), lead=lead)
 
     def _unsent(self) -> dict[str, Any]:
         return {key: self._patch.body[key] for key in self._left}
 
-    def _see(self, lead: Mapping[str, Any]) -> Effect:
+    def _see(self, lead: Mapping[str, Any], decimals: Sequence[int] = CENTS) -> Effect:
         """Tells what of the rest is in effect, and takes it off what is left to send.
 
         A PATCH that shows in part was processed, and will not be later.
         """
-        patch = self._patch
-        effect = effect_of(patch.before, self._unsent(), lead, self._fields, patch.conditions)
+        patch, unsent = self._patch, self._unsent()
+        effect = effect_of(patch.before, unsent, lead, self._fields, patch.conditions, decimals)
         self._took.update(effect.took)
         self._left = [key for key in self._left if key not in effect.took]
         self.is_open = self.is_open and not effect.took
@@ -307,7 +309,7 @@ class Attempt:
     def _in_effect(self, status: Status, reason: str | None, lead: dict[str, Any]) -> Outcome:
         """Returns the outcome of a patch that is whole in effect; a part may be tidied."""
         patch = self._patch
-        effect = effect_of(patch.before, patch.body, lead, self._fields, patch.conditions)
+        effect = effect_of(patch.before, patch.body, lead, self._fields, patch.conditions, DECIMALS)
         if effect.tidied:
             return self._outcome("ignored", told_tidied(effect), lead=lead)
         return self._outcome(status, reason, lead=lead)

@@ -22,6 +22,7 @@ from tests.support.scene import (
 
 LEAD = lead_id("ours")
 TIER, NOTES, COST = KEY["Tier"], KEY["Notes"], KEY["Deal cost"]
+SCORE = KEY["Lead score"]
 
 
 def put(site: Site, fields: Row | None = None, **sandbox: Any) -> None:
@@ -45,6 +46,23 @@ def took(site: Site) -> list[Any]:
 
 
 # What Pipedrive keeps tidied
+
+
+@pytest.mark.parametrize("end", ["killed", "502"])
+def test_a_whole_number_that_a_person_sets_near_the_wish_is_not_ours(site: Site, end: str) -> None:
+    put(site, {SCORE: 3000})
+    wish(site, lead_score=5400.4)
+    if end == "killed":
+        sent = kill_unsent(site)
+        site.pipedrive.set_lead(LEAD, **{SCORE: 5400})
+    else:
+        site.pipedrive.fault("status", method="PATCH", status=502)
+        edit = once(LEAD, lambda: site.pipedrive.set_lead(LEAD, **{SCORE: 5400}))
+        with front_of(site.pipedrive.base_url, edit) as url:
+            sent = site.run(base_url=url).run_id
+    assert site.command("revert", sent, "--yes").code in (0, 3)
+    assert site.pipedrive.lead(LEAD)[SCORE] == 5400
+    assert (took(site)[-1], audited(site)) == ([], [])
 
 
 def test_a_title_that_was_trimmed_is_told_and_taken_back(site: Site) -> None:

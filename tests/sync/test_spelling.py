@@ -78,6 +78,18 @@ def test_what_a_person_sets_meanwhile_proves_no_spelling(tiers: Site) -> None:
     assert sent(tiers).count(191) == 1
 
 
+def test_no_other_spelling_goes_over_what_the_answer_shows_of_a_person(tiers: Site) -> None:
+    first = LEADS[0]
+    tiers.pipedrive.fault("ignore", method="PATCH")
+
+    def edit() -> None:
+        tiers.pipedrive.set_lead(first, **{TIER: "192"})
+
+    with front_of(tiers.pipedrive.base_url, once(first, edit, "PATCH")) as url:
+        assert tiers.run(base_url=url, lead=first).statuses["ignored"] == 1
+    assert (tiers.pipedrive.lead(first)[TIER], sent(tiers)) == ("192", [191])
+
+
 def test_what_is_refused_for_another_reason_is_tried_twice_with_one_lead_alone(
     tiers: Site,
 ) -> None:
