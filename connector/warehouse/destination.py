@@ -267,8 +267,9 @@ class TypedDuckDbClient(DuckDbClient):
     ) -> LoadJob:
         """Returns the job that loads one file."""
         job = super().create_load_job(table, file_path, load_id, restore)
-        is_jsonl = isinstance(job, DuckDbCopyJob) and ".jsonl" in file_path
-        return TypedCopyJob(file_path) if is_jsonl else job
+        if not isinstance(job, DuckDbCopyJob) or ".jsonl" not in file_path:
+            return job
+        return RestoredCopyJob(file_path) if restore else TypedCopyJob(file_path)
 
 
 class TypedCopyJob(DuckDbCopyJob):
@@ -276,16 +277,36 @@ class TypedCopyJob(DuckDbCopyJob):
 
     def run(self) -> None:
         """Loads the file."""
+        self._job_client.sql_client.execute_sql(
+            f"INSERT INTO {self._table_name} BY NAME SELECT * FROM {self._lines}"
+        )
+
+    @property
+    def _table_name(self) -> str:
+        client = self._job_client.sql_client
+        return str(client.make_qualified_table_name(self.load_table_name))
+
+    @property
+    def _lines(self) -> str:
+        """SQL for the file's rows, of the table's types."""
         client, table = self._job_client, self._load_table
         literal = client.capabilities.escape_literal
         types = ", ".join(
             f"{literal(name)}: {literal(client.type_mapper.to_destination_type(column, table))}"
             for name, column in table["columns"].items()
         )
-        client.sql_client.execute_sql(
-            f"INSERT INTO {client.sql_client.make_qualified_table_name(self.load_table_name)} "
-            f"BY NAME SELECT * FROM read_json({literal(self._file_path)}, "
-            f"format = 'newline_delimited', columns = {{{types}}})"
+        file = literal(self._file_path)
+        return f"read_json({file}, format = 'newline_delimited', columns = {{{types}}})"
+
+
+class RestoredCopyJob(TypedCopyJob):
+    """Copies a file that a killed run may have copied without dlt hearing of it."""
+
+    def run(self) -> None:
+        """Loads the rows that are not there."""
+        self._job_client.sql_client.execute_sql(
+            f"INSERT INTO {self._table_name} BY NAME SELECT * FROM {self._lines} AS lines "
+            f"WHERE _dlt_id NOT IN (SELECT _dlt_id FROM {self._table_name})"
         )
 
 

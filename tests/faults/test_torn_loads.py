@@ -12,7 +12,6 @@ import pytest
 from tests.support.front import front_of, once
 from tests.support.harness import Row, Site, bodies, lead_id
 from tests.support.leads import HOT, WARM
-from tests.support.postgres import PostgresSite
 from tests.support.scene import other_machine
 from tests.support.torn import program
 
@@ -98,15 +97,13 @@ def test_what_a_later_turn_has_agreed_on_outlives_a_load_of_before(site: Site) -
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_rows_that_were_staged_before_the_kill_are_no_obstacle(
-    postgres_site: PostgresSite, table: str
-) -> None:
+def test_rows_that_were_staged_before_the_kill_are_loaded_once(site: Site, table: str) -> None:
     """dlt stages them again, as it has not heard that they are there."""
-    site = prepared(postgres_site)
     killed = tear(site, f"staged:{table}")
     assert site.run(**CRM).exit_code == 0
     assert audited(site) == [{"run_id": killed, "old": "As it was", "new": "Wished"}]
     assert site.outcomes_of_patches() == [1, 1]
+    assert len(site.query("SELECT id FROM pipedrive_leads.leads")) == 2
 
 
 def test_the_body_that_was_sent_is_told_by_the_patch_as_well(any_site: Site) -> None:

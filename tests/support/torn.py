@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from dlt.common.schema import Schema
 from dlt.destinations.insert_job_client import InsertValuesLoadJob
 from dlt.destinations.job_client_impl import SqlLoadJob
 from dlt.load import Load
+
+from connector.warehouse.destination import TypedCopyJob
 
 PATIENCE_SECONDS = 60.0
 
@@ -31,20 +34,23 @@ def program(table: str) -> tuple[str, ...]:
 def tear_after(table: str, patch: pytest.MonkeyPatch) -> None:
     """Merge no other table of a package of outcomes, and end this process at its merge."""
     staged, name = "staged:" in table, table.removeprefix("staged:")
-    of_jobs: Any = InsertValuesLoadJob if staged else SqlLoadJob
-    run = of_jobs.run
+    kinds: Any = (InsertValuesLoadJob, TypedCopyJob) if staged else (SqlLoadJob,)
 
-    def run_one(job: Any) -> None:
-        file = Path(job._file_path)
-        is_of_outcomes = any(file.parents[1].glob("*/lead_outcomes.*"))
-        is_last = file.name.startswith(f"{name}.")
-        if is_of_outcomes and not is_last:
-            time.sleep(PATIENCE_SECONDS)
-        run(job)
-        if is_of_outcomes:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def tearing(run: Callable[[Any], None]) -> Callable[[Any], None]:
+        def run_one(job: Any) -> None:
+            file = Path(job._file_path)
+            is_of_outcomes = any(file.parents[1].glob("*/lead_outcomes.*"))
+            is_last = file.name.startswith(f"{name}.")
+            if is_of_outcomes and not is_last:
+                time.sleep(PATIENCE_SECONDS)
+            run(job)
+            if is_of_outcomes:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    patch.setattr(of_jobs, "run", run_one)
+        return run_one
+
+    for kind in kinds:
+        patch.setattr(kind, "run", tearing(kind.run))
 
 
 def end_before_load(patch: pytest.MonkeyPatch) -> None:
