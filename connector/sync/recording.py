@@ -13,7 +13,7 @@ from typing import Any
 import pendulum
 
 from connector.configuration.readers import parse_age
-from connector.errors import AccountError, GuardTripped, LeadSyncError
+from connector.errors import AccountError, GuardTripped, LeadSyncError, WarehouseError
 from connector.pipedrive.errors import (
     BudgetSpent,
     Interrupted,
@@ -30,7 +30,7 @@ from connector.sync.summary import Summary, exit_code_of
 from connector.warehouse import history, journal, noted
 from connector.warehouse.bases import bases_of_later, has_bases, moved_bases
 from connector.warehouse.claim import last_run, note_run
-from connector.warehouse.destination import drop_packages
+from connector.warehouse.destination import drop_packages, has_pending
 from connector.warehouse.lease import now_of
 from connector.warehouse.load import Marked, into, load, load_pending
 from connector.warehouse.migration import drop_view, fill_in_old, past_changes
@@ -61,7 +61,7 @@ def prepare(session: Session) -> None:
         WarehouseError: It cannot be written.
     """
     warehouse, folder = session.warehouse, Path(session.warehouse.pipeline.working_dir)
-    if warehouse.pipeline.has_pending_data:
+    if has_pending(warehouse.pipeline):
         warehouse.permit()
         _load_left(warehouse, folder)
     note_run(folder, session.run_id)
@@ -87,7 +87,13 @@ def _load_left(warehouse: Warehouse, folder: Path) -> None:
         return
     log.info("loading what an earlier run left")
     newer = bases_of_later(warehouse, last) if last else []
-    load_pending(warehouse.pipeline)
+    try:
+        load_pending(warehouse.pipeline)
+    except WarehouseError as error:
+        raise WarehouseError(
+            f"{error}; run {last} has left it in {folder}: if a file there is damaged, remove that "
+            "folder, and the next run finds out by reading what was sent"
+        ) from None
     load(warehouse.pipeline, into(LEAD_BASES.name, newer))
 
 

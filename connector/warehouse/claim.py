@@ -14,6 +14,7 @@ from dlt.common.configuration.exceptions import ConfigurationValueError
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from connector.errors import WarehouseError
+from connector.warehouse.destination import has_pending
 
 COMPANY, RUN = ".company", ".run"
 
@@ -28,7 +29,7 @@ def claim_folder(pipeline: dlt.Pipeline) -> None:
     place, held = _place_of(pipeline), _read(file)
     if held == place:
         return
-    if held is not None and pipeline.has_pending_data:
+    if held is not None and has_pending(pipeline):
         raise WarehouseError(
             f"an earlier run left results for {held}, and this run writes to {place}: run once "
             "with the earlier settings, or give this dataset a pipeline_name of its own; "

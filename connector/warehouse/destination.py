@@ -54,6 +54,8 @@ UNFIT = frozenset(
     }
 )
 """Destinations of dlt that speak no SQL, or that tell a reader nothing of a table's columns."""
+MISREAD = (ValueError, TypeError, LookupError)
+"""What dlt raises where a file of its own is cut short or empty."""
 FIT = "duckdb, postgres, snowflake, bigquery, databricks, redshift or motherduck"
 
 
@@ -77,11 +79,8 @@ def make_pipeline(settings: WarehouseSettings) -> dlt.Pipeline:
             )
     except OSError as error:
         raise unusable(folder, error) from None
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise WarehouseError(
-            f"dlt's state in the working folder {folder} is damaged ({type(error).__name__}: "
-            f"{error}); remove that folder, and the next run makes it anew from the warehouse"
-        ) from None
+    except (*MISREAD, AttributeError) as error:
+        raise damaged(folder, error) from None
     # A request to stop is ours to answer: dlt would drop the load of outcomes for it.
     pipeline.runtime_config.intercept_signals = False
     return pipeline
@@ -137,6 +136,18 @@ def sweep(folder: Path) -> None:
             _store_schema(package / "schema.json", folder / "schemas")
     for package in (folder / "load" / "loaded").glob("*"):
         _remove(package)
+    _sweep_begun(folder)
+
+
+def _sweep_begun(folder: Path) -> None:
+    """Removes packages that dlt had only begun to write; it begins them anew."""
+    for begun in (folder / "normalize").glob("*"):
+        if begun.name not in (".version", "extracted"):
+            _remove(begun)
+    for place in ("load/new", "load/normalized"):
+        for file in (folder / place).glob("*"):
+            if not file.is_dir():
+                file.unlink()
 
 
 def _remove(package: Path) -> None:
@@ -365,6 +376,26 @@ def load_for(destination: object, holder: str | None) -> None:
     """
     if isinstance(destination, TypedPostgres):
         destination.holder = holder
+
+
+def has_pending(pipeline: dlt.Pipeline) -> bool:
+    """Tells whether an earlier run left something to be loaded.
+
+    Raises:
+        WarehouseError: That cannot be read.
+    """
+    try:
+        return pipeline.has_pending_data
+    except MISREAD as error:
+        raise damaged(Path(pipeline.working_dir), error) from None
+
+
+def damaged(working_dir: Path, error: Exception) -> WarehouseError:
+    """Returns what to say of a working folder of which dlt cannot read a file."""
+    return WarehouseError(
+        f"dlt's state in the working folder {working_dir} is damaged ({type(error).__name__}: "
+        f"{error}); remove that folder, and the next run makes it anew from the warehouse"
+    )
 
 
 def unusable(working_dir: Path, error: Exception) -> WarehouseError:

@@ -20,7 +20,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from connector.errors import LeadSyncError, WarehouseError
 from connector.pipedrive.errors import PipedriveError
 from connector.warehouse import schema
-from connector.warehouse.destination import TypedDuckDb, TypedPostgres
+from connector.warehouse.destination import MISREAD, TypedDuckDb, TypedPostgres
 from connector.warehouse.encoding import encode, encode_line
 from connector.warehouse.schema import TABLES, Table, TableHints
 
@@ -205,7 +205,10 @@ def load_pending(pipeline: dlt.Pipeline) -> None:
     Raises:
         WarehouseError: It cannot be loaded.
     """
-    _run(pipeline, None)
+    try:
+        _run(pipeline, None)
+    except (*MISREAD, OSError) as error:
+        raise WarehouseError(f"{type(error).__name__}: {error}") from None
 
 
 def create_tables(pipeline: dlt.Pipeline, tables: Collection[Table]) -> None:

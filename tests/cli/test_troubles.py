@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from tests.support.harness import (
     ended_at_last,
     run_to_end,
     wait_until,
+    writes,
 )
+from tests.support.torn import program
 
 FULL = Path("/dev/full")
 
@@ -171,6 +174,26 @@ def test_a_damaged_state_is_made_anew(wanting: Site) -> None:
     assert_one_line(wanting.command("plan"), str(folder), "is damaged")
     subprocess.run(["rm", "-r", str(folder)], check=True)
     assert wanting.command("plan").code == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("load/.version", "normalize/.version", "load/normalized/*/load_package_state.json"),
+        *("load/normalized/*/applied_schema_updates.json", "load/normalized/*/schema.json"),
+    ],
+)
+@pytest.mark.parametrize("kept", [0, 0.5])
+def test_a_damaged_file_of_what_a_killed_run_left(wanting: Site, name: str, kept: float) -> None:
+    torn = replace(wanting, program=program("leads")).command("run")
+    assert torn.code == -9, torn.told
+    folder = wanting.data_dir / "pipelines" / "pipedrive_leads"
+    [file] = folder.glob(name)
+    file.write_bytes(file.read_bytes()[: int(kept * file.stat().st_size)])
+    assert_one_line(wanting.command("run"), str(folder), "damaged", "remove that folder")
+    subprocess.run(["rm", "-r", str(folder)], check=True)
+    assert wanting.command("run").code == 0
+    assert [*writes(wanting.pipedrive).values()] == [1]
 
 
 @pytest.mark.parametrize("command", ["run", "runs"])

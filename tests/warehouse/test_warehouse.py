@@ -83,13 +83,16 @@ def test_a_package_keeps_its_types_when_a_kill_left_the_stored_schema_behind(sit
 def test_a_file_that_a_killed_dlt_had_not_renamed_yet_is_no_obstacle(
     tmp_path: Path, remove: Callable[[Path], None]
 ) -> None:
+    (tmp_path / "normalize" / "5fd05714b1223e95" / "begun").mkdir(parents=True)
     places = ["normalize/extracted", "load/new", "load/normalized", "load/loaded"]
     for place in places:
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "5fd05714b1223e95").touch()
     remove(tmp_path)
     removed = {place for place in places if not [*(tmp_path / place).iterdir()]}
-    assert removed == {*(places[::3] if remove is sweep else places[:3])}
+    assert removed == {*(places if remove is sweep else places[:3])}
+    begun = (tmp_path / "normalize" / "5fd05714b1223e95").exists()
+    assert begun == (remove is drop_packages)
 
 
 @pytest.mark.parametrize("state", ["running", "done", "stopped", "failed"])
