@@ -238,7 +238,7 @@ class Pipedrive:
             InDoubt: The PATCH may or may not be in effect: read before sending again.
         """
         path, cost = f"{record_type.path}/{record_id}", record_type.tokens.patch
-        # A 404 of an unknown text may be about the body's person or owner: reading tells.
+        # A 404 may be about the body's person or owner, whatever its text: reading tells.
         call = Call("PATCH", path, cost, data=orjson.dumps(body), missing=Refused, aside=aside)
         read = partial(_record_of, name=record_type.name, record_id=record_id, too_deep=InDoubt)
         return self._call(call, usage, read)

@@ -154,8 +154,9 @@ def classify(answer: Answer, missing: type[PipedriveError] | None = None) -> Pip
 
     Args:
         answer: The answer.
-        missing: What a 404 of the API means where the URL is known to be right and no known text
-            says otherwise: that there is no such lead. None where only a known text tells.
+        missing: What a 404 of the API means where the URL is known to be right: that there is no
+            such lead, or less where it may be about something else. None where only a known text
+            tells that it is the lead's.
     """
     status = answer.status
     if 200 <= status < 300 and (answer.document or {}).get("success") is True:
@@ -202,12 +203,11 @@ def _classify_refusal(answer: Answer, missing: type[PipedriveError] | None) -> P
 def _classify_missing(
     answer: Answer, message: str, missing: type[PipedriveError] | None
 ) -> PipedriveError:
-    text = message.lower()
-    if answer.document is not None and "not found" in text and ("lead" in text or "object" in text):
-        return LeadNotFound(message, answer)
+    text, document = message.lower(), answer.document or {}
+    is_known = "not found" in text and ("lead" in text or "object" in text)
     is_route = _NO_ROUTE not in text
-    if missing is not None and is_route and (answer.document or {}).get("success") is False:
-        return missing(message, answer)
+    if is_known or (missing and is_route and document.get("success") is False):
+        return (missing or LeadNotFound)(message, answer)
     return AccountError(f"{message}: wrong URL or API version; check base_url", answer)
 
 

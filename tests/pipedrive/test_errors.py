@@ -139,14 +139,12 @@ def test_a_token_that_is_refused_may_be_another_companys() -> None:
     assert "base_url" in message
 
 
-REMOVED = refusal("Lead was removed last week")
-
-
 @pytest.mark.parametrize("missing", [LeadNotFound, Refused])
-def test_where_the_url_is_known_to_be_right_any_404_is_the_leads(
-    missing: type[PipedriveError],
+@pytest.mark.parametrize("text", ["Lead was removed", "Lead not found", "Lead label not found"])
+def test_where_the_url_is_known_to_be_right_no_text_says_what_a_404_is_about(
+    missing: type[PipedriveError], text: str
 ) -> None:
-    assert type(classify(Answer(404, {}, REMOVED), missing)) is missing
+    assert type(classify(Answer(404, {}, refusal(text)), missing)) is missing
 
 
 @pytest.mark.parametrize(

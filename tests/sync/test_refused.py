@@ -93,6 +93,27 @@ def test_a_refusal_that_cannot_be_looked_into_leaves_no_doubt(scene: Site) -> No
     assert scene.pipedrive.lead(LEAD)["title"] == WISH["title"]
 
 
+@pytest.mark.parametrize("text", ["Lead label not found", "Linked object not found: person 99"])
+def test_a_404_about_something_else_is_no_lead_that_is_gone(scene: Site, text: str) -> None:
+    body = {**REFUSAL, "error": text}
+    scene.pipedrive.fault("status", method="PATCH", status=404, body=body)
+    for _ in range(2):
+        assert scene.run().statuses["failed"] == 1
+    assert len(bodies(scene.pipedrive)[LEAD]) == 1, "it is not sent again"
+    [row] = [row for row in scene.outcomes() if row["attempts"]]
+    assert (row["http_status"], took(row), text in row["reason"]) == (404, [], True)
+    assert scene.mirror()[LEAD]["gone_at"] is None
+
+
+def test_a_404_of_a_lead_that_is_gone_costs_one_look(scene: Site) -> None:
+    delete = once(LEAD, lambda: scene.pipedrive.delete_lead(LEAD), "PATCH")
+    with front_of(scene.pipedrive.base_url, delete) as url:
+        assert scene.run(base_url=url).statuses["not_found"] == 1
+    [row] = scene.outcomes()
+    assert (row["http_status"], took(row), row["tokens"]) == (404, [], 10 + 2)
+    assert scene.mirror()[LEAD]["gone_at"] is not None
+
+
 def test_a_label_that_a_person_added_is_not_the_refused_patches(site: Site) -> None:
     site.pipedrive.reset(leads=0)
     site.pipedrive.set_lead(LEAD, title="As it is", label_ids=[HOT])

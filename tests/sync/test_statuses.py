@@ -31,6 +31,7 @@ NEW = {"title": "New"}
 REFUSED = {"success": False, "error": "provided dataset is not valid", "error_info": '"title" bad'}
 ARCHIVED = {"success": False, "error": "Lead is archived", "code": "ERR_LEAD_ARCHIVED"}
 GONE = {"success": False, "error": "requested lead not found", "error_info": "Not found."}
+NO_LABEL = {"success": False, "error": "Lead label not found", "error_info": ""}
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ LEADS_IN_TROUBLE = [
     Trouble("ignored", NEW, "ignored", ("did not take title",), {"kind": "ignore"}, 200),
     Trouble("refused 400", NEW, "failed", ("provided dataset",), refused(400, REFUSED), 400),
     Trouble("refused 403", NEW, "failed", ("403",), refused(403, {"error": "Forbidden"}), 403),
+    Trouble("refused 404", NEW, "failed", ("label",), refused(404, NO_LABEL), 404),
     Trouble("refused 422", NEW, "failed", ("422",), refused(422, REFUSED), 422),
 ]
 FINE = [Trouble(f"fine {number}", NEW, "applied", http_status=200) for number in range(12)]
@@ -156,6 +158,8 @@ def put_troubles(pipedrive: LocalPipedrive) -> None:
             pipedrive.set_lead(one.lead_id, **LEAD, is_archived=archived)
         if one.fault is not None:
             pipedrive.fault(**one.fault, lead_id=one.lead_id, method="PATCH")
+        if one.name == "gone since":
+            pipedrive.fault(**refused(404, GONE), lead_id=one.lead_id, method="GET")
 
 
 @pytest.mark.parametrize("one", TROUBLES, ids=lambda one: one.name)
