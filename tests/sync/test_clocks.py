@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from connector.sync import increment
-from tests.support.harness import Site
+from connector.warehouse.rows import new_id
+from tests.support.harness import Site, bodies
 from tests.support.scene import assert_titles, desire, new_leads
 
 RUNS = "pipedrive_leads.sync_runs"
@@ -67,3 +68,24 @@ def test_a_run_of_a_version_without_turns_came_before(site: Site) -> None:
     assert {row["run_id"]: row["turn"] for row in found} == {old: None, new: 1}
     listed = site.command("runs")
     assert listed.stdout.index(new) < listed.stdout.index(old)
+
+
+@pytest.mark.parametrize("kind", ["ignored", "tidied"])
+def test_what_was_not_taken_counts_until_a_later_turn_took_something(
+    any_site: Site, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    site = any_site
+    [lead] = new_leads(site, 1, **({"text_tidied": "trim"} if kind == "tidied" else {}))
+    if kind == "ignored":
+        site.pipedrive.fault("ignore", method="PATCH")
+    site.desire_titles({lead: "Wished "})
+    with monkeypatch.context() as ahead:
+        ahead.setattr(new_id, "_last", 4_070_908_800_000)  # the year 2099
+        assert site.run().statuses["ignored"] == 1
+    site.query(f"UPDATE pipedrive_leads.lead_outcomes SET finished_at = '{AHEAD}'")
+    wishes = ["Between ", "As it is", "Wished "]
+    for wish in wishes:
+        site.desire_titles({lead: wish})
+        assert site.run().statuses.total() == 1
+        assert site.run().unchanged == 1
+    assert [body["title"] for body in bodies(site.pipedrive)[lead]] == ["Wished ", *wishes]

@@ -158,6 +158,25 @@ def test_what_was_ignored_is_not_sent_again_until_something_later_was_taken(one:
     assert [body["title"] for body in bodies(one.pipedrive)[LEAD]] == ["New", "Newer", "New"]
 
 
+def test_what_was_ignored_is_sent_again_though_the_run_of_what_was_taken_later_is_forgotten(
+    one: Site,
+) -> None:
+    """The guard of the other table's rows keeps the run before it."""
+    tables = {name: {"desired_table": f"crm.{name}"} for name in ("first", "second")}
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR"}
+    one.pipedrive.fault("ignore", method="PATCH")
+    for (name, table), title in zip(tables.items(), ("New", "Newer"), strict=True):
+        one.desire(columns, [{"lead_id": LEAD, "title": title}], f"crm.{name}")
+        one.run(**table)
+    age(one, 91)
+    for _ in range(2):
+        assert one.run(**tables["second"], **KEEP).unchanged == 1
+    assert [row["turn"] for row in one.runs()] == [1, 3, 4]
+    one.pipedrive.set_lead(LEAD, title="Old")
+    assert one.run(**tables["first"]).statuses["applied"] == 1
+    assert [body["title"] for body in bodies(one.pipedrive)[LEAD]] == ["New", "Newer", "New"]
+
+
 def test_what_was_tidied_is_not_sent_again_however_old_it_is(one: Site) -> None:
     one.pipedrive.settings(text_tidied="trim")
     columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "channel_id": "VARCHAR"}
