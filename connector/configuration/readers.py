@@ -32,7 +32,17 @@ def text(value: Any) -> str:
     """Takes text."""
     if not isinstance(value, str):
         raise ValueError("is no text; put it in quotes")
+    check_utf8(value)
     return value.strip()
+
+
+def check_utf8(value: str) -> None:
+    """Refuses text that neither a file nor a database can hold.
+
+    A byte of the environment that is no UTF-8 comes as half a surrogate.
+    """
+    if re.search("[\ud800-\udfff]", value):
+        raise ValueError("is no UTF-8; write it anew")
 
 
 def limit(value: Any) -> Any:
@@ -199,6 +209,7 @@ def databases(value: Any) -> dict[str, str]:
 def table_name(value: Any) -> str:
     """Takes the name of a table, perhaps with those of its schema and database before it."""
     name = value if isinstance(value, str) else ""
+    check_utf8(name)
     if not re.fullmatch(rf"{PART_OF_NAME}(\.{PART_OF_NAME}){{0,2}}", name):
         raise ValueError('is no table name; write schema.table, or "Schema"."Table"')
     return name
@@ -256,6 +267,7 @@ def _number(value: Any) -> Decimal | None:
 
 
 def _json(text: str) -> Any:
+    check_utf8(text)
     try:
         return from_json(text)
     except ValueError:

@@ -394,6 +394,26 @@ def test_a_token_with_a_line_break_at_its_end_is_taken_without_it() -> None:
     assert load(api_token=f" {TOKEN}\n").api_token == TOKEN
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dataset_name", "a\udcff"),
+        ("pipeline_name", "a\udcff"),
+        ("desired_table", 'crm."a\udcff"'),
+        ("columns", '{"score": "Lead \udcff"}'),
+        ("attached", '{"marts": "/data/\udcff.duckdb"}'),
+    ],
+)
+def test_text_that_is_no_utf_8_is_refused(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} .*is no UTF-8; write it anew$"):
+        load(**{name: value})
+    monkeypatch.setenv(variable(SECTION, name), value)
+    with pytest.raises(ConfigError, match=f"^{name} .*is no UTF-8; write it anew$"):
+        load()
+
+
 @pytest.mark.parametrize("given", [{"workers": 0}, {"base_url": "x"}, {"tokn": 1}])
 def test_a_problem_does_not_show_the_token(given: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as raised:
