@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from connector.records.cells import check_usable, from_json
+from connector.records.numerals import decimal_of, finite, spell_number
 from connector.records.options import NO_OPTIONS, Options
 
 Normal = Any
@@ -136,7 +137,7 @@ class Number(Kind):
         if value is None or value == "":
             return None
         try:
-            number = Decimal(repr(value) if isinstance(value, float) else str(value))
+            number = decimal_of(value)
         except InvalidOperation:
             return str(value)
         return number if number.is_finite() else str(value)
@@ -156,10 +157,10 @@ class Currency(Kind):
 
     def parse(self, value: Any) -> str:
         """Takes a code."""
-        code = str(value).strip().upper()
-        if not re.fullmatch(r"[A-Z]{3}", code):
+        code = str(value).strip()
+        if not re.fullmatch(r"[A-Za-z]{3}", code):
             raise ValueError("is no three-letter currency code; write it like EUR")
-        return code
+        return code.upper()
 
     def read(self, value: Json) -> str | None:
         """Reads a code."""
@@ -460,29 +461,6 @@ def read_id(value: Any) -> int | str | None:
         return None
     text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text
-
-
-def finite(value: float | Decimal | str) -> Decimal:
-    """Takes a finite number, exactly.
-
-    Raises:
-        ValueError: It is none, or one past all bounds.
-    """
-    try:
-        number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
-    except InvalidOperation:
-        raise ValueError("is not a number; write it like 1234.5") from None
-    if not number.is_finite():
-        raise ValueError("is not a finite number; use NULL for none")
-    if abs(number.adjusted()) > 400:
-        raise ValueError("has more digits than a JSON number keeps; round it")
-    return number
-
-
-def spell_number(number: Decimal) -> str:
-    """Spells a number without exponent and without zeros that say nothing."""
-    text = format(number, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _option_id(options: Options, value: Any) -> str:

@@ -149,6 +149,22 @@ def test_ids_of_any_type(field: str) -> None:
     check_each(product(IDS, SHOWN), check)
 
 
+@pytest.mark.parametrize("given", ["1_0", "1_000", "１２", "١٢", "1٢"])
+def test_only_plain_digits_are_an_id_or_a_number(given: str) -> None:
+    ids = ["owner_id", "person_id", "organization_id", "visible_to", "channel"]
+
+    def check(field: str) -> None:
+        assert f"{field} {given!r} is no" in refusal_of({field: given})
+
+    check_each([*ids, "value_amount", SCORE, key_of("enum")], check)
+    assert body_of({SCORE: 1000}, {**BARE, SCORE: "1_000"}) == {SCORE: 1000}
+
+
+@pytest.mark.parametrize("given", ["aß", "ﬁi", "ＥＵＲ", "EU", "EURO", "E_R"])
+def test_only_three_plain_letters_are_a_currency(given: str) -> None:
+    assert f"value_currency {given!r} is no three-letter" in refusal_of({"value_currency": given})
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
