@@ -35,6 +35,19 @@ DESIRED: Final = ("destination", "desired")
 DATA_DIR: Final = "DLT_DATA_DIR"
 OF_DLT = frozenset({"extract", "normalize", "load", "data_writer", "runtime"})
 """Sections in which a user may tune dlt's own steps for this job, too."""
+NOT_TUNED = frozenset(
+    {
+        # Else a load that fails counts as done, or its rows are thrown away.
+        "raise_on_failed_jobs",
+        "auto_abort_on_terminal_error",
+        # Else a step looks for the rows elsewhere than the one before it has put them.
+        "load_volume_path",
+        "normalize_volume_path",
+        "schema_volume_path",
+        "import_schema_path",
+    }
+)
+"""Names in these sections that stay as dlt has them: another pipeline may want them otherwise."""
 DEFAULTS = (
     ("delete_completed_jobs", True, "load"),  # else each run leaves its packages for good
     ("disable_compression", True, "data_writer"),
@@ -216,7 +229,8 @@ class FullNames(ConfigProvider):
         self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str
     ) -> tuple[Any | None, str]:
         """Returns what a full name stands for; None for any shorter one."""
-        is_full = sections[:2] in (WAREHOUSE, DESIRED) or (sections[:1] and sections[0] in OF_DLT)
+        is_tuned = bool(sections) and sections[0] in OF_DLT and key not in NOT_TUNED
+        is_full = sections[:2] in (WAREHOUSE, DESIRED) or is_tuned
         if pipeline_name or not is_full:
             return None, key
         return self._provider.get_value(key, hint, None, *sections)

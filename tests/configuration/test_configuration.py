@@ -22,7 +22,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.runtime import anon_tracker
 
 from connector.configuration.origin import may_hold_password, redact
-from connector.configuration.providers import own_configuration
+from connector.configuration.providers import NOT_TUNED, own_configuration
 from connector.errors import ConfigError
 from connector.settings import load_settings, load_warehouse_settings
 from connector.source import pipedrive_leads
@@ -427,6 +427,17 @@ def test_the_full_names_of_dlts_steps_still_count(monkeypatch: pytest.MonkeyPatc
         assert dlt.config.get("load.workers") == "3"
         assert dlt.config.get("load.delete_completed_jobs") is True
         assert dlt.config.get("workers") is None
+
+
+@pytest.mark.parametrize("name", sorted(NOT_TUNED))
+def test_what_would_lose_rows_stays_as_dlt_has_it(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for section in ("load", "normalize"):
+        monkeypatch.setenv(f"{section}__{name}".upper(), "of another pipeline")
+        with own_configuration():
+            assert dlt.config.get(f"{section}.{name}") is None
+        assert dlt.config.get(f"{section}.{name}") == "of another pipeline"
 
 
 def test_other_threads_and_other_times_see_dlt_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

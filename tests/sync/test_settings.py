@@ -102,6 +102,37 @@ def test_bare_names_of_another_program_change_nothing(
     assert clearing.last_run()["state"] == "stopped"
 
 
+OF_ANOTHER_PIPELINE = {
+    "LOAD__RAISE_ON_FAILED_JOBS": "false",
+    "LOAD__AUTO_ABORT_ON_TERMINAL_ERROR": "true",
+    "LOAD__LOAD_VOLUME_PATH": "volume",
+    "NORMALIZE__LOAD_VOLUME_PATH": "volume",
+    "NORMALIZE__NORMALIZE_VOLUME_PATH": "volume",
+}
+
+
+@pytest.mark.parametrize("table", ["lead_patches", "lead_outcomes"])
+@pytest.mark.parametrize(("name", "value"), OF_ANOTHER_PIPELINE.items())
+def test_what_another_pipeline_wants_of_a_load_loses_no_outcome(
+    site: Site, name: str, value: str, table: str
+) -> None:
+    first, second = list(site.pipedrive.leads())[:2]
+    given = {name: str(site.folder / value) if value == "volume" else value}
+    site.desire_titles({first: "First"})
+    assert command(site, "run", environment=given).code == 0
+    assert not (site.folder / "volume").exists()
+    site.desire_titles({first: "First", second: "Second"})
+    column = f"ALTER TABLE pipedrive_leads.{table} ALTER body TYPE"
+    site.query(f"{column} INTEGER USING 1")
+    failed = command(site, "run", environment=given)
+    assert failed.code == 1
+    assert "the load step of a load failed: ConversionException" in failed.told
+    site.query(f"{column} VARCHAR")
+    assert command(site, "run", environment=given).code == 0
+    assert site.pipedrive.lead(second)["title"] == "Second"
+    assert site.statuses() == {"applied": 2}
+
+
 @pytest.mark.parametrize(
     ("name", "nearest"),
     [
