@@ -23,6 +23,7 @@ from connector.configuration.readers import table_parts
 from connector.errors import ConfigError, DesiredTableError, WarehouseError
 from connector.planning.columns import CHANGES, LEAD_ID, UPDATED_AT
 from connector.planning.model import Row
+from connector.records.cells import from_json
 from connector.settings import WarehouseSettings
 from connector.warehouse.attached import attached, hide
 from connector.warehouse.destination import destination_of, is_desired_apart
@@ -300,11 +301,11 @@ def _is_object(kind: str) -> bool:
 
 
 def _keys_of(changes: Any) -> set[str]:
-    try:
-        document = document_of(changes)
-    except ValueError:
-        return set()  # a row's trouble, told when the row is read
-    return set(document) if isinstance(document, dict) else set()
+    for read in (document_of, from_json):  # the second reads the row; it takes NaN, for one
+        with suppress(ValueError):
+            document = read(changes)
+            return set(document) if isinstance(document, dict) else set()
+    return set()  # a row's trouble, told when the row is read
 
 
 def _lead_of(value: Any) -> str | None:

@@ -88,6 +88,24 @@ def test_every_change_is_taken(sparsely: Seen) -> None:
     assert sparsely.summary.unchanged == len(CHANGES) - changed
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ('{"lead_score": NaN}', "lead_score 'nan' is not a finite number"),
+        ('{"lead_score": -Infinity}', "lead_score '-inf' is not a finite number"),
+        (r'{"Notes": "\ud83d"}', "has half an emoji in it; mend the text"),
+    ],
+)
+def test_a_field_that_one_row_alone_names_is_known_though_its_value_is_no_json(
+    site: Site, changes: str, reason: str
+) -> None:
+    row = {"lead_id": next(iter(site.pipedrive.leads())), "changes": changes}
+    site.desire({"lead_id": "VARCHAR", "changes": "VARCHAR"}, [row])
+    site.run()
+    [outcome] = site.outcomes()
+    assert (outcome["status"], reason in outcome["reason"]) == ("rejected", True), outcome["reason"]
+
+
 NIGHT_IN_LONDON = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
 AS_IT_IS: dict[str, Any] = {
     "value": {"amount": Decimal("100.00"), "currency": "EUR"},
