@@ -25,6 +25,7 @@ from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
+from dlt.destinations.impl.duckdb.exceptions import InvalidInMemoryDuckdbCredentials
 from dlt.destinations.impl.duckdb.factory import duckdb as dlt_duckdb
 from dlt.destinations.impl.postgres.factory import postgres as dlt_postgres
 
@@ -252,10 +253,20 @@ class TypedDuckDb(FindsFullNames, dlt_duckdb):
 
         What dlt asks for a dozen times a load, only to know what DuckDB can do, is found out
         once: it took a fifth of a run's time.
+
+        Raises:
+            ConfigError: The database would be in memory.
         """
         if accept_partial and self._partial:
             return self._partial
-        found: DuckDbClientConfiguration = super().configuration(initial_config, accept_partial)
+        found: DuckDbClientConfiguration
+        try:
+            found = super().configuration(initial_config, accept_partial)
+        except InvalidInMemoryDuckdbCredentials:
+            raise ConfigError(
+                f"credentials under [destination.{self.destination_name}] name a database in "
+                "memory, which ends with the command; name a file"
+            ) from None
         self._partial = found if accept_partial else self._partial
         return found
 

@@ -196,6 +196,16 @@ def test_a_damaged_file_of_what_a_killed_run_left(wanting: Site, name: str, kept
     assert [*writes(wanting.pipedrive).values()] == [1]
 
 
+@pytest.mark.parametrize("section", ["warehouse", "desired"])
+@pytest.mark.parametrize("place", [":memory:", "duckdb:///:memory:"])
+def test_a_warehouse_in_memory_is_none(wanting: Site, section: str, place: str) -> None:
+    given = {f"DESTINATION__{section.upper()}__CREDENTIALS": place}
+    told = f"credentials under [destination.{section}] name a database in memory, which ends with"
+    assert_one_line(wanting.command("run", env=given), told, "name a file")
+    assert told in wanting.command("check", env=given).told
+    assert wanting.pipedrive.requests("PATCH") == []
+
+
 @pytest.mark.parametrize("command", ["run", "runs"])
 @pytest.mark.parametrize("kind", ["damaged", "a folder", "nowhere"])
 def test_a_warehouse_that_is_none(site: Site, command: str, kind: str) -> None:
