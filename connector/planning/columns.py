@@ -82,7 +82,7 @@ class Columns:
     Attributes:
         managed: The table's own columns.
         by_name: Every folded name, for the keys of `changes`.
-        clashes: Folded names that could be a lead's own field or a custom one, and the way out.
+        clashes: Folded names that stand for no one field, each with why and the way out.
         timezone: Where timestamps with a zone become dates.
         on_null: Field key → what NULL does; the empty key is for all others.
         only_if_blank: Keys of fields that are filled and never overwritten.
@@ -120,8 +120,35 @@ class Columns:
 
 
 def fold(name: str) -> str:
-    """Folds case, spaces and punctuation: `Lead score` and `lead_score` are one name."""
-    return re.sub(r"[\W_]+", "", name).casefold()
+    """Folds case, spaces and punctuation: `Lead score` and `lead_score` are one name.
+
+    A name of nothing but signs is left as it is, so that no two of them are one.
+    """
+    return re.sub(r"[\W_]+", "", name).casefold() or name
+
+
+def target_of(name: str, renamed: Mapping[str, str]) -> tuple[str, bool]:
+    """Returns what config has a name stand for, and whether it maps it; else the name itself.
+
+    Args:
+        name: What a column or a key of `changes` is called; as config spells it, or alike.
+        renamed: The mapping from column to field that config gives.
+    """
+    folded = fold(name)
+    alike = (one for one in renamed if fold(one) == folded)
+    spelled = name if name in renamed else next(alike, None)
+    return (name, False) if spelled is None else (renamed[spelled], True)
+
+
+def is_settled(target: str, *, mapped: bool) -> bool:
+    """Tells whether config itself has said that a lead's own field is meant.
+
+    Args:
+        target: What a name stands for.
+        mapped: Whether config maps that name: there the lead's own field goes by its name as
+            README.md spells it, and a custom one by its key.
+    """
+    return mapped and target == OWN_NAMES.get(fold(target))
 
 
 def likeness(one: str, other: str) -> float:
@@ -208,17 +235,18 @@ def examine_columns(
     def keys(setting: str, given: Sequence[str]) -> frozenset[str]:
         return frozenset(words.key_of(name, setting) for name in given)
 
+    names_in_changes, clashes = words.in_changes()
     nulls = partial(_rules, "on_null", on_null, get_args(OnNull), words)
     conflicts = partial(_rules, "on_conflict", on_conflict, get_args(OnConflict), words)
     columns = Columns(
         managed,
-        {**words.by_name, **words.renamed},
+        names_in_changes,
         timezone,
         told(nulls, {}),
         told(partial(keys, "only_if_blank", only_if_blank), frozenset()),
         told(conflicts, {}),
         told(partial(keys, "fields", only), frozenset()),
-        {name: doubt for name, doubt in words.clashes.items() if name not in words.renamed},
+        clashes,
     )
     if "newest" in columns.on_conflict.values() and UPDATED_AT not in names:
         wrong = "on_conflict newest needs a column updated_at in the desired table"
@@ -237,14 +265,12 @@ class Words:
 
     Attributes:
         by_name: Folded name → what it stands for by itself; a lead's own fields come first.
-        renamed: The folded names that config maps, and to what.
         clashes: Folded names of a lead's own fields that custom fields have as well, each with
             what it could be and the way out.
         given: The names that config maps, as it spells them, and to what.
     """
 
     by_name: Mapping[str, Column]
-    renamed: Mapping[str, Column]
     clashes: Mapping[str, str]
     given: Mapping[str, str] = field(default_factory=dict)
 
@@ -252,34 +278,38 @@ class Words:
     def of(cls, fields: Sequence[Field], renamed: Mapping[str, str]) -> Words:
         """Reads the names of an account's fields, and those that config maps."""
         by_name = names_of(fields)
-        mapped = {fold(name): by_name.get(fold(target)) for name, target in renamed.items()}
         clashes = {
             name: _doubt(OWN_NAMES[name], custom)
             for name, custom in _named_alike(fields).items()
             if name in OWN_NAMES
         }
-        return cls(by_name, {name: one for name, one in mapped.items() if one}, clashes, renamed)
+        return cls(by_name, clashes, renamed)
 
-    def doubt(self, name: str, *, mapped: bool) -> str:
-        """Returns what a name could be, where that is not clear.
-
-        Args:
-            name: A column's name, or what config maps one to.
-            mapped: Whether config has said it: there the lead's own field goes by its name as
-                README.md spells it, and a custom one by its key.
-        """
-        folded = fold(name)
-        is_own = mapped and name == OWN_NAMES.get(folded)
-        return "" if is_own else self.clashes.get(folded, "")
+    def doubt(self, name: str) -> str:
+        """Returns what a column of that name could be, where that is not clear."""
+        target, mapped = target_of(name, self.given)
+        return "" if is_settled(target, mapped=mapped) else self.clashes.get(fold(target), "")
 
     def find(self, name: str) -> Column | None:
         """Returns what a column of that name would manage; None where it would be no column."""
         if name in PASSED_OVER or name.startswith("_dlt"):
             return None
-        target = self.given.get(name, name)
-        if self.doubt(target, mapped=fold(name) in self.renamed):
-            return None
-        return self.by_name.get(fold(target))
+        target, _ = target_of(name, self.given)
+        return None if self.doubt(name) else self.by_name.get(fold(target))
+
+    def in_changes(self) -> tuple[dict[str, Column], dict[str, str]]:
+        """Returns what folded names stand for in `changes`, and why others stand for nothing."""
+        names, clashes = dict(self.by_name), dict(self.clashes)
+        for name, target in self.given.items():
+            folded, found = fold(name), self.find(name)
+            names.pop(folded, None)
+            clashes.pop(folded, None)
+            if found is None:
+                lost = "is no field; mend that setting"
+                clashes[folded] = f"`columns` maps to {target!r}, which {self.doubt(name) or lost}"
+            else:
+                names[folded] = found
+        return names, clashes
 
     def spell(self, of: Column) -> str:
         """Returns the column name to use for a field or a part of it.
@@ -308,8 +338,8 @@ class Words:
         """
         folded = fold(name)
         if folded in self.clashes:
-            if folded in self.renamed:
-                return self.renamed[folded].field.key
+            if target_of(name, self.given)[1] and (mapped := self.find(name)):
+                return mapped.field.key
             raise ConfigError(f"{setting} names {name!r}, which {self.clashes[folded]}")
         found = self.by_name.get(folded)
         if found is None:
@@ -387,10 +417,10 @@ def _named_alike(fields: Iterable[Field]) -> dict[str, list[Column]]:
 
 
 def _column(name: str, fields: Sequence[Field], words: Words) -> Column | Problem:
-    target, mapped = words.given.get(name, name), fold(name) in words.renamed
+    target, _ = target_of(name, words.given)
     found = words.by_name.get(fold(target))
     shown = f"column {name!r}" if name == target else f"column {name!r} (mapped to {target!r})"
-    if doubt := words.doubt(target, mapped=mapped):
+    if doubt := words.doubt(name):
         wrong, _, way_out = doubt.rpartition("; ")
         return Problem(name, f"{shown} {wrong}", way_out)
     if found is not None:

@@ -157,7 +157,7 @@ def _notes(of: Column, column: str, words: Words) -> Iterator[str]:
     found = words.find(column)
     if found is None or found.field != field:
         given = f"config gives the name {column} to another field; map another column to {column}"
-        yield words.doubt(column, mapped=False) or given
+        yield words.doubt(column) or given
     elif is_custom_key(column):
         yield "goes by its key, as its name is another field's too, or cannot be a column"
     if field.key in NOTES:

@@ -19,6 +19,7 @@ from connector.planning.columns import (
     Problem,
     Words,
     likeness,
+    target_of,
 )
 from connector.planning.desired import RowRejected, desired_of, lead_id_of, shown
 from connector.planning.model import Row
@@ -129,7 +130,7 @@ def advise(
         elif key and one.column == key:
             wrong = f"column {key!r} seems to hold the leads' ids"
             advised.append(replace(one, wrong=wrong, way_out=f"rename it to {LEAD_ID}"))
-        elif one.is_unknown and one.column not in words.given:
+        elif one.is_unknown and not target_of(one.column, words.given)[1]:
             values = _values(one.column, types[one.column], sample)
             is_text = not values and "CHAR" in types[one.column]
             advised.append(_advise(one, free, values, words, is_text=is_text))

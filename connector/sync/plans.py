@@ -420,5 +420,5 @@ def only_keys(session: Session, fields: Mapping[str, Field]) -> set[str]:
     Raises:
         ConfigError: A name is of no field.
     """
-    words = Words(names_of(fields.values()), {}, {})
+    words = Words(names_of(fields.values()), {})
     return {words.key_of(name, "fields") for name in session.scope.fields}

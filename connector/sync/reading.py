@@ -15,7 +15,15 @@ from connector.pipedrive.client import (
     Pipedrive,
 )
 from connector.pipedrive.errors import BudgetSpent, PipedriveError
-from connector.planning.columns import Columns, fold, managed_names, map_columns, names_of
+from connector.planning.columns import (
+    Columns,
+    fold,
+    is_settled,
+    managed_names,
+    map_columns,
+    names_of,
+    target_of,
+)
 from connector.records.definitions import custom_fields
 from connector.records.fields import Field, by_key
 from connector.records.leads import LEADS, STANDARD_FIELDS, standard_fields
@@ -90,10 +98,12 @@ class Named:
     Attributes:
         head: All of its columns.
         names: What its columns and its `changes` call fields, with the types of the values.
+        is_doubtful: Whether a name is one that people give their own fields as well.
     """
 
     head: Head
     names: Mapping[str, str]
+    is_doubtful: bool
 
     @classmethod
     def of(cls, head: Head, changed: Iterable[str], settings: Settings) -> Named:
@@ -104,19 +114,22 @@ class Named:
             changed: The keys of its `changes`.
             settings: What columns are called otherwise, and the rules for them.
         """
-        columns, renamed = head.columns, settings.columns
-        names = {renamed.get(name, name): columns[name] for name in managed_names(columns)}
-        also = {renamed.get(name, name) for name in changed}
-        return cls(head, {**dict.fromkeys(also, "JSON"), **names})
+        columns = {name: head.columns[name] for name in managed_names(head.columns)}
+        meant = {name: target_of(name, settings.columns) for name in (*changed, *columns)}
+        names = dict.fromkeys((target for target, _ in meant.values()), "JSON")
+        names |= {meant[name][0]: kind for name, kind in columns.items()}
+        unsettled = {
+            fold(target)
+            for target, mapped in meant.values()
+            if not is_settled(target, mapped=mapped)
+        }
+        return cls(head, names, bool(DOUBTFUL & unsettled))
 
-    def is_doubtful(self, settings: Settings) -> bool:
-        """Tells whether a name is one that people give their own fields as well."""
-        return bool(DOUBTFUL & (set(map(fold, self.names)) - set(map(fold, settings.columns))))
-
-    def asked(self, settings: Settings) -> Asked:
-        """Returns what is asked of the account so as to know what the names mean."""
+    @property
+    def asked(self) -> Asked:
+        """What is asked of the account so as to know what the names mean."""
         asked = Asked.by(self.names)
-        return replace(asked, definitions=asked.definitions or self.is_doubtful(settings))
+        return replace(asked, definitions=asked.definitions or self.is_doubtful)
 
 
 def named_by(head: Head, changed: Iterable[str], settings: Settings) -> Named:
@@ -158,7 +171,7 @@ def map_table(
         DesiredTableError: A column maps to nothing, or could be of two fields.
         ConfigError: A rule in config names no field.
     """
-    thorough = thorough or table.is_doubtful(settings)
+    thorough = thorough or table.is_doubtful
     fields = read_fields(client, table.names, thorough=thorough, options_as_text=options_as_text)
     mapped = map_columns(
         table.head.columns,
@@ -324,7 +337,7 @@ def read_account(session: Session, record: RunRecord) -> Account:
     """
     warehouse, lead = session.warehouse, session.scope.lead
     table = _read_desired(session, record)
-    check_budget(session, table.asked(session.settings), None if lead is None else [lead])
+    check_budget(session, table.asked, None if lead is None else [lead])
     user = confirm_company(session)
     columns, fields = map_table(
         table,

@@ -279,6 +279,25 @@ def test_config_says_which_of_the_two_is_meant(name: str) -> None:
         map_columns(["lead_id", "mine"], fields, {"mine": name.upper()})
 
 
+@pytest.mark.parametrize(
+    ("name", "spelled"), [("owner_email", "owner email"), ("channel", "chan-nel")]
+)
+def test_config_may_spell_the_name_otherwise(name: str, spelled: str) -> None:
+    fields = beside(name)
+    [custom] = map_columns(["lead_id", name], fields, {spelled: HEX_A}).managed
+    assert custom.field.key == HEX_A
+    told = f"column {name!r} (mapped to 'no such') maps to no field"
+    with pytest.raises(DesiredTableError, match=re.escape(told)):
+        map_columns(["lead_id", name], fields, {spelled: "no such"})
+
+
+def test_names_of_signs_alone_are_not_one_name() -> None:
+    with pytest.raises(DesiredTableError, match="'❤' maps to no field"):
+        mapped("❤", **{"🔥": "title"})
+    by_name = map_columns(["lead_id"], FIELDS, {"🔥": "title", "❤": "channel_id"}).by_name
+    assert (by_name["🔥"].field.key, by_name["❤"].field.key) == ("title", "channel_id")
+
+
 def test_a_custom_fields_part_may_have_the_name_as_well() -> None:
     with pytest.raises(DesiredTableError, match="'value_currency' could be"):
         map_columns(["lead_id", "value_currency"], beside("Value", "monetary"))
@@ -309,6 +328,17 @@ def test_changes_take_the_names_that_columns_take() -> None:
     assert found.clashes == {}
     assert found.by_name["channel"].field.key == HEX_A
     assert found.by_name["spokento"].field.key == "title"
+
+
+def test_a_name_in_changes_that_config_maps_to_no_one_field_stands_for_none() -> None:
+    found = map_columns(["lead_id"], beside("Channel"), {"title": "titel", "mine": "Channel"})
+    assert not {"title", "mine"} & found.by_name.keys()
+    assert (
+        found.clashes["title"] == "`columns` maps to 'titel', which is no field; mend that setting"
+    )
+    assert found.clashes["mine"].startswith(
+        "`columns` maps to 'Channel', which could be the lead's"
+    )
 
 
 def test_a_custom_field_with_the_name_of_a_read_only_one() -> None:

@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 
 from connector.errors import DesiredTableError
+from connector.sandbox import CUSTOM_FIELDS
 from connector.sync.summary import Summary
 from tests.support.harness import NewSite, Site, bodies, lead_id, wire
 from tests.support.leads import COLD, FULL_LEAD, HOT, NOTES, SCORE, WARM, Case, put_leads
 
 pytestmark = pytest.mark.xdist_group("sync columns")
+
+MANAGER = CUSTOM_FIELDS["Account manager"]
+BRUNO = "bruno.keller@example.com"
 
 
 @dataclass(frozen=True)
@@ -205,6 +209,45 @@ def test_a_column_that_could_be_of_two_fields_stops_the_run(site: Site, name: st
     assert (checked.code, f"could be the lead's own {name}" in checked.told) == (1, True)
     summary = site.run(columns={name: key})
     assert (summary.exit_code, bodies(site.pipedrive)) == (3, {lead: [{key: "Mine"}]})
+
+
+@pytest.mark.parametrize(
+    ("name", "spelled"), [("owner_email", "Owner email"), ("channel", "chan-nel")]
+)
+def test_config_may_spell_the_name_of_such_a_column_otherwise(
+    site: Site, name: str, spelled: str
+) -> None:
+    [lead] = put_one_lead(site)
+    key = "a1" * 20
+    definition = {"key": key, "name": spelled, "field_type": "varchar"}
+    answer = {"success": True, "data": [definition]}
+    site.pipedrive.fault("status", status=200, route="leadFields", body=answer, times=100)
+    site.desire({"lead_id": "VARCHAR", name: "VARCHAR"}, [{"lead_id": lead, name: BRUNO}])
+    site.run(columns={spelled: key})
+    assert bodies(site.pipedrive) == {lead: [{key: BRUNO}]}
+    with pytest.raises(DesiredTableError, match=f"could be the lead's own {name} or {key}"):
+        site.run(columns={spelled: name.upper()})
+
+
+@pytest.mark.parametrize(
+    ("column", "target", "called", "value", "sent"),
+    [
+        ("my_labels", "labels", "My Labels", ["Hot"], {"label_ids": [HOT]}),
+        ("account_owner", "owner_email", "Account owner", BRUNO, {"owner_id": 1004}),
+        ("am", "Account manager", "AM", BRUNO, {MANAGER: 1004}),
+    ],
+)
+def test_changes_may_spell_a_mapped_name_otherwise(
+    site: Site, column: str, target: str, called: str, value: Any, sent: dict[str, Any]
+) -> None:
+    """What is asked of the account goes by the field that is meant, as labels and users do."""
+    [lead] = put_one_lead(site)
+    changes = json.dumps({called: value})
+    site.desire(
+        {"lead_id": "VARCHAR", "changes": "VARCHAR"}, [{"lead_id": lead, "changes": changes}]
+    )
+    assert site.run(columns={column: target}).exit_code == 0
+    assert bodies(site.pipedrive) == {lead: [sent]}
 
 
 def test_check_finds_a_name_of_two_fields_that_a_run_does_not_look_for(site: Site) -> None:
