@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Literal, TypeVar
 from zoneinfo import available_timezones
 
+from connector.planning.columns import fold
 from connector.records.cells import from_json
 
 Read = TypeVar("Read")
@@ -179,11 +180,18 @@ def mapping(value: Any) -> dict[str, str]:
     if not _is_table(value):
         raise ValueError("is no mapping; write it like {'score': 'Lead score'}")
     found: dict[str, str] = {}
+    alike: dict[str, tuple[str, str]] = {}
     for name, target in _table(value).items():
         if not isinstance(target, str) or not target.strip():
             raise ValueError(f"maps {name} to {target!r}, which is no name; put it in quotes")
         if name.lower() in found:
             raise ValueError(f"maps {name.lower()} twice; keep one of them")
+        other, same = alike.setdefault(fold(name), (name, target))
+        if target != same:
+            raise ValueError(
+                f"maps {other!r} to {same!r} and {name!r} to {target!r}, which are one name "
+                "but for case, spaces and punctuation; keep one of them"
+            )
         found[name.lower()] = target
     return found
 

@@ -294,6 +294,7 @@ WRONG: list[tuple[str, Any]] = [
     ("columns", "80"),
     ("columns", {"score": 5}),
     ("columns", {"score": "a", "Score": "b"}),
+    ("columns", {"lead_x": "channel_id", "leadx": "title"}),
     ("columns", ["score"]),
     ("only_if_blank", 5),
     ("only_if_blank", [5]),
@@ -317,6 +318,14 @@ WRONG: list[tuple[str, Any]] = [
     ("max_age", "soon"),
     ("max_age", True),
 ]
+
+
+def test_two_mapped_names_that_are_one_are_both_told() -> None:
+    told = r"maps 'lead_x' to 'title' and 'Lead X' to 'channel_id', which are one name but for case"
+    with pytest.raises(ConfigError, match=told):
+        load_settings(**GIVEN, columns={"lead_x": "title", "Lead X": "channel_id"})
+    alike = {"lead_x": "title", "Lead X": "title"}
+    assert load_settings(**GIVEN, columns=alike).columns == {"lead_x": "title", "lead x": "title"}
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
