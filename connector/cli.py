@@ -269,8 +269,9 @@ def rehearse(
 ) -> Ended:
     """Apply a stored plan to a local Pipedrive with the leads of the warehouse.
 
-    PLAN_ID is the plan; without it, it is the latest that is not applied yet. Nothing is sent to
-    the account, and the warehouse is only read.
+    PLAN_ID is the plan, as for `apply`. Without it, it is the latest that is not applied yet, which
+    may be of a run that a guard stopped. Nothing is sent to the account, and the warehouse is only
+    read.
     """
     with importing():
         from connector.rehearsal import rehearse as rehearse_plan

@@ -84,7 +84,7 @@ def rehearse(
     """Applies a stored plan to a local Pipedrive, and tells how the leads are afterwards.
 
     Args:
-        plan_id: The plan; the latest that is not applied yet by default.
+        plan_id: The plan, as for `apply`; by default the latest that is not applied yet.
         progress: Told how far it is.
         stop: Ends it early, once it is set, as a signal ends the command.
         **settings: Settings that win over configuration, as for `apply`.
@@ -112,10 +112,10 @@ def rehearse(
 def _read_script(books: Warehouse, plan_id: str | None) -> Script:
     if not books.column_names("sync_runs"):
         raise PlanError("there is no plan yet; `lead-sync plan` makes one")
-    if plan_id in (None, journal.LATEST):
+    if plan_id is None:
         found = _latest_plan(history.every_run(books))
     else:
-        found = journal.find(books, str(plan_id), "plan")
+        found = journal.find(books, plan_id, "plan")
     runs, rows = rehearsed.looked_back_on(books, found), rehearsed.open_patches(books, found)
     patches = [patch_of(row) for row in rows]
     own = [row for row in runs if row["plan_id"] == found]
@@ -136,6 +136,8 @@ def _read_script(books: Warehouse, plan_id: str | None) -> Script:
 def _latest_plan(runs: Sequence[TableRow]) -> str:
     """Returns the latest plan that has come to its end and that no run has applied.
 
+    A revert that was planned must be named, as for `apply`.
+
     Args:
         runs: All runs, oldest first.
     """
@@ -143,7 +145,8 @@ def _latest_plan(runs: Sequence[TableRow]) -> str:
     made = [
         row
         for row in runs
-        if row["run_id"] == row["plan_id"] and row["run_id"] not in released
+        if row["run_id"] == row["plan_id"] and not row["reverts"]
+        if row["run_id"] not in released
         if row["state"] == "done" or (row["state"] == "stopped" and row["tripped"])
     ]
     if not made:

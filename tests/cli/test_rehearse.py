@@ -212,9 +212,30 @@ def test_what_was_rehearsed_is_what_happens(scene: Scene) -> None:
     assert f"plan {scene.plan_id} was applied before" in by_name.told
     run_id = str(scene.site.last_run()["run_id"])
     assert "nobody is there to ask" in scene.site.command("revert", run_id).told
-    back = json.loads(scene.rehearse("--output", "json").stdout)
-    assert (back["plan_id"], back["left"]) == (scene.site.last_run()["plan_id"], [])
+    assert "there is no plan that is not applied yet" in scene.rehearse().told
+    revert_id = scene.site.last_run()["plan_id"]
+    back = json.loads(scene.rehearse(revert_id, "--output", "json").stdout)
+    assert (back["plan_id"], back["left"]) == (revert_id, [])
     assert back["outcomes"]["applied"] == len(CHANGED)
+
+
+def test_latest_is_the_plan_that_apply_takes(site: Site) -> None:
+    def rehearsed(*plan: str) -> str:
+        ended = site.command("rehearse", *plan, "--output", "json", *GUARDS)
+        return str(json.loads(ended.stdout)["plan_id"])
+
+    sent, wanted = list(site.pipedrive.leads())[:2]
+    site.desire_titles({sent: "Sent"})
+    site.run(**LET_PASS)
+    site.desire_titles({sent: "Sent", wanted: "Planned"})
+    plan_id = planned(site)
+    assert "nobody is there to ask" in site.command("revert", "latest").told
+    assert (rehearsed("latest"), rehearsed()) == (plan_id, plan_id)
+    stopped = site.command("run", "--max-patches", "0", *GUARDS)
+    assert stopped.code == 4
+    assert (rehearsed("latest"), rehearsed()) == (plan_id, site.last_run()["plan_id"])
+    applied = site.command("apply", "latest", *GUARDS)
+    assert f"plan {plan_id}" in applied.told
 
 
 TROUBLED: Mapping[str, Row] = {
