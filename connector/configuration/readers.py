@@ -256,6 +256,28 @@ def token(value: Any) -> str:
     return found
 
 
+def named_run(value: Any) -> str:
+    """Takes what names a run or a plan: an id, the beginning of one, or `latest`."""
+    name = value.strip() if isinstance(value, str) else ""
+    if not name:
+        raise ValueError("names no run or plan; give its id, the beginning of it, or 'latest'")
+    return name
+
+
+def event(value: Any) -> Any:
+    """Takes an event that another thread may set."""
+    if isinstance(value, type) or not callable(getattr(value, "is_set", None)):
+        raise ValueError("is no event; give a threading.Event(), or leave it out")
+    return value
+
+
+def function(value: Any) -> Any:
+    """Takes what can be called."""
+    if not callable(value):
+        raise ValueError("is no function; give one, or leave it out")
+    return value
+
+
 def one_of(allowed: Sequence[str]) -> str:
     """Returns what is allowed, in words."""
     return f"{', '.join(allowed[:-1])} or {allowed[-1]}"

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from connector.configuration import readers
 from connector.planning.model import NotSent
+from connector.settings import read_argument
 from connector.sync.leads import read_leads, refresh
 from connector.sync.looks import spare_looks
 from connector.sync.permission import (
@@ -123,6 +125,8 @@ def plan(
     Raises:
         LeadSyncError: The plan could not be made.
     """
+    if show is not None:
+        read_argument("show", readers.function, show)
     scope = scope_of(lead, limit, fields, full_refresh, retry_failed)
     with open_session(settings, scope, progress, stop) as session:
         prepare(session)
@@ -164,6 +168,7 @@ def apply(
         PlanError: There is no such plan, it is too old, or it was applied before.
         LeadSyncError: The run could not go on.
     """
+    plan_id = read_argument("plan_id", readers.named_run, plan_id)
     return _apply(plan_id, (), progress, stop, settings, NOTHING_SPENT)
 
 
@@ -193,6 +198,9 @@ def plan_revert(
         PlanError: There is no such run, or it has sent nothing.
         LeadSyncError: The plan could not be made.
     """
+    run_id = read_argument("run_id", readers.named_run, run_id)
+    if show is not None:
+        read_argument("show", readers.function, show)
     scope = scope_of(lead, fields=fields)
     with open_session(settings, scope, progress, stop) as session:
         prepare(session)

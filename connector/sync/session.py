@@ -105,7 +105,7 @@ def scope_of(
     Raises:
         ConfigError: One of them cannot be used.
     """
-    names = read_argument("fields", readers.names, fields or ())
+    names = read_argument("fields", readers.names, () if fields is None else fields)
     if not names and isinstance(fields, str):  # as from a variable that is empty: not all fields
         raise ConfigError(f"fields {fields!r} names no field; leave it out for all of them")
     return Scope(
@@ -267,13 +267,14 @@ def open_session(
         spent: What the command has used up before; `token_budget` and `max_seconds` bound all.
 
     Raises:
-        ConfigError: A setting is missing or cannot be used.
+        ConfigError: A setting is missing, or it or an argument cannot be used.
         RunUnderWay: Another run has its turn, or holds the working folder or the warehouse.
         LockedError: Another program holds the warehouse.
         WarehouseError: The warehouse cannot be opened.
     """
+    stopping = Stop(None if stop is None else read_argument("stop", readers.event, stop))
+    progress = read_argument("progress", readers.function, progress)
     settings = load_settings(**given)
-    stopping = Stop(stop)
     client = make_client(settings, stopping, spent.tokens)
     run_id = new_id()
     enter = partial(_enter, settings, run_id, stopping)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -17,6 +18,7 @@ import dlt
 import duckdb
 import pytest
 
+import connector
 from connector.errors import ConfigError
 from connector.settings import load_settings
 from connector.source import pipedrive_leads
@@ -277,6 +279,10 @@ def test_blanks_around_a_url_and_a_slash_do_no_harm(site: Site) -> None:
         ({"fields": ""}, "fields '' names no field"),
         ({"fields": [5]}, "fields [5] is no list of names"),
         ({"fields": {"title": 1}}, "fields {'title': 1} is no list of names"),
+        ({"fields": False}, "fields False is no list of names"),
+        ({"stop": True}, "stop True is no event; give a threading.Event()"),
+        ({"stop": threading.Event}, "is no event; give a threading.Event()"),
+        ({"progress": None}, "progress None is no function"),
         ({"full_refresh": "perhaps"}, "full_refresh 'perhaps' is neither true nor false"),
         ({"tolerate": "rejectd"}, "tolerate 'rejectd' names rejectd"),
         ({"max_patch": 1}, "no such setting: max_patch; the nearest: max_patches"),
@@ -287,6 +293,22 @@ def test_python_is_refused_as_the_environment_is(
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(told)):
         site.run(**given)
+    assert site.pipedrive.requests() == []
+
+
+@pytest.mark.parametrize("given", [5, None, b"latest", "", " "])
+@pytest.mark.parametrize(
+    ("job", "name"), [("apply", "plan_id"), ("revert", "run_id"), ("plan_revert", "run_id")]
+)
+def test_what_names_no_run_is_refused(site: Site, job: str, name: str, given: Any) -> None:
+    with site.in_place() as account, pytest.raises(ConfigError, match=f"^{name} .* names no run"):
+        getattr(connector, job)(given, **account)
+    assert site.pipedrive.requests() == []
+
+
+def test_a_show_that_cannot_be_called_is_refused_before_anything_is_planned(site: Site) -> None:
+    with pytest.raises(ConfigError, match=r"^show 5 is no function"):
+        site.plan(show=5)
     assert site.pipedrive.requests() == []
 
 
