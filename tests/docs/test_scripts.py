@@ -20,3 +20,11 @@ def test_the_scripts_say_what_is_missing(script: str, arguments: list[str], tmp_
     assert done.stderr.startswith("error: missing setting base_url")
     assert "SOURCES__PIPEDRIVE_LEADS__API_TOKEN" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.b", "--limit", "x"], ["a.b", "--limits", "5"]])
+def test_wrong_usage_of_a_script_has_the_exit_code_of_the_command(arguments: list[str]) -> None:
+    call = [sys.executable, "-m", "pipelines.backfill_leads", *arguments]
+    done = run_to_end(call, os.environ, forked=True)
+    assert (done.code, done.stdout) == (1, "")
+    assert "backfill_leads.py: error: " in done.stderr
