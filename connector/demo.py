@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.configuration.providers import configured_as, one_line
 from connector.errors import LeadSyncError
 from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
@@ -29,13 +31,28 @@ from connector.report.progress import show_progress
 from connector.report.screen import say
 from connector.report.terminal import print_columns
 from connector.sandbox import LocalPipedrive
-from connector.settings import DESTINATION
 from connector.sync.explanation import explain_columns
 from connector.sync.reading import label_options, user_options
 from connector.sync.runs import apply_revert, plan, plan_revert, run
+from connector.warehouse.schema import SYNC_LEASE, TABLES
 
 WAREHOUSE = Path("demo.duckdb")
-BROKEN = "crm.broken_join"
+OWN_SETTINGS = {
+    "destination": {
+        "warehouse": {"destination_type": "duckdb", "credentials": f"duckdb:///{WAREHOUSE}"}
+    }
+}
+DESIRED, BROKEN = "crm.lead_changes", "crm.broken_join"
+BOOKS = re.compile(
+    rf"pipedrive_leads(_staging)?\.(_dlt_\w+|{'|'.join([*TABLES, SYNC_LEASE.name])})"
+)
+"""The tables that runs of the demo write."""
+CONTENTS = """
+SELECT schema_name || '.' || table_name FROM duckdb_tables()
+UNION ALL SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal
+UNION ALL SELECT schema_name || '.' || function_name FROM duckdb_functions() WHERE NOT internal
+UNION ALL SELECT schema_name || '.' || sequence_name FROM duckdb_sequences()
+UNION ALL SELECT schema_name || '.' || type_name FROM duckdb_types() WHERE NOT internal"""
 COLUMNS = {
     "lead_id": "VARCHAR",
     "title": "VARCHAR",
@@ -67,13 +84,13 @@ def play(out: Console) -> int:
     """Plays the demo and returns the exit code; it leaves its DuckDB file behind.
 
     Raises:
-        LeadSyncError: The local Pipedrive does not start.
+        LeadSyncError: The local Pipedrive does not start, or the file is somebody's own.
     """
-    with tempfile.TemporaryDirectory() as folder, local_pipedrive() as pipedrive:
-        WAREHOUSE.unlink(missing_ok=True)
-        os.environ["DLT_DATA_DIR"] = folder
-        os.environ[f"DESTINATION__{DESTINATION.upper()}__DESTINATION_TYPE"] = "duckdb"
-        os.environ[f"DESTINATION__{DESTINATION.upper()}__CREDENTIALS"] = f"duckdb:///{WAREHOUSE}"
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        pipedrive = stack.enter_context(local_pipedrive())
+        stack.enter_context(configured_as(OWN_SETTINGS, Path(folder)))
+        remove_earlier(WAREHOUSE)
         busy = fill(WAREHOUSE, pipedrive)
         account: dict[str, Any] = {"base_url": pipedrive.base_url, "api_token": pipedrive.api_token}
         show_columns(out, account)
@@ -90,6 +107,31 @@ def play(out: Console) -> int:
     query = f"duckdb.connect('{WAREHOUSE}').sql('FROM pipedrive_leads.sync_runs').show()"
     say(out, f'{python} -c "import duckdb; {query}"')
     return 0
+
+
+def remove_earlier(warehouse: Path) -> None:
+    """Removes the file of an earlier demo.
+
+    Raises:
+        LeadSyncError: It cannot be read, or it has anything that no demo makes.
+    """
+    if not warehouse.exists():
+        return
+    try:
+        with duckdb.connect(str(warehouse), read_only=True) as connection:
+            found = {name for (name,) in connection.execute(CONTENTS).fetchall()}
+    except duckdb.Error as error:
+        wrong = f"cannot be read ({one_line(error)})"
+    else:
+        others = sorted(name for name in found - {DESIRED, BROKEN} if not BOOKS.fullmatch(name))
+        if BROKEN in found and not others:
+            warehouse.unlink()
+            return
+        wrong = f"has {visible(others[0])}, which no demo makes" if others else "is no demo's"
+    raise LeadSyncError(
+        f"the demo would replace {warehouse}, but that {wrong}; move it away, or play the demo in "
+        "another folder"
+    )
 
 
 @contextmanager
@@ -181,14 +223,14 @@ def fill(warehouse: Path, pipedrive: LocalPipedrive) -> str:
     rows.append(rows[29] | {"lead_id": "00000000-0000-4000-8000-000000000000"})
     with duckdb.connect(str(warehouse)) as connection:
         columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-        connection.execute(f"CREATE SCHEMA crm; CREATE TABLE crm.lead_changes ({columns})")
+        connection.execute(f"CREATE SCHEMA crm; CREATE TABLE {DESIRED} ({columns})")
         marks = ", ".join("?" * len(COLUMNS))
         values = [[row[name] for name in COLUMNS] for row in rows]
-        connection.executemany(f"INSERT INTO crm.lead_changes VALUES ({marks})", values)
+        connection.executemany(f"INSERT INTO {DESIRED} VALUES ({marks})", values)
         connection.execute(
             f"CREATE TABLE {BROKEN} AS SELECT lead_id, "
-            "m.* EXCLUDE (lead_id, title, person_id, organization_id) FROM crm.lead_changes "
-            "LEFT JOIN (FROM crm.lead_changes WHERE false) m USING (lead_id) "
+            f"m.* EXCLUDE (lead_id, title, person_id, organization_id) FROM {DESIRED} "
+            f"LEFT JOIN (FROM {DESIRED} WHERE false) m USING (lead_id) "
             "WHERE lead_id LIKE '%-%-%-%-%'"
         )
     return str(active[0]["id"])
