@@ -38,6 +38,7 @@ from connector.records.leads import LEADS
 
 BY_OTHERS = "made so in Pipedrive by somebody else"
 MAYBE_LATER = "; not in effect when last read, but a send had no answer, so it may be in effect"
+MAYBE_HIDDEN = "a send had no answer, and the lead is not shown: it may be archived"
 
 
 DecideAnew = Callable[[Patch, Lead, Mapping[str, Field]], Anew]
@@ -91,6 +92,8 @@ class Attempt:
         try:
             return tries(self._once)
         except LeadNotFound as error:
+            if self.is_open and LEADS.archive_key in self._patch.body:
+                return self._outcome("failed", MAYBE_HIDDEN, error=error)
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except LeadArchived as error:
             return self._archived(error)

@@ -15,7 +15,7 @@ import pendulum
 from connector.errors import AccountError
 from connector.pipedrive.client import MOST_PAGES, MostPages
 from connector.pipedrive.errors import BudgetSpent, TooManyPages
-from connector.pipedrive.lookup import Found, look_up, one_by_one
+from connector.pipedrive.lookup import Found, look_among_archived, look_up, one_by_one
 from connector.planning.desired import moment_of
 from connector.planning.model import Outcome
 from connector.records.leads import LEADS
@@ -24,7 +24,7 @@ from connector.sync.reading import Account, stop_where_short
 from connector.sync.session import Session
 from connector.warehouse import history, schema
 from connector.warehouse.history import Trust
-from connector.warehouse.listing import doubt_unlisted, least_listed
+from connector.warehouse.listing import doubt_unlisted, least_listed, maybe_archived
 from connector.warehouse.load import BATCH, Marked, into
 from connector.warehouse.record import RunRecord
 from connector.warehouse.rows import is_lead_id
@@ -163,14 +163,14 @@ def _look_up(session: Session, record: RunRecord, looked_up: Iterator[Found]) ->
     unreadable: dict[str, str] = {}
     spent: list[BudgetSpent] = []
 
-    def affordable() -> Iterator[Found]:
+    def affordable(found: Iterator[Found]) -> Iterator[Found]:
         try:
-            yield from looked_up
+            yield from found
         except BudgetSpent as error:
             spent.append(error)
 
     def rows() -> Iterator[Marked]:
-        waiting = affordable()
+        waiting = affordable(_with_hidden(session, affordable(looked_up)))
         while batch := list(islice(waiting, BATCH)):
             unreadable.update({one.lead_id: one.trouble for one in batch if one.trouble})
             record.leads_read += sum(one.lead is not None for one in batch)
@@ -183,6 +183,17 @@ def _look_up(session: Session, record: RunRecord, looked_up: Iterator[Found]) ->
     if spent:
         raise spent[0]
     return Reading(unreadable)
+
+
+def _with_hidden(session: Session, looked_up: Iterator[Found]) -> Iterator[Found]:
+    """Passes leads on; one that may be archived is gone only where no archived lead is it."""
+    hidden: set[str] = set()
+    while batch := list(islice(looked_up, BATCH)):
+        gone = [one.lead_id for one in batch if one.is_gone]
+        hidden |= maybe_archived(session.warehouse, gone)
+        yield from (one for one in batch if one.lead_id not in hidden)
+    if hidden:
+        yield from look_among_archived(session.client, LEADS, hidden)
 
 
 def read_leads(session: Session, record: RunRecord, lead_ids: Collection[str]) -> Reading:

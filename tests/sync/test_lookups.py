@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.harness import Site, bodies, lead_id
+from tests.support.scene import kill_in_effect
 
 PATCH_OF = "SELECT patch_id, plan_id FROM pipedrive_leads.lead_patches WHERE lead_id = ?"
 
@@ -221,3 +222,64 @@ def test_a_lead_with_an_interrupted_patch_is_asked_for(unlisted: Unlisted) -> No
     assert site.run().statuses["not_found"] == 3
     assert unlisted.asked() == {unlisted.deleted}
     assert unlisted.run() == set()
+
+
+ARCHIVING = {"lead_id": "VARCHAR", "title": "VARCHAR", "is_archived": "BOOLEAN"}
+
+
+def put_hidden(site: Site, **lead: Any) -> str:
+    """Give an account that shows an archived lead in its list alone one lead; return its id."""
+    hidden = lead_id("hidden")
+    site.pipedrive.reset(leads=0, archived_by_id="missing")
+    site.pipedrive.set_lead(hidden, title="As it is", **lead)
+    return hidden
+
+
+@pytest.mark.parametrize("answer", ["200", "502", "none"])
+def test_a_lead_that_is_hidden_once_archived_is_not_gone(site: Site, answer: str) -> None:
+    lead = put_hidden(site)
+    site.desire(ARCHIVING, [{"lead_id": lead, "title": "New", "is_archived": True}])
+    if answer == "none":
+        archived_by = kill_in_effect(site, lambda: site.pipedrive.lead(lead)["is_archived"])
+    else:
+        if answer == "502":
+            site.pipedrive.fault("status", method="PATCH", status=502, write=True)
+        archived_by = site.run().run_id
+        assert site.statuses() == {"applied" if answer == "200" else "failed": 1}
+    again = site.run(full_refresh=True)
+    assert (again.exit_code, again.unchanged) == (0, 1)
+    assert reads(site)[-2:] == [f"leads/{lead}", "leads/archived"]
+    assert site.mirror()[lead]["gone_at"] is None
+    assert [row["took"] for row in site.outcomes() if row["took"]] == ['["title","is_archived"]']
+    assert site.revert(archived_by).statuses["applied"] == 2
+    back = site.pipedrive.lead(lead)
+    assert (back["title"], back["is_archived"]) == ("As it is", False)
+
+
+def test_a_hidden_lead_is_brought_back_after_a_doubt(site: Site) -> None:
+    lead = put_hidden(site)
+    row: dict[str, Any] = {"lead_id": lead, "title": "As it is", "is_archived": True}
+    site.desire(ARCHIVING, [row])
+    assert site.run().statuses["applied"] == 1
+    site.desire(ARCHIVING, [{**row, "is_archived": False}])
+    site.pipedrive.fault("status", method="PATCH", status=502)
+    assert site.run(unarchive=True).statuses["failed"] == 1
+    assert site.run(unarchive=True).statuses["applied"] == 1
+    assert [row["status"] for row in site.outcomes()] == ["applied", "failed", "failed", "applied"]
+    assert site.pipedrive.lead(lead)["is_archived"] is False
+
+
+@pytest.mark.parametrize("reading", ["shown", "missing"])
+def test_an_archived_lead_that_was_deleted_costs_a_page_once(site: Site, reading: str) -> None:
+    site.pipedrive.settings(archived_by_id=reading)
+    lead, other = list(site.pipedrive.leads())[:2]
+    site.pipedrive.archive_lead(other)
+    site.desire(ARCHIVING, [{"lead_id": lead, "title": "New", "is_archived": True}])
+    assert site.run().statuses["applied"] == 1
+    site.pipedrive.delete_lead(lead)
+    site.pipedrive.clear_requests()
+    for _ in range(2):
+        assert site.run(full_refresh=True).statuses["not_found"] == 1
+    looks = ["leads", f"leads/{lead}", "leads/archived", f"leads/{other}"]
+    assert reads(site) == [*looks, *looks[:2]]
+    assert site.mirror()[lead]["gone_at"] is not None

@@ -146,6 +146,7 @@ def say_history(warehouse: Warehouse) -> None:
     list(history.mirror(warehouse, history.EVERYTHING))
     listing.least_listed(warehouse)
     listing.doubt_unlisted(warehouse, ["lead", "other"])
+    listing.maybe_archived(warehouse, ["lead", "other"])
     journal.misses(warehouse, "run")
     journal.left_out(warehouse, "plan")
     history.mirrored(warehouse, "lead")
