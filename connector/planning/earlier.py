@@ -15,6 +15,7 @@ from connector.planning.model import (
     Comparison,
     Conditions,
     Lead,
+    NotSent,
     Outcome,
     Patch,
     Planned,
@@ -28,8 +29,9 @@ StillWanted = Callable[[Comparison, Sequence[Patch]], Sequence[Patch] | str]
 """Returns a lead's patches as they are still to be sent, or tells why they are not any more."""
 GONE = "no such lead any more"
 UNREAD_SENT = "interrupted, and the lead cannot be read, so it may be in effect"
-NOT_WANTED = "interrupted before it took effect, and no longer what is wanted"
-LEFT_OUT = "interrupted before it took effect, and it has fields that --fields leaves out"
+INTERRUPTED = "interrupted before it took effect"
+NOT_WANTED = f"{INTERRUPTED}, and no longer what is wanted"
+LEFT_OUT = f"{INTERRUPTED}, and it has fields that --fields leaves out"
 UNREAD_UNSENT = "not sent by this run, as the lead cannot be read"
 
 
@@ -150,16 +152,19 @@ def as_wanted(columns: Columns, *, unarchive: bool) -> StillWanted:
 
     def tell(found: Comparison, rest: Sequence[Patch]) -> Sequence[Patch] | str:
         changes: Sequence[Change] = ()
+        why = NOT_WANTED
         if found.rows:
             decision = decide(
                 found.rows, found.current, columns, unarchive=unarchive, base=found.base
             )
             changes = decision.changes if isinstance(decision, Planned) else ()
+            if isinstance(decision, NotSent):
+                why = f"{INTERRUPTED}, and not sent now: {decision.reason}"
         wanted = [_besides_took(*pair) for pair in zip(rest, changes, strict=False)]
         if len(changes) != len(rest) or wanted != [patch.body_left for patch in rest]:
             left = {base_key(key) for patch in rest for key in patch.body_left}
             is_left_out = found.rows and columns.only and not left <= columns.only
-            return LEFT_OUT if is_left_out else NOT_WANTED
+            return LEFT_OUT if is_left_out else why
         pairs = zip(rest, changes, strict=True)
         return [_under(patch, change.conditions) for patch, change in pairs]
 

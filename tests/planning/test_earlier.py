@@ -117,6 +117,28 @@ def test_a_patch_of_fields_that_are_left_out_is_closed_for_that(
     assert [one.rpartition("sent: ")[2] for one in told] == reasons
 
 
+@pytest.mark.parametrize(
+    ("row", "lead", "told"),
+    [
+        (
+            TITLE,
+            ARCHIVED,
+            "not sent now: archived in Pipedrive, so it may not be edited",
+        ),
+        ({"title": ""}, LEAD, "not sent now: title ''"),
+        ({"title": "Newer"}, LEAD, "no longer what is wanted"),
+        ({"title": "Pilot"}, LEAD, "no longer what is wanted"),
+    ],
+)
+def test_why_a_patch_is_not_sent_any_more_is_told(row: Row, lead: Lead, told: str) -> None:
+    rows = [{"lead_id": LEAD_ID, **row}]
+    found = Comparison(LEAD_ID, rows, lead, patches_of(TITLE, LEAD))
+    wanted = as_wanted(columns_of(*rows), unarchive=False)
+    [outcome] = resolve_interrupted(found, BY_KEY, wanted).outcomes
+    begins = f"interrupted before it took effect, and {told}"
+    assert (outcome.status, str(outcome.reason)[: len(begins)]) == ("deferred", begins)
+
+
 UNARCHIVED: Row = {"title": "New", "is_archived": False}
 
 
