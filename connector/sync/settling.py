@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import islice
 
 from connector.planning.earlier import (
+    INTERRUPTED,
     Resolved,
     StillWanted,
     as_wanted,
@@ -79,7 +80,8 @@ def settle_for(
 ) -> None:
     """Settles what earlier runs left, before some leads get patches of a stored plan.
 
-    What of these leads is not in effect is not sent any more: the plan comes in its place.
+    What of these leads is not in effect is not sent any more: the plan comes in its place, or
+    the run is taken back.
 
     Args:
         session: The run.
@@ -89,8 +91,11 @@ def settle_for(
         lead_ids: The leads.
         but_plan: The plan, if it was interrupted itself; `drop_overtaken` settles that.
     """
-    overtaken = "interrupted before it took effect; a later plan of this lead comes in its place"
-    leads = {*lead_ids}
+    undone = record.reverts
+    why = (
+        f"run {undone} is taken back" if undone else "a later plan of this lead comes in its place"
+    )
+    leads, overtaken = {*lead_ids}, f"{INTERRUPTED}; {why}"
 
     def still(found: Comparison, rest: Sequence[Patch]) -> Sequence[Patch] | str:
         return overtaken if found.lead_id in leads else rest

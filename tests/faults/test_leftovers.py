@@ -140,3 +140,13 @@ def test_what_is_wanted_otherwise_now_is_sent_as_it_is_wanted_now(
     kill_in_effect(site, lambda: site.pipedrive.lead(FIRST)["title"] == "Ours", workers=1)
     site.command("run", *arguments, **settings)
     assert bodies(site.pipedrive).get(LEFT) == sent
+
+
+def test_what_was_left_of_a_run_that_is_taken_back_is_closed_for_that(site: Site) -> None:
+    killed = leave_behind(site)
+    assert site.revert(killed).statuses["applied"] == 1
+    assert site.pipedrive.lead(FIRST)["title"] == "As it is"
+    assert LEFT not in bodies(site.pipedrive)
+    [left] = [row for row in site.outcomes() if row["lead_id"] == LEFT]
+    reason = f"interrupted before it took effect; run {killed} is taken back"
+    assert (left["status"], left["reason"]) == ("deferred", reason)
