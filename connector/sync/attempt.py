@@ -155,6 +155,10 @@ class Attempt:
         try:
             lead = self._client.get(LEADS, self._patch.lead_id, self._usage, aside)
         except LeadNotFound:
+            if (
+                self._patch.body.get(LEADS.archive_key) is False
+            ):  # it may be hidden: its PATCH tells
+                return None
             raise
         except (Refused, InDoubt) as error:
             reason = f"not sent, as the lead cannot be read: {error}"

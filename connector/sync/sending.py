@@ -23,7 +23,6 @@ from connector.pipedrive.errors import (
 from connector.planning.look import Anew, decide_anew, decide_exactly
 from connector.planning.model import DAMAGED, DONE, FreshLook, Lead, Outcome, Patch
 from connector.records.fields import Field
-from connector.records.leads import LEADS
 from connector.sync.attempt import Attempt, DecideAnew
 from connector.sync.plans import Plan, patches_to_send
 from connector.sync.recording import begin_sending, outcome_batches, save_counts
@@ -142,14 +141,11 @@ class Sender:
     def _decide_for(self, patch: Patch, behind: Sequence[Patch]) -> DecideAnew | None:
         """Returns what decides anew on a patch that is looked at first; None for sending at once.
 
-        Nothing is sent to a lead that one of its patches behind leaves to a person. Nobody edits
-        an archived lead, and it may not be shown: before one that the run has read is brought
-        back, there is nothing to look at.
+        Nothing is sent to a lead that one of its patches behind leaves to a person.
         """
         depends = patch.unread or self._decide is decide_exactly
         depends = depends or any(one.conditions for one in (patch, *behind))
-        brings_back = patch.body.get(LEADS.archive_key) is False and not patch.unread
-        if self._look == "never" or (self._look == "auto" and (brings_back or not depends)):
+        if self._look == "never" or (self._look == "auto" and not depends):
             return None
 
         def decide(patch: Patch, lead: Lead, fields: Mapping[str, Field]) -> Anew:
