@@ -121,6 +121,20 @@ results_option = click.option(
 )
 
 
+def logged(command: Callable[..., int]) -> Callable[..., int]:
+    """Gives a command `--log-format`, which holds from its first step on."""
+
+    @log_option
+    @wraps(command)
+    def logging(*, log_format: Output, **given: Any) -> int:
+        with importing():
+            from connector.report.log import configure
+        configure(log_format)
+        return command(**given)
+
+    return logging
+
+
 def reported(command: Callable[..., Ended]) -> Callable[..., int]:
     """Gives a command `--run-results FILE`; see `schemas/run_results.json` for the shape."""
 
@@ -202,15 +216,13 @@ def init(**given: Any) -> int:
 
 @lead_sync.command()
 @options(lead_option, limit_option, fields_option, seconds_option, refresh_option, retry_option)
-@options(output_option, log_option, guard_options)
+@options(output_option, logged, guard_options)
 @reported
-def run(*, output: Output, log_format: Output, **given: Any) -> Ended:
+def run(*, output: Output, **given: Any) -> Ended:
     """Plan and apply: bring every lead of the desired table to its desired state."""
     with importing():
-        from connector.report import log
         from connector.report.output import carry_out, show_summary
         from connector.sync.runs import run as run_job
-    log.configure(log_format)
     summary = carry_out(partial(run_job, **given))
     show_summary(summary, output)
     return Ended(summary.exit_code, summary)
@@ -220,19 +232,15 @@ def run(*, output: Output, log_format: Output, **given: Any) -> Ended:
 @options(lead_option, limit_option, fields_option, refresh_option, retry_option)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @whole_option
-@options(output_option, log_option, guard_options)
+@options(output_option, logged, guard_options)
 @reported
-def plan(
-    *, detailed_exitcode: bool, whole: bool, output: Output, log_format: Output, **given: Any
-) -> Ended:
+def plan(*, detailed_exitcode: bool, whole: bool, output: Output, **given: Any) -> Ended:
     """Show what a run would change, old → new, and send nothing."""
     with importing():
-        from connector.report import log
         from connector.report.output import show_plan
         from connector.report.screen import print_json
         from connector.sync.runs import plan as make_plan
         from connector.sync.summary import EXIT_CHANGES
-    log.configure(log_format)
     summary, document, _ = show_plan(partial(make_plan, **given), output, whole=whole)
     if output == "json":
         print_json(document)
@@ -242,18 +250,16 @@ def plan(
 
 @lead_sync.command()
 @click.argument("plan_id")
-@options(age_option, seconds_option, output_option, log_option, guard_options)
+@options(age_option, seconds_option, output_option, logged, guard_options)
 @reported
-def apply(*, plan_id: str, output: Output, log_format: Output, **given: Any) -> Ended:
+def apply(*, plan_id: str, output: Output, **given: Any) -> Ended:
     """Apply a stored plan, once, where the leads are still as it found them.
 
     PLAN_ID is the plan, as `plan` has told it, the beginning of its id, or latest.
     """
     with importing():
-        from connector.report import log
         from connector.report.output import carry_out, show_summary
         from connector.sync.runs import apply as apply_plan
-    log.configure(log_format)
     summary = carry_out(partial(apply_plan, plan_id, **given))
     show_summary(summary, output)
     return Ended(summary.exit_code, summary)
@@ -262,11 +268,9 @@ def apply(*, plan_id: str, output: Output, log_format: Output, **given: Any) -> 
 @lead_sync.command()
 @click.argument("plan_id", required=False)
 @click.option("--all", "whole", is_flag=True, help="Print every lead, not the first 20.")
-@options(age_option, output_option, log_option, guard_options)
+@options(age_option, output_option, logged, guard_options)
 @reported
-def rehearse(
-    *, plan_id: str | None, whole: bool, output: Output, log_format: Output, **given: Any
-) -> Ended:
+def rehearse(*, plan_id: str | None, whole: bool, output: Output, **given: Any) -> Ended:
     """Apply a stored plan to a local Pipedrive with the leads of the warehouse.
 
     PLAN_ID is the plan, as for `apply`. Without it, it is the latest that is not applied yet, which
@@ -275,12 +279,12 @@ def rehearse(
     """
     with importing():
         from connector.rehearsal import rehearse as rehearse_plan
-        from connector.report import log
+        from connector.report.log import log_end
         from connector.report.output import carry_out
         from connector.report.rehearsed import print_rehearsal
         from connector.report.screen import print_json
-    log.configure(log_format)
     found = carry_out(partial(rehearse_plan, plan_id, **given))
+    log_end(found.summary, command="rehearse", exit_code=found.exit_code)
     if output == "json":
         print_json(found.as_dict())
     else:
@@ -293,7 +297,7 @@ def rehearse(
 @options(lead_option, fields_option)
 @click.option("--yes", is_flag=True, help="Apply it without asking.")
 @whole_option
-@options(seconds_option, output_option, log_option)
+@options(seconds_option, output_option, logged)
 @reported
 def revert(
     *,
@@ -302,7 +306,6 @@ def revert(
     whole: bool,
     max_seconds: float | None,
     output: Output,
-    log_format: Output,
     **scope: Any,
 ) -> Ended:
     """Give back what a run has changed, but for what was changed in Pipedrive since.
@@ -311,11 +314,9 @@ def revert(
     something.
     """
     with importing():
-        from connector.report import log
         from connector.report.output import carry_out, confirm_plan, show_plan, show_summary
         from connector.report.screen import print_json
         from connector.sync.runs import apply_revert, plan_revert
-    log.configure(log_format)
     made, document, settled = show_plan(
         partial(plan_revert, run_id, max_seconds=max_seconds, **scope), output, whole=whole
     )
@@ -486,7 +487,7 @@ def invoke() -> int:
         with lead_sync.make_context(PROGRAM, sys.argv[1:]) as context:
             code: int | None = lead_sync.invoke(context)
     except click.UsageError as error:
-        tell_usage(error)
+        tell_usage(error, sys.argv[1:])
         return EXIT_ERROR
     except click.exceptions.Exit as ended:
         return ended.exit_code

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from connector.errors import LeadSyncError, RunUnderWay
@@ -29,8 +30,8 @@ def exit_code(command: Callable[[], int]) -> int:
         sys.stdout.flush()
         trouble = outlet and outlet.trouble
         if trouble and not isinstance(trouble, BrokenPipeError):
-            _tell(f"standard output cannot be written: {trouble.strerror}")
-            return code or EXIT_ERROR
+            code = code or EXIT_ERROR
+            _tell(f"standard output cannot be written: {trouble.strerror}", code)
         return code
 
 
@@ -46,13 +47,28 @@ def reason(error: BaseException) -> str:
     return where(error)
 
 
-def tell_usage(error: click.UsageError) -> None:
-    """Says what is wrong with the arguments of a command, and how it is used."""
+def tell_usage(error: click.UsageError, arguments: Sequence[str]) -> None:
+    """Says what is wrong with the arguments of a command, and how it is used.
+
+    Args:
+        error: What is wrong.
+        arguments: All of them; they may ask for a log that a machine reads.
+    """
+    if "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments):
+        from connector.report import log  # noqa: PLC0415 # heavy for wrong usage
+
+        log.configure("json")
+        _tell(error.format_message().rstrip(".") + _help_of(error), EXIT_ERROR)
+        return
     screen = console(stderr=True)
     if error.ctx is not None:
         say(screen, error.ctx.get_usage())
         say(screen, f"Try '{error.ctx.command_path} --help' for help.\n")
     say(screen, f"Error: {message(error.format_message())}")
+
+
+def _help_of(error: click.UsageError) -> str:
+    return "" if error.ctx is None else f"; `{error.ctx.command_path} --help` tells how to use it"
 
 
 def _run(command: Callable[[], int]) -> int:
@@ -61,16 +77,17 @@ def _run(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return EXIT_ERROR
     except OSError as error:
-        _tell(_with_run(error, f"{reason(error)}; check that it is there and yours"))
+        told = f"{reason(error)}; check that it is there and yours"
+        _tell(_with_run(error, told), EXIT_ERROR)
     except (LeadSyncError, PipedriveError) as error:
-        _tell(_with_run(error, reason(error)))
+        _tell(_with_run(error, reason(error)), code_of(error))
         return code_of(error)
     except Exception as error:  # so that the last word is a line, never a traceback
         told = (
             f"unexpected {reason(error)}; lead-sync {version('lead-sync')} should not do this: "
             "please report this line, and the command"
         )
-        _tell(_with_run(error, told))
+        _tell(_with_run(error, told), EXIT_ERROR)
     return EXIT_ERROR
 
 
@@ -87,10 +104,10 @@ def _with_run(error: BaseException, told: str) -> str:
     return f"{named}; next: {next_after_error(end)}"
 
 
-def _tell(text: str) -> None:
+def _tell(text: str, code: int) -> None:
     # What nobody has imported yet has no log either.
     log = sys.modules.get("connector.report.log")
     if log is not None and log.takes_all():
-        log.log.error(message(text))
+        log.log_error(message(text), code)
         return
     say(console(stderr=True), ("error:", "red"), " ", message(text))

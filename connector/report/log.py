@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import pendulum
 
@@ -75,13 +75,23 @@ def configure(log_format: LogFormat) -> None:
     logger.propagate = False
 
 
-def log_end(summary: Summary) -> None:
-    """Logs what a run came to, where a machine reads the log; a person reads the summary."""
+def log_end(summary: Summary, **instead: Any) -> None:
+    """Logs what a run came to, where a machine reads the log; a person reads the summary.
+
+    Args:
+        summary: What it came to.
+        **instead: What is so of the command, where that is something else.
+    """
     if takes_all():
-        run = {name: getattr(summary, name) for name in ENDS}
+        run = {name: getattr(summary, name) for name in ENDS} | instead
         outcomes = {status: count for status, count in summary.statuses.items() if count}
         told = {"run": {**run, "outcomes": outcomes}}
         log.info("run %s %s", summary.run_id, summary.state, extra=told)
+
+
+def log_error(text: str, exit_code: int) -> None:
+    """Logs what has ended a command."""
+    log.error(text, extra={"run": {"exit_code": exit_code}})
 
 
 def takes_all() -> bool:

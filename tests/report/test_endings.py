@@ -168,8 +168,35 @@ def test_a_log_for_machines_has_errors_as_lines_too(site: Site) -> None:
         ended = site.command("run", "--log-format", "json", **settings)
         assert ended.code == 1
         last = lines_of_log(ended)[-1]
-        assert last["level"] == "error"
+        assert (last["level"], last["exit_code"]) == ("error", 1)
         assert last["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "--log-format", "json", "--limit", "0"], "Invalid value for '--limit'"),
+        (["run", "--nope", "--log-format=json"], "--nope"),
+        (["apply", "--log-format", "json"], "Missing argument 'PLAN_ID'"),
+        (["run", "--log-format", "json", "--run-results", "/nope/x"], "cannot be written"),
+    ],
+)
+def test_a_log_for_machines_has_wrong_usage_as_a_line_too(
+    site: Site, arguments: list[str], told: str
+) -> None:
+    ended = site.command(*arguments)
+    [line] = lines_of_log(ended)
+    assert (ended.code, line["level"], line["exit_code"]) == (1, "error", 1)
+    assert told in line["message"]
+
+
+def test_a_log_for_machines_ends_with_what_a_rehearsal_came_to(site: Site) -> None:
+    desire(site, new_leads(site, 2))
+    assert site.command("plan").code == 0
+    ended = site.command("rehearse", "--log-format", "json")
+    last = lines_of_log(ended)[-1]
+    assert (last["level"], last["command"], last["exit_code"]) == ("info", "rehearse", 0)
+    assert (ended.code, last["outcomes"]) == (0, {"applied": 2})
 
 
 def test_a_breaker_after_refusals_hints_at_the_way_to_send_them_again(site: Site) -> None:
