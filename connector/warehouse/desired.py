@@ -92,7 +92,6 @@ class DesiredTable:
         self._client = client
         self._settings = settings
         self.name = settings.desired_table
-        self._own = own
         self.place = "" if own else client_place(client)
 
     def head(self) -> Head:
@@ -183,7 +182,8 @@ class DesiredTable:
             tables = _tables_of(self._client)
             if _is_among(self.name, tables):  # what is not there is something that it reads
                 raise self._unreadable(error) from None
-            wrong = missing_table(self.name, tables, self._own)
+            own = (self._client.dataset_name, self._client.staging_dataset_name)
+            wrong = missing_table(self.name, tables, map(str, own))
             raise DesiredTableError(wrong + self._unattached(error)) from None
         except DatabaseException as error:
             raise self._unreadable(error) from None

@@ -13,17 +13,16 @@ Name = tuple[str, str]
 """A table's schema and name."""
 
 
-def missing_table(wanted: str, tables: Iterable[Name], own: str) -> str:
+def missing_table(wanted: str, tables: Iterable[Name], own: Iterable[str]) -> str:
     """Says that a table is not there, and which are there and near it.
 
     Args:
         wanted: The name that was given; schema and table, perhaps with a database.
         tables: Those that are there.
-        own: The schema of the tables that runs write.
+        own: The schemas that runs write to.
     """
-    others = sorted(
-        {one for one in tables if one[0].lower() not in SYSTEM and one[0].lower() != own.lower()}
-    )
+    passed_over = {*SYSTEM, *(schema.lower() for schema in own)}
+    others = sorted({one for one in tables if one[0].lower() not in passed_over})
     text = f"the warehouse has no table {wanted}"
     *_, schema, name = ("", *(part.lower() for part in table_parts(wanted)))
     built = [one for one in others if _is_built_for(one, schema, name)]

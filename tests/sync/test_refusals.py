@@ -92,6 +92,21 @@ def test_a_missing_table_is_named(site: Site) -> None:
     assert site.pipedrive.requests("PATCH") == []
 
 
+@pytest.mark.parametrize("is_apart", [False, True])
+def test_a_missing_table_is_not_looked_for_among_those_that_runs_write(
+    any_site: Site, monkeypatch: pytest.MonkeyPatch, is_apart: bool
+) -> None:
+    one_title(any_site)
+    any_site.run()
+    if is_apart:
+        for name in ("CREDENTIALS", "DESTINATION_TYPE"):
+            if found := any_site.environment().get(f"DESTINATION__WAREHOUSE__{name}"):
+                monkeypatch.setenv(f"DESTINATION__DESIRED__{name}", found)
+    with pytest.raises(LeadSyncError, match=r"no table crm\.lead_patches") as raised:
+        any_site.run(desired_table="crm.lead_patches")
+    assert "pipedrive_leads" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [

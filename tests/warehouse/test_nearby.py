@@ -6,6 +6,7 @@ from connector.warehouse.nearby import missing_table
 from tests.support.cases import check_each
 
 WANTED = "crm.lead_changes"
+OWN = ("pipedrive_leads", "pipedrive_leads_staging")
 CASES: list[tuple[str, list[tuple[str, str]], str]] = [
     (WANTED, [], "crm.lead_changes; create it, or set desired_table"),
     (WANTED, [("marts", "leads")], "it has marts.leads; create it"),
@@ -22,7 +23,7 @@ CASES: list[tuple[str, list[tuple[str, str]], str]] = [
 def test_the_nearest_table_is_named() -> None:
     def check(case: tuple[str, list[tuple[str, str]], str]) -> None:
         wanted, tables, told = case
-        text = missing_table(wanted, tables, "pipedrive_leads")
+        text = missing_table(wanted, tables, OWN)
         assert text.startswith(f"the warehouse has no table {wanted}")
         assert told in text
 
@@ -30,11 +31,12 @@ def test_the_nearest_table_is_named() -> None:
 
 
 def test_the_tables_that_runs_write_and_the_systems_are_not_named() -> None:
-    tables = [("pipedrive_leads", "lead_changes"), ("information_schema", "lead_changes")]
-    text = missing_table(WANTED, tables, "pipedrive_leads")
+    schemas = ("pipedrive_leads", "Pipedrive_Leads_Staging", "information_schema")
+    tables = [(schema, "lead_changes") for schema in schemas]
+    text = missing_table(WANTED, tables, OWN)
     assert text == "the warehouse has no table crm.lead_changes; create it, or set desired_table"
 
 
 def test_many_tables_are_not_listed() -> None:
     tables = [("marts", f"t{number}") for number in range(6)]
-    assert "marts" not in missing_table(WANTED, tables, "pipedrive_leads")
+    assert "marts" not in missing_table(WANTED, tables, OWN)
