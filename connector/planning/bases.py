@@ -62,13 +62,14 @@ def agree(base: Values, fields: Iterable[Field], body: Values, current: Lead) ->
 
 def moves(outcome: Outcome) -> bool:
     """Tells whether an outcome can say anything about what is agreed on."""
-    return bool(outcome.took) or outcome.lead is not None or outcome.status == "conflict"
+    return bool(outcome.took) or outcome.lead is not None or "conflict" in outcome.statuses
 
 
 def settle(base: Values, outcome: Outcome) -> dict[str, Any]:
     """Returns a base moved by what became of a patch."""
     patch, lead = outcome.patch, outcome.lead
-    return moved_by(
+    expected = {key: value for one in outcome.kept for key, value in one.expected.items()}
+    moved = moved_by(
         base,
         outcome.status,
         outcome.took or (),
@@ -76,6 +77,7 @@ def settle(base: Values, outcome: Outcome) -> dict[str, Any]:
         before=patch.before,
         shown={} if lead is None else {key: lead.get(key) for key in patch.body},
     )
+    return {**expected, **moved}
 
 
 def moved_by(

@@ -288,6 +288,7 @@ class Outcome:
     Attributes:
         patch: The patch as it was sent.
         is_rewritten: Whether that is otherwise than it was planned.
+        kept: The fields that a look at the lead took off the patch, as somebody's edit wins.
         lead: The lead as last returned, complete; None where no answer brought one.
         gone: Whether Pipedrive said that there is no such lead.
         took: The keys of the body that are in effect through this patch; None where that is not
@@ -302,12 +303,18 @@ class Outcome:
     lead: dict[str, Any] | None = None
     gone: bool = False
     took: tuple[str, ...] | None = ()
+    kept: tuple[Conflict, ...] = ()
     error: PipedriveError | None = None
     attempts: int = 0
     tokens: int = 0
     waited_seconds: float = 0.0
     sent_at: datetime | None = None
     finished_at: datetime = field(default_factory=lambda: pendulum.now("UTC"))
+
+    @property
+    def statuses(self) -> tuple[Status, ...]:
+        """Its status, and that of the fields that were kept from it."""
+        return (self.status, "conflict") if self.kept else (self.status,)
 
     @property
     def is_tidied(self) -> bool:

@@ -30,7 +30,7 @@ from connector.pipedrive.usage import Usage
 from connector.planning.desired import RowRejected
 from connector.planning.earlier import ALREADY_SO, FOUND_LATER, told_tidied, why_archived
 from connector.planning.look import Anew
-from connector.planning.model import Lead, Outcome, Patch, Status
+from connector.planning.model import Conflict, Lead, Outcome, Patch, Status
 from connector.planning.truth import CENTS, DECIMALS, Effect, changed_since, effect_of
 from connector.records.fields import Field
 from connector.records.kinds import Option, spell_id
@@ -69,6 +69,7 @@ class Attempt:
         self._client = client
         self._look_first = self._look_again = look
         self._left_alone = ""
+        self._kept: tuple[Conflict, ...] = ()
         self._patch = patch
         self._planned = patch.body
         self._left = list(patch.body_left)
@@ -192,7 +193,10 @@ class Attempt:
         body, before = {**taken, **change.body}, {**patch.before, **change.before}
         self._patch = replace(patch, body=body, before=before)
         self._left = list(change.body)
-        self._left_alone = f"left as they are: {kept}" if kept else ""
+        blank_only = {key for key, one in patch.conditions.items() if one.get("only_if_blank")}
+        filled = [str(one) for one in anew.conflicts if one.field.key in blank_only]
+        self._kept += tuple(one for one in anew.conflicts if one.field.key not in blank_only)
+        self._left_alone = f"left as they are: {'; '.join(filled)}" if filled else ""
         return None
 
     def _once(self) -> Outcome:
@@ -335,6 +339,7 @@ class Attempt:
             patch,
             status,
             reason,
+            kept=self._kept,
             took=None if self.is_open else tuple(key for key in body if key in self._took),
             is_rewritten=self._sends > 0 and body != self._planned,
             attempts=self._sends,

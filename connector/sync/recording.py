@@ -36,7 +36,7 @@ from connector.warehouse.load import Marked, into, load, load_pending
 from connector.warehouse.migration import drop_view, fill_in_old, past_changes
 from connector.warehouse.record import RunRecord, State
 from connector.warehouse.retention import forget, forgettable, trim_loads
-from connector.warehouse.rows import change_rows, outcome_row, rewritten_row
+from connector.warehouse.rows import change_rows, outcome_rows, rewritten_row
 from connector.warehouse.schema import (
     LEAD_BASES,
     LEAD_FIELD_CHANGES,
@@ -254,10 +254,10 @@ def outcome_batches(
         record: Counts the outcomes.
         outcomes: Those of some leads.
     """
-    record.statuses.update(outcome.status for outcome in outcomes)
+    record.statuses.update(status for outcome in outcomes for status in outcome.statuses)
     rewritten = [rewritten_row(one.patch) for one in outcomes if one.is_rewritten]
     yield from into(LEAD_PATCHES.name, rewritten)
-    rows = [outcome_row(session.run_id, outcome) for outcome in outcomes]
+    rows = [row for outcome in outcomes for row in outcome_rows(session.run_id, outcome)]
     yield from told_outcomes(session, rows)
     leads = {one.patch.lead_id: row for one in outcomes if (row := mirror_row(session, one))}
     yield from into(LEADS.name, list(leads.values()))

@@ -201,10 +201,10 @@ class Tally:
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
         """Counts one lead's."""
-        sent = [one.status for one in outcomes if one.status != "deferred"]
+        told = [status for one in outcomes for status in one.statuses if status != "deferred"]
         with self._lock:
-            self._statuses.update(sent)
-            self.leads += len(sent) == len(outcomes)
+            self._statuses.update(told)
+            self.leads += all(one.status != "deferred" for one in outcomes)
 
 
 def send_in_chunks(

@@ -10,7 +10,7 @@ from connector.planning.bases import moved_by
 from connector.planning.model import DONE
 from connector.warehouse.history import read_runs
 from connector.warehouse.load import BATCH
-from connector.warehouse.rows import document_of
+from connector.warehouse.rows import KEPT, document_of
 from connector.warehouse.schema import LEAD_BASES, BaseRow, TableRow
 from connector.warehouse.statements import in_statements
 from connector.warehouse.store import Warehouse
@@ -78,10 +78,10 @@ def past_bases(warehouse: Warehouse) -> Iterator[list[TableRow]]:
         "SELECT o.lead_id, o.status, o.took, o.body, o.before, o.after "
         f"FROM {warehouse.table('lead_outcomes')} o LEFT JOIN {warehouse.table('sync_runs')} r "
         "ON r.run_id = coalesce(o.settled_by, o.run_id) "
-        "WHERE o.patch_id IS NOT NULL AND o.lead_id IS NOT NULL "
+        "WHERE (o.patch_id IS NOT NULL OR o.outcome_id LIKE %s) AND o.lead_id IS NOT NULL "
         "ORDER BY o.lead_id, coalesce(r.turn, 0), o.finished_at, o.outcome_id"
     )
-    rows = _base_rows(warehouse.stream(sql), {})
+    rows = _base_rows(warehouse.stream(sql, f"%{KEPT}"), {})
     while batch := list(islice(rows, BATCH)):
         yield batch
 

@@ -27,6 +27,8 @@ from connector.warehouse.schema import ChangeRow, LeftOutRow, OutcomeRow, PatchR
 Reader = Callable[[Any], Any]
 SETTLING = "-settled"
 """The end of the id of a row that tells only what took effect of an outcome that is there."""
+KEPT = "-kept"
+"""The end of the id of a row that tells which fields a look at the lead took off a patch."""
 
 
 def digest(body: Mapping[str, Any]) -> str:
@@ -262,6 +264,26 @@ def left_out_row(plan_id: str, number: int, settled: NotSent) -> TableRow:
     told = settled.lead_id, settled.status, settled.reason, keys or None
     row = LeftOutRow(f"{plan_id}-row-{number:08d}", plan_id, *told, pendulum.now("UTC"))
     return vars(row)
+
+
+def outcome_rows(run_id: str, outcome: Outcome) -> Iterator[TableRow]:
+    """Yields the outcome of a patch, and that of the fields that were kept from it."""
+    yield outcome_row(run_id, outcome)
+    patch, kept = outcome.patch, outcome.kept
+    if kept:
+        yield vars(
+            OutcomeRow(
+                outcome_id=f"{patch.patch_id}{KEPT}",
+                run_id=run_id,
+                plan_id=patch.plan_id,
+                lead_id=patch.lead_id,
+                status="conflict",
+                reason="; ".join(map(str, kept)),
+                took=[],
+                finished_at=outcome.finished_at,
+                **_in_conflict(kept),
+            )
+        )
 
 
 def outcome_row(run_id: str, outcome: Outcome) -> TableRow:

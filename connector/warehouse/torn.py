@@ -10,7 +10,7 @@ from itertools import groupby, islice
 import pendulum
 
 from connector.warehouse.load import BATCH, BY_SQL, LOAD_ID, LOADS
-from connector.warehouse.rows import document_of, patch_of, rewritten_row
+from connector.warehouse.rows import KEPT, document_of, patch_of, rewritten_row
 from connector.warehouse.schema import TableRow
 from connector.warehouse.statements import in_statements
 from connector.warehouse.store import Warehouse
@@ -37,11 +37,16 @@ def torn_loads(warehouse: Warehouse, since: datetime) -> list[str]:
 
 
 def loaded_outcomes(warehouse: Warehouse, load_id: str) -> Iterator[list[TableRow]]:
-    """Yields the outcomes of patches of a load, lead by lead, some of them at a time."""
+    """Yields the outcomes of a load, lead by lead, some of them at a time.
+
+    Those of what was never planned move nothing.
+    """
     rows = warehouse.stream(
         f"SELECT * FROM {warehouse.table('lead_outcomes')} "
-        f"WHERE {LOAD_ID} = %s AND patch_id IS NOT NULL ORDER BY lead_id, outcome_id",
+        f"WHERE {LOAD_ID} = %s AND (patch_id IS NOT NULL OR outcome_id LIKE %s) "
+        "ORDER BY lead_id, outcome_id",
         load_id,
+        f"%{KEPT}",
     )
     leads = groupby(rows, lambda row: row["lead_id"])
     while batch := [row for _, of_lead in islice(leads, BATCH) for row in of_lead]:
@@ -50,7 +55,7 @@ def loaded_outcomes(warehouse: Warehouse, load_id: str) -> Iterator[list[TableRo
 
 def rewritten_rows(warehouse: Warehouse, outcomes: Sequence[TableRow]) -> list[TableRow]:
     """Returns the rows of patches that were sent otherwise than `lead_patches` has them."""
-    sent = {row["patch_id"]: row for row in outcomes}
+    sent = {row["patch_id"]: row for row in outcomes if row["patch_id"]}
     rows: list[TableRow] = []
     for some, marks in in_statements(sent):
         sql = f"SELECT * FROM {warehouse.table('lead_patches')} WHERE patch_id IN ({marks})"

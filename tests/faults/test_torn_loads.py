@@ -121,3 +121,23 @@ def test_the_body_that_was_sent_is_told_by_the_patch_as_well(any_site: Site) -> 
     [outcome] = site.outcomes()
     assert patch == {name: outcome[name] for name in ("body", "before")}
     assert {"label_ids": sorted([HOT, WARM])} == json.loads(patch["body"])
+
+
+@pytest.mark.parametrize("others", [(), (OTHER,)], ids=["first run", "later run"])
+def test_an_edit_that_a_look_kept_is_kept_by_all(any_site: Site, others: tuple[str, ...]) -> None:
+    site = any_site
+    site.pipedrive.reset(leads=0)
+    for lead in (LEAD, *others):
+        site.pipedrive.set_lead(lead, title="As it was", channel_id="1")
+    site.desire_titles(dict.fromkeys(others, "As it was"))
+    site.run(**CRM)
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "channel_id": "VARCHAR"}
+    site.desire(columns, [{"lead_id": LEAD, "title": "Ours", "channel_id": "2"}])
+    meanwhile = once(LEAD, lambda: site.pipedrive.set_lead(LEAD, title="Theirs"), None)
+    with front_of(site.pipedrive.base_url, meanwhile) as url:
+        only_outcomes = replace(site, program=program("lead_outcomes"))
+        torn = only_outcomes.command("run", base_url=url, **CRM)
+    assert torn.code == -9, torn.told
+    assert site.statuses() == {"applied": 1, "conflict": 1}
+    assert other_machine(site).run(**CRM).statuses["conflict"] == 1
+    assert site.pipedrive.lead(LEAD)["title"] == "Theirs"

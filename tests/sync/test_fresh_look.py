@@ -112,6 +112,54 @@ def test_the_other_fields_of_an_edited_lead_are_sent_unless_the_rule_is_fail(
     assert bodies(site.pipedrive).get(LEAD) == sent
 
 
+BOTH = {"title": "VARCHAR", "channel_id": "VARCHAR", "updated_at": "TIMESTAMP"}
+WISH: Row = {"title": "Ours", "channel_id": "2", "updated_at": "2020-01-01 00:00:00"}
+
+
+@pytest.mark.parametrize("policy", ["crm", "newest"])
+def test_what_a_look_keeps_is_a_conflict_of_its_own_and_stays_kept(site: Site, policy: str) -> None:
+    scene_of(site, {"channel_id": "1"}, BOTH, WISH)
+    run = with_edit(site, site.run, {"title": "Theirs"}, on_conflict=policy)
+    assert (run.exit_code, site.statuses()) == (3, {"applied": 1, "conflict": 1})
+    assert run.statuses["conflict"] == 1
+    sent, kept = site.outcomes()
+    assert (sent["reason"], json.loads(sent["body"])) == (None, {"channel_id": "2"})
+    assert (kept["patch_id"], kept["lead_id"], json.loads(kept["took"])) == (None, LEAD, [])
+    told = {name: json.loads(kept[name])["title"] for name in ("before", "after", "body")}
+    assert told == {"before": "As it is", "after": "Theirs", "body": "Ours"}
+    assert "expected As it is, is Theirs, wanted Ours" in kept["reason"]
+    assert [miss.status for miss in run.missed.first] == ["conflict"]
+    assert site.run(on_conflict=policy).exit_code == 3
+    assert site.pipedrive.lead(LEAD)["title"] == "Theirs"
+    assert_books(site, edited=[LEAD])
+
+
+def refuse(site: Site) -> None:
+    site.pipedrive.fault("status", status=400, method="PATCH")
+
+
+def lose(site: Site) -> None:
+    site.pipedrive.fault("status", status=502, method="PATCH", times=2)
+
+
+def tidy(site: Site) -> None:
+    site.pipedrive.settings(text_tidied="trim")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status"), [(refuse, "failed"), (lose, "failed"), (tidy, "ignored")]
+)
+def test_what_a_look_keeps_is_told_whatever_becomes_of_the_rest(
+    site: Site, trouble: Callable[[Site], None], status: str
+) -> None:
+    scene_of(site, {"channel_id": "1"}, BOTH, {**WISH, "channel_id": "2 "})
+    trouble(site)
+    with_edit(site, site.run, {"title": "Theirs"}, on_conflict="crm", max_attempts=2)
+    assert site.statuses() == {status: 1, "conflict": 1}
+    assert site.run(on_conflict="crm", retry_failed=True).statuses["conflict"] == 1
+    assert site.pipedrive.lead(LEAD)["title"] == "Theirs"
+
+
 def test_a_plain_change_costs_no_look_and_always_costs_one(site: Site) -> None:
     scene_of(site, {}, {"title": "VARCHAR"}, {"title": "New"})
     assert site.run().exit_code == 0
