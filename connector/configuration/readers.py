@@ -228,6 +228,12 @@ def table_parts(name: str) -> list[str]:
     return [_bare(part) for part in re.findall(PART_OF_NAME, name)]
 
 
+def plain_name(name: str) -> str:
+    """Returns a table's name with that of its schema, the same however somebody spells them."""
+    whole = ".".join(table_parts(name)).lower()  # `project.schema.table` may be one part
+    return ".".join(whole.split(".")[-2:])
+
+
 def _bare(part: str) -> str:
     return part[1:-1].replace('""', '"') if part[0] == '"' else part.strip("`")
 

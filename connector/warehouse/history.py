@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from connector.configuration.readers import plain_name
 from connector.planning.desired import moment_of
 from connector.planning.model import Patch
 from connector.warehouse.rows import document_of, is_lead_id, object_of, patch_of, taken_patch_of
@@ -178,13 +179,17 @@ def last_desired_rows(warehouse: Warehouse, desired_table: str, plan_id: str) ->
         desired_table: The table.
         plan_id: The plan that is held against it; what was planned later says nothing of it.
     """
-    runs = warehouse.table("sync_runs")
+    runs, wanted = warehouse.table("sync_runs"), plain_name(desired_table)
+    sql = f"SELECT DISTINCT desired_table AS name FROM {runs} WHERE desired_table IS NOT NULL"
+    spelled = [row["name"] for row in warehouse.query(sql) if plain_name(row["name"]) == wanted]
+    names = [*spelled, desired_table]
     found = read_runs(
         warehouse,
-        f"WHERE run_id IN (SELECT plan_id FROM {runs} WHERE desired_table = %s AND released "
-        "AND state <> 'running') AND run_id <> %s AND coalesce(turn, 0) <= "
+        f"WHERE run_id IN (SELECT plan_id FROM {runs} WHERE released AND state <> 'running' "
+        f"AND desired_table IN ({', '.join(['%s'] * len(names))})) "
+        "AND run_id <> %s AND coalesce(turn, 0) <= "
         f"(SELECT coalesce(turn, 0) FROM {runs} WHERE run_id = %s)",
-        desired_table,
+        *names,
         plan_id,
         plan_id,
         newest=True,
@@ -205,7 +210,11 @@ def last_sent(runs: Iterable[TableRow], sent: Iterable[TableRow]) -> dict[str, s
         for row in sent
         if row["desired_table"] and row["released"] and row["state"] != "running"
     }
-    return {row["desired_table"]: row["run_id"] for row in runs if row["run_id"] in plans}
+    return {
+        plain_name(row["desired_table"] or ""): row["run_id"]
+        for row in runs
+        if row["run_id"] in plans
+    }
 
 
 def last_refresh(warehouse: Warehouse, run_id: str) -> TableRow | None:

@@ -481,6 +481,19 @@ def test_a_table_that_shrank_by_half_stops(big_site: Site) -> None:
     assert shrunk(big_site) == [], "fewer than 100 rows are held against nothing"
 
 
+SPELLED = ("CRM.spelled", '"crm"."Spelled"', "warehouse.crm.spelled")
+
+
+@pytest.mark.parametrize("name", SPELLED)
+def test_a_table_is_the_same_however_it_is_spelled(big_site: Site, name: str) -> None:
+    table = have_rows(big_site, 100, "crm.spelled")
+    first, then = (table, name) if name != SPELLED[0] else (name, table)
+    assert shrunk(big_site, desired_table=first) == []
+    have_rows(big_site, 49, table)
+    told = ["the desired table has 49 rows, 49 % of the 100 of the last run"]
+    assert shrunk(big_site, desired_table=then) == told
+
+
 def test_a_run_that_was_never_judged_is_no_baseline(big_site: Site) -> None:
     have_rows(big_site, 100)
     assert shrunk(big_site) == []

@@ -20,7 +20,8 @@ UPDATE "pipedrive_leads"."sync_runs" SET state = 'failed', finished_at = %s, mes
 UPDATE "pipedrive_leads"."sync_runs" SET taken_over_by = %s WHERE taken_over_by IS NULL AND run_id <> %s AND state = 'failed';
 SELECT max(turn) AS n FROM "pipedrive_leads"."sync_runs";
 SELECT * FROM "pipedrive_leads"."sync_runs" WHERE run_id > %s ORDER BY run_id LIMIT 1;
-SELECT * FROM "pipedrive_leads"."sync_runs" WHERE run_id IN (SELECT plan_id FROM "pipedrive_leads"."sync_runs" WHERE desired_table = %s AND released AND state <> 'running') AND run_id <> %s AND coalesce(turn, 0) <= (SELECT coalesce(turn, 0) FROM "pipedrive_leads"."sync_runs" WHERE run_id = %s) ORDER BY started_at DESC LIMIT 1;
+SELECT DISTINCT desired_table AS name FROM "pipedrive_leads"."sync_runs" WHERE desired_table IS NOT NULL;
+SELECT * FROM "pipedrive_leads"."sync_runs" WHERE run_id IN (SELECT plan_id FROM "pipedrive_leads"."sync_runs" WHERE released AND state <> 'running' AND desired_table IN (%s)) AND run_id <> %s AND coalesce(turn, 0) <= (SELECT coalesce(turn, 0) FROM "pipedrive_leads"."sync_runs" WHERE run_id = %s) ORDER BY started_at DESC LIMIT 1;
 SELECT * FROM "pipedrive_leads"."sync_runs" WHERE command IN ('run', 'plan') AND lead IS NULL AND reverts IS NULL AND run_id <> %s ORDER BY started_at DESC LIMIT 1;
 SELECT id, digest, gone_at, is_archived, CASE WHEN gone_at IS NOT NULL OR is_archived THEN read_at END AS read_at FROM "pipedrive_leads"."leads";
 SELECT leads_listed, coalesce(turn, 0) AS turn, started_at FROM "pipedrive_leads"."sync_runs" WHERE leads_listed IS NOT NULL ORDER BY coalesce(turn, 0) DESC, started_at DESC LIMIT 1;
