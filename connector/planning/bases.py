@@ -13,7 +13,7 @@ from typing import Any, Literal
 from connector.planning.model import Lead, Outcome
 from connector.planning.truth import as_kept, is_tidied
 from connector.records.definitions import companions_of_cleared, currencies_given
-from connector.records.fields import Field, Values
+from connector.records.fields import Field, Values, base_key
 from connector.records.kinds import Json
 
 Standing = Literal["unagreed", "agreed", "edited"]
@@ -92,7 +92,7 @@ def moved_by(
     """Returns a base moved by a patch: to what it brought about, or to what it met.
 
     A patch that met an edit and had no base to tell it by leaves what it had expected, so that
-    the next run keeps the edit as well.
+    the next run keeps the edit as well; whatever the status, as a refusal may hide an edit.
 
     Args:
         base: What was agreed on before.
@@ -110,7 +110,19 @@ def moved_by(
     }
     gone = {*companions_of_cleared(agreed), *currencies_given(agreed, base)}
     moved = {key: value for key, value in base.items() if key not in gone} | agreed
-    return {**before, **moved} if status == "conflict" else moved
+    unlike = (key for key in shown if key not in agreed)
+    edited = {base_key(key) for key in unlike if _is_edited(key, before, shown)}
+    expected = {
+        key: value
+        for key, value in before.items()
+        if status == "conflict" or base_key(key) in edited
+    }
+    return {**expected, **moved}
+
+
+def _is_edited(key: str, before: Values, shown: Values) -> bool:
+    """Tells whether a key that is not as it was to be is not as it was before either."""
+    return key in before and not _is_same(before[key], shown[key])
 
 
 def _is_same(one: Json, other: Json) -> bool:

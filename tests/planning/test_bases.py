@@ -191,6 +191,20 @@ def test_an_edit_that_a_patch_met_is_still_one_for_the_next_run() -> None:
     assert settle({"title": "Ours"}, met)["title"] == "Ours"
 
 
+@pytest.mark.parametrize("status", ["failed", "ignored", "archived", "rejected"])
+def test_an_edit_that_a_patch_met_is_one_whatever_its_status(status: Status) -> None:
+    met = outcome(status, BODY, BEFORE, lead={"title": "Theirs", SCORE: 1})
+    assert settle({}, met) == {"title": "Old"}
+    assert settle({"title": "Ours"}, met) == {"title": "Ours"}
+    assert settle({}, outcome(status, BODY, BEFORE, lead=BEFORE)) == {}
+
+
+def test_an_edit_of_one_of_two_keys_is_one_of_the_field() -> None:
+    body, before = {COST: 40, CURRENCY: "CHF"}, {COST: 30, CURRENCY: "EUR"}
+    met = outcome("failed", body, before, lead={COST: 30, CURRENCY: "USD"})
+    assert settle({}, met) == before
+
+
 def test_a_value_that_was_cleared_is_agreed_on_as_nothing() -> None:
     base = {COST: 100, CURRENCY: "EUR", "channel_id": "Spring"}
     body = {COST: None, "channel_id": None}

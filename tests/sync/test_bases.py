@@ -11,6 +11,7 @@ import pytest
 
 from connector.sync.summary import Summary
 from tests.support.everything import KEY
+from tests.support.front import front_of, once
 from tests.support.harness import Row, Site, bodies, ended_at_last, lead_id, wait_until
 from tests.support.scene import desire, new_leads
 
@@ -262,6 +263,24 @@ def test_what_did_not_take_effect_is_not_agreed_on(one: Site) -> None:
     summary = run(one)
     assert (summary.statuses["applied"], summary.statuses["conflict"]) == (1, 1)
     assert base(one) == {"title": "B", SCORE: 3}
+
+
+@pytest.mark.parametrize(
+    ("fault", "options", "status"),
+    [("status", {"status": 400}, "failed"), ("ignore", {}, "ignored")],
+)
+def test_an_edit_that_a_patch_met_in_vain_is_kept_once_the_wish_changes(
+    one: Site, fault: str, options: dict[str, Any], status: str
+) -> None:
+    wish(one, title="B")
+    one.pipedrive.fault(fault, method="PATCH", **options)
+    meanwhile = once(LEAD, lambda: edit(one, title="Theirs"), "PATCH")
+    with front_of(one.pipedrive.base_url, meanwhile) as url:
+        assert run(one, base_url=url).statuses[status] == 1
+    assert base(one) == {"title": "A"}
+    wish(one, title="C")
+    assert told(run(one)) == (0, 1, 0)
+    assert title(one) == "Theirs"
 
 
 def kill_while_it_sends(site: Site, **settings: Any) -> set[str]:
