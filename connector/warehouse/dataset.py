@@ -44,6 +44,12 @@ KNOWN_BY: dict[str, frozenset[str]] = {
     "sync_lease": frozenset({"lease", "holder", "boot", "namespace", "pid_started", "until"}),
 }
 """Columns that a table had in every version; what a later version adds is added to it."""
+OF_DLT: dict[str, frozenset[str]] = {
+    "_dlt_version": frozenset({"version_hash", "schema_name", "schema", "inserted_at"}),
+    "_dlt_loads": frozenset({"load_id", "schema_name", "status", "inserted_at"}),
+    "_dlt_pipeline_state": frozenset({"version", "pipeline_name", "state", "created_at"}),
+}
+"""Columns of the tables that all of dlt's pipelines of a dataset share, in every version of dlt."""
 VIEW = LEAD_FIELD_CHANGES.name
 """Earlier versions had a view of this name, in DuckDB."""
 VIEW_COLUMNS = frozenset({"changed_at", "run_id", "lead_id", "field", "old", "new", "key"})
@@ -158,6 +164,7 @@ def check_tables(client: Client) -> None:
 
 
 def _check_dataset(client: Client) -> None:
+    _check_tables_of_dlt(client)
     kinds = kinds_of(client)
     has_view = kinds.get(VIEW) == "VIEW"
     tables = KNOWN_BY.keys() - {VIEW} if has_view else KNOWN_BY.keys()
@@ -183,6 +190,16 @@ def _check_dataset(client: Client) -> None:
             raise WarehouseError(
                 f"{shown} is not a table that lead-sync made, and a run would overwrite it; "
                 f"{ELSEWHERE}"
+            )
+
+
+def _check_tables_of_dlt(client: Client) -> None:
+    for table, known in OF_DLT.items():
+        columns = _columns(client, table)
+        if columns is not None and not columns >= known:
+            raise WarehouseError(
+                f"{client.dataset_name}.{table} is not the table that dlt makes (it lacks "
+                f"{min(known - columns)}), and dlt would write to it; {ELSEWHERE}"
             )
 
 
