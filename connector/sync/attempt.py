@@ -156,9 +156,8 @@ class Attempt:
         try:
             lead = self._client.get(LEADS, self._patch.lead_id, self._usage, aside)
         except LeadNotFound:
-            if (
-                self._patch.body.get(LEADS.archive_key) is False
-            ):  # it may be hidden: its PATCH tells
+            may_be_hidden = self._patch.body.get(LEADS.archive_key) is False
+            if may_be_hidden:  # its PATCH tells
                 return None
             raise
         except (Refused, InDoubt) as error:

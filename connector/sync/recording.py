@@ -91,8 +91,8 @@ def _load_left(warehouse: Warehouse, folder: Path) -> None:
         load_pending(warehouse.pipeline)
     except WarehouseError as error:
         raise WarehouseError(
-            f"{error}; run {last} has left it in {folder}: if a file there is damaged, remove that "
-            "folder, and the next run finds out by reading what was sent"
+            f"{error}; an earlier run has left it in {folder}: if a file there is damaged, remove "
+            "that folder, and the next run finds out by reading what was sent"
         ) from None
     load(warehouse.pipeline, into(LEAD_BASES.name, newer))
 
