@@ -264,10 +264,9 @@ def token(value: Any) -> str:
 
 def named_run(value: Any) -> str:
     """Takes what names a run or a plan: an id, the beginning of one, or `latest`."""
-    name = value.strip() if isinstance(value, str) else ""
-    if not name:
+    if not isinstance(value, str):
         raise ValueError("names no run or plan; give its id, the beginning of it, or 'latest'")
-    return name
+    return value
 
 
 def event(value: Any) -> Any:
