@@ -20,9 +20,8 @@ from connector.configuration.providers import configured_as, one_line
 from connector.errors import LeadSyncError
 from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
-from connector.planning.columns import fold
 from connector.records.definitions import custom_fields
-from connector.records.fields import Field
+from connector.records.fields import Field, fold
 from connector.records.leads import LEADS, standard_fields
 from connector.records.text import visible
 from connector.report.endings import print_summary

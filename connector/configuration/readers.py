@@ -15,8 +15,8 @@ from decimal import Decimal
 from typing import Any, Literal, TypeVar
 from zoneinfo import available_timezones
 
-from connector.planning.columns import fold
 from connector.records.cells import from_json
+from connector.records.fields import fold
 
 Read = TypeVar("Read")
 Reader = Callable[[Any], Read]

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from connector.errors import ConfigError, DesiredTableError
 from connector.records.cells import from_json
-from connector.records.fields import Field, is_custom_key
+from connector.records.fields import Field, fold, is_custom_key
 from connector.records.leads import LEADS, STANDARD_FIELDS
 
 LEAD_ID, CHANGES, UPDATED_AT = "lead_id", "changes", "updated_at"
@@ -117,14 +117,6 @@ class Columns:
     def conflict_rule(self, managed: Field) -> OnConflict:
         """Returns who wins where a field was edited in the CRM."""
         return self.on_conflict.get(managed.key, self.on_conflict.get("", "warehouse"))
-
-
-def fold(name: str) -> str:
-    """Folds case, spaces and punctuation: `Lead score` and `lead_score` are one name.
-
-    A name of nothing but signs is left as it is, so that no two of them are one.
-    """
-    return re.sub(r"[\W_]+", "", name).casefold() or name
 
 
 def target_of(name: str, renamed: Mapping[str, str]) -> tuple[str, bool]:

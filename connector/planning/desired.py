@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connector.planning.columns import CHANGES, LEAD_ID, UPDATED_AT, Column, Columns, fold
+from connector.planning.columns import CHANGES, LEAD_ID, UPDATED_AT, Column, Columns
 from connector.planning.model import Lead, Row
 from connector.records.cells import check_usable, from_json
-from connector.records.fields import Field
+from connector.records.fields import Field, fold
 from connector.records.kinds import Normal, parse_moment, parse_uuid
 from connector.records.leads import LEADS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -407,6 +408,14 @@ def is_custom_key(name: str) -> bool:
     """Tells whether a name is a custom field's key: 40 hexadecimal digits, maybe a suffix."""
     key = name.partition("_")[0]
     return len(key) == 40 and set(key.lower()) <= set("0123456789abcdef")
+
+
+def fold(name: str) -> str:
+    """Folds case, spaces and punctuation: `Lead score` and `lead_score` are one name.
+
+    A name of nothing but signs is left as it is, so that no two of them are one.
+    """
+    return re.sub(r"[\W_]+", "", name).casefold() or name
 
 
 def base_key(key: str) -> str:

@@ -17,7 +17,6 @@ from connector.pipedrive.client import (
 from connector.pipedrive.errors import BudgetSpent, PipedriveError
 from connector.planning.columns import (
     Columns,
-    fold,
     is_settled,
     managed_names,
     map_columns,
@@ -25,7 +24,7 @@ from connector.planning.columns import (
     target_of,
 )
 from connector.records.definitions import custom_fields
-from connector.records.fields import Field, by_key
+from connector.records.fields import Field, by_key, fold
 from connector.records.leads import LEADS, STANDARD_FIELDS, standard_fields
 from connector.records.options import NO_OPTIONS, Options, options_of
 from connector.settings import Settings
