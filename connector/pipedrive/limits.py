@@ -86,7 +86,6 @@ class Limiter:
         self._limit = math.inf
         self._others = 0.0
         self._others_until = 0.0
-        self._told = False
         self._begun = self._in_flight = 0
         self._held_until: deque[float] = deque()
         self._pace = Pace()
@@ -96,7 +95,11 @@ class Limiter:
     @property
     def burst(self) -> int | None:
         """Requests a window, as the server or the caller has told; None while neither has."""
-        return self._burst if self._told or self._fixed else None
+        return self._burst if self._is_told or self._fixed else None
+
+    @property
+    def _is_told(self) -> bool:
+        return self._limit < math.inf
 
     @property
     def at_once(self) -> int:
@@ -158,9 +161,9 @@ class Limiter:
 
     def _learn(self, limit: float | None) -> None:
         if limit is not None and limit >= 1:
-            self._told, self._limit = True, limit
+            self._limit = limit
             self._burst = min(int(limit), self._fixed or int(limit))
-        elif not self._told:
+        elif not self._is_told:
             self._burst = self._fixed
 
     def _leave_room(self, others: float) -> None:
