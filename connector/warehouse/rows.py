@@ -17,6 +17,7 @@ import orjson
 import pendulum
 
 from connector.pipedrive.escapes import escape
+from connector.planning.diff import conflicting
 from connector.planning.model import Conflict, NotSent, Outcome, Patch, Planned, Tried
 from connector.planning.truth import as_kept
 from connector.records.cells import Unreadable, from_json
@@ -237,19 +238,26 @@ def settled_rows(run_id: str, plan_id: str, number: int, settled: NotSent) -> It
         settled: The reason, and how many rows there are.
     """
     for row in range(1, settled.rows + 1):
-        yield vars(
-            OutcomeRow(
-                outcome_id=f"{run_id}-row-{number:08d}-{row}",
-                run_id=run_id,
-                plan_id=plan_id,
-                lead_id=settled.lead_id,
-                status=settled.status,
-                reason=settled.reason,
-                took=[],
-                finished_at=pendulum.now("UTC"),
-                **_in_conflict(settled.conflicts),
-            )
+        outcome_id = f"{run_id}-row-{number:08d}-{row}"
+        yield _not_sent_row(outcome_id, run_id, plan_id, settled, pendulum.now("UTC"))
+
+
+def _not_sent_row(
+    outcome_id: str, run_id: str, plan_id: str, settled: NotSent, at: datetime
+) -> TableRow:
+    return vars(
+        OutcomeRow(
+            outcome_id=outcome_id,
+            run_id=run_id,
+            plan_id=plan_id,
+            lead_id=settled.lead_id,
+            status=settled.status,
+            reason=settled.reason,
+            took=[],
+            finished_at=at,
+            **_in_conflict(settled.conflicts),
         )
+    )
 
 
 def left_out_row(plan_id: str, number: int, settled: NotSent) -> TableRow:
@@ -269,21 +277,10 @@ def left_out_row(plan_id: str, number: int, settled: NotSent) -> TableRow:
 def outcome_rows(run_id: str, outcome: Outcome) -> Iterator[TableRow]:
     """Yields the outcome of a patch, and that of the fields that were kept from it."""
     yield outcome_row(run_id, outcome)
-    patch, kept = outcome.patch, outcome.kept
-    if kept:
-        yield vars(
-            OutcomeRow(
-                outcome_id=f"{patch.patch_id}{KEPT}",
-                run_id=run_id,
-                plan_id=patch.plan_id,
-                lead_id=patch.lead_id,
-                status="conflict",
-                reason="; ".join(map(str, kept)),
-                took=[],
-                finished_at=outcome.finished_at,
-                **_in_conflict(kept),
-            )
-        )
+    if outcome.kept:
+        patch, at = outcome.patch, outcome.finished_at
+        kept = conflicting(patch.lead_id, outcome.kept)
+        yield _not_sent_row(f"{patch.patch_id}{KEPT}", run_id, patch.plan_id, kept, at)
 
 
 def outcome_row(run_id: str, outcome: Outcome) -> TableRow:
