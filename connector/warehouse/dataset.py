@@ -44,7 +44,7 @@ KNOWN_BY: dict[str, frozenset[str]] = {
     "sync_lease": frozenset({"lease", "holder", "boot", "namespace", "pid_started", "until"}),
 }
 """Columns that a table had in every version; what a later version adds is added to it."""
-OF_DLT: dict[str, frozenset[str]] = {
+KNOWN_OF_DLT: dict[str, frozenset[str]] = {
     "_dlt_version": frozenset({"version_hash", "schema_name", "schema", "inserted_at"}),
     "_dlt_loads": frozenset({"load_id", "schema_name", "status", "inserted_at"}),
     "_dlt_pipeline_state": frozenset({"version", "pipeline_name", "state", "created_at"}),
@@ -194,7 +194,7 @@ def _check_dataset(client: Client) -> None:
 
 
 def _check_tables_of_dlt(client: Client) -> None:
-    for table, known in OF_DLT.items():
+    for table, known in KNOWN_OF_DLT.items():
         columns = _columns(client, table)
         if columns is not None and not columns >= known:
             raise WarehouseError(

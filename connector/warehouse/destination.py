@@ -300,7 +300,7 @@ class TypedCopyJob(DuckDbCopyJob):
     def run(self) -> None:
         """Loads the file."""
         self._job_client.sql_client.execute_sql(
-            f"INSERT INTO {self._table_name} BY NAME SELECT * FROM {self._lines}"
+            f"INSERT INTO {self._table_name} BY NAME {self._rows}"
         )
 
     @property
@@ -309,8 +309,8 @@ class TypedCopyJob(DuckDbCopyJob):
         return str(client.make_qualified_table_name(self.load_table_name))
 
     @property
-    def _lines(self) -> str:
-        """SQL for the file's rows, of the table's types."""
+    def _rows(self) -> str:
+        """SQL for the rows to load: those of the file, of the table's types."""
         client, table = self._job_client, self._load_table
         literal = client.capabilities.escape_literal
         types = ", ".join(
@@ -318,18 +318,17 @@ class TypedCopyJob(DuckDbCopyJob):
             for name, column in table["columns"].items()
         )
         file = literal(self._file_path)
-        return f"read_json({file}, format = 'newline_delimited', columns = {{{types}}})"
+        lines = f"read_json({file}, format = 'newline_delimited', columns = {{{types}}})"
+        return f"SELECT * FROM {lines}"
 
 
 class RestoredCopyJob(TypedCopyJob):
     """Copies a file that a killed run may have copied without dlt hearing of it."""
 
-    def run(self) -> None:
-        """Loads the rows that are not there."""
-        self._job_client.sql_client.execute_sql(
-            f"INSERT INTO {self._table_name} BY NAME SELECT * FROM {self._lines} AS lines "
-            f"WHERE _dlt_id NOT IN (SELECT _dlt_id FROM {self._table_name})"
-        )
+    @property
+    def _rows(self) -> str:
+        """SQL for those of the file that are not there."""
+        return f"{super()._rows} WHERE _dlt_id NOT IN (SELECT _dlt_id FROM {self._table_name})"
 
 
 class TypedPostgres(FindsFullNames, dlt_postgres):

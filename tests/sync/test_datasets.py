@@ -14,7 +14,7 @@ import pytest
 
 from connector.errors import ConfigError, LeadSyncError, WarehouseError
 from connector.warehouse import schema
-from connector.warehouse.dataset import KNOWN_BY, OF_DLT
+from connector.warehouse.dataset import KNOWN_BY, KNOWN_OF_DLT
 from connector.warehouse.schema import SYNC_LEASE, TABLES
 from tests.support.cases import check_each
 from tests.support.harness import Row, Site
@@ -112,13 +112,13 @@ def test_a_table_that_nobody_recorded_stays_as_it_is(site: Site, dataset: str) -
 
 
 @pytest.mark.parametrize("dataset", [DATASET, f"{DATASET}_staging"])
-@pytest.mark.parametrize("table", OF_DLT)
+@pytest.mark.parametrize("table", KNOWN_OF_DLT)
 def test_a_table_that_dlt_did_not_make_stays_as_it_is(site: Site, table: str, dataset: str) -> None:
     wish(site)
     with duckdb.connect(str(site.database)) as connection:
         connection.execute(f"CREATE SCHEMA {dataset}")
         connection.execute(f"CREATE TABLE {dataset}.{table} (x INTEGER)")
-    refused(site, f"{dataset}.{table}", f"it lacks {min(OF_DLT[table])}", "dataset_name")
+    refused(site, f"{dataset}.{table}", f"it lacks {min(KNOWN_OF_DLT[table])}", "dataset_name")
 
 
 def test_a_lease_that_we_did_not_make_stays_as_it_is(site: Site) -> None:
