@@ -40,6 +40,8 @@ NOT_TUNED = frozenset(
         # Else a load that fails counts as done, or its rows are thrown away.
         "raise_on_failed_jobs",
         "auto_abort_on_terminal_error",
+        # Else a load that cannot be done is tried for ever, with nobody told.
+        "raise_on_max_retries",
         # Else a step looks for the rows elsewhere than the one before it has put them.
         "load_volume_path",
         "normalize_volume_path",

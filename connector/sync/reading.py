@@ -115,8 +115,8 @@ class Named:
         """
         columns = {name: head.columns[name] for name in managed_names(head.columns)}
         meant = {name: target_of(name, settings.columns) for name in (*changed, *columns)}
-        names = dict.fromkeys((target for target, _ in meant.values()), "JSON")
-        names |= {meant[name][0]: kind for name, kind in columns.items()}
+        names = {meant[name][0]: kind for name, kind in columns.items()}
+        names |= {meant[name][0]: "JSON" for name in changed}
         unsettled = {
             fold(target)
             for target, mapped in meant.values()

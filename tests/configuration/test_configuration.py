@@ -430,7 +430,7 @@ def test_the_full_names_of_dlts_steps_still_count(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("name", sorted(NOT_TUNED))
-def test_what_would_lose_rows_stays_as_dlt_has_it(
+def test_what_would_lose_rows_or_hang_stays_as_dlt_has_it(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     for section in ("load", "normalize"):

@@ -92,6 +92,13 @@ def test_every_change_is_taken(sparsely: Seen) -> None:
     assert sparsely.summary.unchanged == len(CHANGES) - changed
 
 
+def test_changes_may_give_by_email_what_a_column_gives_by_id(site: Site) -> None:
+    types = {"lead_id": "VARCHAR", "account_manager": "BIGINT", "changes": "VARCHAR"}
+    changes = json.dumps({"account_manager": BRUNO})
+    case = Case("by e-mail", FULL_LEAD, {"account_manager": 1001, "changes": changes}, ())
+    assert seen_after(site, types, [case]).sent == {case.lead_id: [{MANAGER: 1004}]}
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
