@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 import orjson
 
@@ -93,22 +92,24 @@ def _certain(warehouse: Warehouse) -> Iterator[tuple[str, list[str]]]:
     """Yields the outcomes of which it is certain what took effect, and the keys of that.
 
     A send without an answer may have taken effect. Only a lead's last one can still be judged by
-    the lead as it is. Only the clock tells which one that is: runs of that version noted no turn.
+    the lead as it is, also where a killed run has filled in the others. Only the clock tells which
+    one that is: runs of that version noted no turn.
     """
+    outcomes, runs = warehouse.table("lead_outcomes"), warehouse.table("sync_runs")
+    of_version = f"settled_by IS NULL AND run_id IN (SELECT run_id FROM {runs} WHERE version = %s)"
     rows = warehouse.query(
-        f"SELECT * FROM {warehouse.table('lead_outcomes')} "
-        "WHERE took IS NULL AND settled_by IS NULL AND run_id IN "
-        f"(SELECT run_id FROM {warehouse.table('sync_runs')} WHERE version = %s) "
-        "ORDER BY lead_id, finished_at DESC, outcome_id DESC",
+        f"SELECT *, EXISTS (SELECT 1 FROM {outcomes} AS later WHERE later.lead_id = one.lead_id "
+        "AND (later.finished_at > one.finished_at OR (later.finished_at = one.finished_at "
+        f"AND later.outcome_id > one.outcome_id)) AND {of_version}) AS has_later "
+        f"FROM {outcomes} AS one WHERE took IS NULL AND {of_version}",
+        FIRST_VERSION,
         FIRST_VERSION,
     )
-    last: Any = None
     for row in rows:
-        is_last, last = row["lead_id"] != last, row["lead_id"]
         if row["patch_id"] is None:
             yield row["outcome_id"], []
         elif row["status"] in DONE:
             is_ours = not str(row["reason"] or "").startswith("already so")
             yield row["outcome_id"], [*document_of(row["body"])] if is_ours else []
-        elif not is_last or row["sent_at"] is None:
+        elif row["has_later"] or row["sent_at"] is None:
             yield row["outcome_id"], []

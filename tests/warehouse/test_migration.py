@@ -56,3 +56,16 @@ def test_what_took_effect_is_filled_in_where_it_is_certain(site: Site, version: 
         found = {row["outcome_id"]: document_of(row["took"]) for row in warehouse.query(sql)}
     is_old = version == FIRST_VERSION
     assert found == {row["outcome_id"]: took if is_old else None for row, took in ROWS}
+
+
+def test_a_migration_that_was_killed_midway_is_ended_as_one_that_was_not(site: Site) -> None:
+    """What it filled in last time still tells that an earlier outcome is not its lead's last."""
+    known = {"took": ["title", "channel"]}
+    rows = [old(9, "failed", lead="twice"), old(10, "applied", lead="twice", **known)]
+    site.load("sync_runs", [{"run_id": "old", "version": FIRST_VERSION, "released": True}])
+    site.load("lead_outcomes", rows)
+    with site.opened() as warehouse:
+        fill_in_old(warehouse)
+        sql = f"SELECT outcome_id, took FROM {warehouse.table('lead_outcomes')}"
+        found = {row["outcome_id"]: document_of(row["took"]) for row in warehouse.query(sql)}
+    assert found == {"o-9": [], "o-10": known["took"]}

@@ -55,7 +55,7 @@ DELETE FROM "pipedrive_leads"."lead_field_changes" WHERE changed_at < %s AND pat
 SELECT * FROM "pipedrive_leads"."_dlt_pipeline_state" WHERE 1 = 0;
 DELETE FROM "pipedrive_leads"."_dlt_loads" WHERE schema_name = %s AND inserted_at < %s AND load_id NOT IN (SELECT _dlt_load_id FROM "pipedrive_leads"."_dlt_pipeline_state");
 SELECT run_id, command, state, tripped, started_at FROM "pipedrive_leads"."sync_runs" WHERE released IS NULL;
-SELECT * FROM "pipedrive_leads"."lead_outcomes" WHERE took IS NULL AND settled_by IS NULL AND run_id IN (SELECT run_id FROM "pipedrive_leads"."sync_runs" WHERE version = %s) ORDER BY lead_id, finished_at DESC, outcome_id DESC;
+SELECT *, EXISTS (SELECT 1 FROM "pipedrive_leads"."lead_outcomes" AS later WHERE later.lead_id = one.lead_id AND (later.finished_at > one.finished_at OR (later.finished_at = one.finished_at AND later.outcome_id > one.outcome_id)) AND settled_by IS NULL AND run_id IN (SELECT run_id FROM "pipedrive_leads"."sync_runs" WHERE version = %s)) AS has_later FROM "pipedrive_leads"."lead_outcomes" AS one WHERE took IS NULL AND settled_by IS NULL AND run_id IN (SELECT run_id FROM "pipedrive_leads"."sync_runs" WHERE version = %s);
 SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = %s;
 SELECT 1 AS n FROM "pipedrive_leads"."lead_field_changes" LIMIT 1;
 SELECT * FROM "pipedrive_leads"."lead_outcomes" WHERE patch_id IS NOT NULL AND took IS NOT NULL;

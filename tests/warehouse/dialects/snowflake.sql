@@ -55,7 +55,7 @@ DELETE FROM "PIPEDRIVE_LEADS"."LEAD_FIELD_CHANGES" WHERE changed_at < %s AND pat
 SELECT * FROM "PIPEDRIVE_LEADS"."_DLT_PIPELINE_STATE" WHERE 1 = 0;
 DELETE FROM "PIPEDRIVE_LEADS"."_DLT_LOADS" WHERE schema_name = %s AND inserted_at < %s AND load_id NOT IN (SELECT _dlt_load_id FROM "PIPEDRIVE_LEADS"."_DLT_PIPELINE_STATE");
 SELECT run_id, command, state, tripped, started_at FROM "PIPEDRIVE_LEADS"."SYNC_RUNS" WHERE released IS NULL;
-SELECT * FROM "PIPEDRIVE_LEADS"."LEAD_OUTCOMES" WHERE took IS NULL AND settled_by IS NULL AND run_id IN (SELECT run_id FROM "PIPEDRIVE_LEADS"."SYNC_RUNS" WHERE version = %s) ORDER BY lead_id, finished_at DESC, outcome_id DESC;
+SELECT *, EXISTS (SELECT 1 FROM "PIPEDRIVE_LEADS"."LEAD_OUTCOMES" AS later WHERE later.lead_id = one.lead_id AND (later.finished_at > one.finished_at OR (later.finished_at = one.finished_at AND later.outcome_id > one.outcome_id)) AND settled_by IS NULL AND run_id IN (SELECT run_id FROM "PIPEDRIVE_LEADS"."SYNC_RUNS" WHERE version = %s)) AS has_later FROM "PIPEDRIVE_LEADS"."LEAD_OUTCOMES" AS one WHERE took IS NULL AND settled_by IS NULL AND run_id IN (SELECT run_id FROM "PIPEDRIVE_LEADS"."SYNC_RUNS" WHERE version = %s);
 SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = %s;
 SELECT 1 AS n FROM "PIPEDRIVE_LEADS"."LEAD_FIELD_CHANGES" LIMIT 1;
 SELECT * FROM "PIPEDRIVE_LEADS"."LEAD_OUTCOMES" WHERE patch_id IS NOT NULL AND took IS NOT NULL;
