@@ -11,9 +11,10 @@ import io
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from http.client import HTTPResponse
+from http.client import HTTPResponse, parse_headers
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -31,13 +32,17 @@ class BoundedAdapter(HTTPAdapter):
     Args:
         seconds: How long one may take.
         stop: Set when the run is asked to stop.
+
+    Attributes:
+        has_left: Whether a byte of a request has left since this was last set to False.
     """
 
     def __init__(self, seconds: float, stop: threading.Event) -> None:
         answer = partial(_BoundedResponse, seconds=seconds, stop=stop)
+        self.has_left = False
         self._pools = {
-            "http": _pool(HTTPConnectionPool, HTTPConnection, answer),
-            "https": _pool(HTTPSConnectionPool, HTTPSConnection, answer),
+            "http": _pool(HTTPConnectionPool, HTTPConnection, answer, self._note_left),
+            "https": _pool(HTTPSConnectionPool, HTTPSConnection, answer, self._note_left),
         }
         super().__init__()
 
@@ -52,6 +57,9 @@ class BoundedAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = self._pools
         return manager
 
+    def _note_left(self) -> None:
+        self.has_left = True
+
 
 class _BoundedResponse(HTTPResponse):
     def __init__(
@@ -64,6 +72,14 @@ class _BoundedResponse(HTTPResponse):
     ) -> None:
         super().__init__(sock, *arguments, **given)
         self.fp = io.BufferedReader(_UntilThen(self.fp.detach(), sock, seconds, stop))
+
+    def _read_status(self) -> Any:
+        """Passes over what is said before the answer; http.client knows 100 alone of that."""
+        while True:
+            told = super()._read_status()  # type: ignore[misc]
+            if not 101 < told[1] < 200:
+                return told
+            parse_headers(self.fp)
 
     def begin(self) -> None:
         """Reads the headers, and drops lines that are none: urllib3 would log them whole."""
@@ -105,6 +121,32 @@ class _UntilThen(io.RawIOBase):
         super().close()
 
 
-def _pool(pool: type[Any], connection: type[Any], answer: Any) -> type[Any]:
-    bounded = type(connection.__name__, (connection,), {"response_class": answer})
-    return type(pool.__name__, (pool,), {"ConnectionCls": bounded})
+def _pool(
+    pool: type[Any], connection: type[Any], answer: Any, note_left: Callable[[], None]
+) -> type[Any]:
+    """Makes a pool of connections whose answers are bounded, and that tell when a request leaves.
+
+    Args:
+        pool: The kind of pool.
+        connection: The kind of connection.
+        answer: Makes an answer.
+        note_left: Called when bytes of a request leave; what opens the connection is none.
+    """
+
+    class Bounded(connection):  # type: ignore[misc]
+        response_class = answer
+        _is_opening = False
+
+        def connect(self) -> None:
+            self._is_opening = True
+            super().connect()
+            self._is_opening = False
+
+        def send(self, data: Any) -> None:
+            if self.sock is None:
+                self.connect()
+            if not self._is_opening:
+                note_left()
+            super().send(data)
+
+    return type(pool.__name__, (pool,), {"ConnectionCls": Bounded})

@@ -15,9 +15,9 @@ import orjson
 import requests
 
 from connector.pipedrive.auth import SignIn
-from connector.pipedrive.bounded import BoundedAdapter
+from connector.pipedrive.bounded import STOPPING_SECONDS, BoundedAdapter
 from connector.pipedrive.budget import Budget, SetAside
-from connector.pipedrive.connection import no_answer
+from connector.pipedrive.connection import never_left, no_answer
 from connector.pipedrive.documents import DEEPEST, is_too_deep, read_document
 from connector.pipedrive.errors import (
     AccountError,
@@ -44,14 +44,14 @@ from connector.pipedrive.paging import (
     walk,
 )
 from connector.pipedrive.record_api import RecordApi
-from connector.pipedrive.retry import LONGEST_WAIT_SECONDS, asked_wait, retrying
+from connector.pipedrive.retry import LONGEST_WAIT_SECONDS, PASSING, asked_wait, retrying
 from connector.pipedrive.usage import Usage
 
 Json = dict[str, Any]
 Found = TypeVar("Found")
 
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
 LONGEST_ANSWER = 4
 """So many times the longest silence an answer may take to be there whole."""
 API = "/api/v1"
@@ -136,7 +136,7 @@ class Pipedrive:
         self._root = f"{origin.rstrip('/')}{API}"
         self._has_answered = False
         self._auth = auth
-        self._timeout = (CONNECT_SECONDS, timeout_seconds)
+        self._timeout_seconds = timeout_seconds
         self._limiter = Limiter(self.stop, burst)
         self._budget = budget or Budget()
         self._local = threading.local()
@@ -236,6 +236,7 @@ class Pipedrive:
 
         Raises:
             InDoubt: The PATCH may or may not be in effect: read before sending again.
+            Unreached: It never left.
         """
         path, cost = f"{record_type.path}/{record_id}", record_type.tokens.patch
         # A 404 may be about the body's person or owner, whatever its text: reading tells.
@@ -345,7 +346,7 @@ class Pipedrive:
         try:
             return tries(call)
         except PipedriveError as error:
-            if self.stop.is_set() and isinstance(error, InDoubt | RateLimited):
+            if self.stop.is_set() and isinstance(error, PASSING):
                 raise Interrupted("the run was asked to stop") from None
             error.tries = int(tries.statistics["attempt_number"])
             raise
@@ -374,11 +375,13 @@ class Pipedrive:
                 if call.data is not None and not self.may_write():
                     raise Interrupted("the run may write no more")
                 usage.add(requests=1, waited=turn.waited)
-                charged = True  # as far as can be known, until an answer says otherwise
                 answer = self._send(call)
             missing = call.missing if self._has_answered else None
             headers, error = answer.headers, classify(answer, missing)
             charged = not isinstance(error, RateLimited | BudgetSpent)
+        except InDoubt:  # as far as can be known
+            charged = True
+            raise
         finally:
             spent = call.cost if charged else 0
             usage.add(tokens=spent, written=0 if call.data is None else spent)
@@ -401,6 +404,8 @@ class Pipedrive:
         return error
 
     def _send(self, call: Call) -> Answer:
+        adapter = self._adapter()
+        adapter.has_left = False
         try:
             request = requests.Request(
                 call.method,
@@ -410,12 +415,14 @@ class Pipedrive:
                 data=call.data,
                 auth=self._auth,
             )
-            sending = {"timeout": self._timeout, **self._environment}
-            with self._adapter().send(request.prepare(), **sending) as response:
+            connecting = STOPPING_SECONDS if self.stop.is_set() else CONNECT_SECONDS
+            sending = {"timeout": (connecting, self._timeout_seconds), **self._environment}
+            with adapter.send(request.prepare(), **sending) as response:
                 body = _bounded_body(response)
         except (ValueError, OSError) as error:
             # Only the kind of error is passed on: its request carries the token.
-            raise no_answer(error, str(urlsplit(self._root).hostname)) from None
+            failed = no_answer if adapter.has_left else never_left
+            raise failed(error, str(urlsplit(self._root).hostname)) from None
         headers = {name.lower(): value for name, value in response.headers.items()}
         answer = Answer(response.status_code, headers, read_document(body))
         return answer.hiding(self._auth.hide)
@@ -424,7 +431,7 @@ class Pipedrive:
         """Returns this thread's own connections; a session would add cookies and redirects."""
         adapter: BoundedAdapter | None = getattr(self._local, "adapter", None)
         if adapter is None:
-            adapter = BoundedAdapter(LONGEST_ANSWER * self._timeout[1], self.stop)
+            adapter = BoundedAdapter(LONGEST_ANSWER * self._timeout_seconds, self.stop)
             self._local.adapter = adapter
         return adapter
 

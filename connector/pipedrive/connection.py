@@ -1,4 +1,4 @@
-"""Why a call brought no answer at all, and whether trying again may help.
+"""Why a call never left, or brought no answer, and whether trying again may help.
 
 No message repeats an error's own text: it may hold a proxy's password or the token.
 """
@@ -9,15 +9,25 @@ import ssl
 
 import requests
 
-from connector.pipedrive.errors import AccountError, InDoubt, PipedriveError
+from connector.pipedrive.errors import AccountError, InDoubt, PipedriveError, Unreached
 
 _NO_TLS = ("CERTIFICATE", "VERSION", "PROTOCOL", "HANDSHAKE", "UNKNOWN_CA", "HTTP_REQUEST", "X509")
-"""Parts of OpenSSL's reasons that stay as they are: the request was never sent."""
+"""Parts of OpenSSL's reasons that stay as they are, so that trying again is in vain."""
 _BUNDLE = "set REQUESTS_CA_BUNDLE to a file with the certificates of those who sign for it"
 
 
-def no_answer(error: Exception, host: str) -> PipedriveError:
-    """Returns what the failure of a call is to its caller.
+def no_answer(error: Exception, host: str) -> InDoubt:
+    """Returns what it is to a caller that a request has left, and brought no answer.
+
+    Args:
+        error: What requests raised.
+        host: The host of the account.
+    """
+    return InDoubt(f"no answer from Pipedrive at {host} ({type(error).__name__})")
+
+
+def never_left(error: Exception, host: str) -> PipedriveError:
+    """Returns what it is to a caller that a request did not leave.
 
     Args:
         error: What requests raised.
@@ -32,7 +42,7 @@ def no_answer(error: Exception, host: str) -> PipedriveError:
         bundle = str(error).partition("invalid path: ")[2]
         text = f"there is no CA bundle {bundle}, which should prove {host}'s certificate"
         return AccountError(f"{text}; {_BUNDLE}, or unset it")
-    return InDoubt(f"no answer from Pipedrive at {host} ({kind})")
+    return Unreached(f"no connection with Pipedrive at {host} ({kind})")
 
 
 def _no_tls(error: BaseException, host: str) -> PipedriveError:
@@ -43,7 +53,7 @@ def _no_tls(error: BaseException, host: str) -> PipedriveError:
     if any(part in reason for part in _NO_TLS):
         text = f"no TLS connection with {host} ({reason}): it shows no usable certificate"
         return AccountError(f"{text}; check base_url, the proxy and REQUESTS_CA_BUNDLE")
-    return InDoubt(f"no answer from Pipedrive at {host} (TLS connection broken)")
+    return Unreached(f"no connection with Pipedrive at {host} (TLS connection broken)")
 
 
 def _reason(error: BaseException) -> str:

@@ -113,6 +113,10 @@ class InDoubt(PipedriveError):
     """No usable answer came: trying again may help, and the call may have had its effect."""
 
 
+class Unreached(PipedriveError):
+    """The call never left, as there was no connection: it had no effect, and trying may help."""
+
+
 class RateLimited(PipedriveError):
     """The burst limit was met; the call had no effect."""
 
@@ -168,7 +172,7 @@ def classify(answer: Answer, missing: type[PipedriveError] | None = None) -> Pip
         return AccountError(f"redirected ({status}); check base_url", answer)
     if status == 429:
         return _classify_rate_limit(answer)
-    if (status >= 500 and status not in _GONE_ROUTES) or status in _PASSING:
+    if (status >= 500 and status not in _GONE_ROUTES) or status in _PASSING or status < 200:
         return InDoubt(_describe(answer), answer)
     return _classify_refusal(answer, missing)
 

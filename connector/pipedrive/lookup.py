@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from connector.pipedrive.client import Pipedrive
-from connector.pipedrive.errors import InDoubt, LeadNotFound, Refused
+from connector.pipedrive.errors import InDoubt, LeadNotFound, Refused, Unreached
 from connector.pipedrive.record_api import RecordApi
 
 
@@ -111,5 +111,5 @@ def _look_up(client: Pipedrive, record_type: RecordApi, lead_id: str) -> Found:
         return Found(lead_id, client.get(record_type, lead_id))
     except LeadNotFound:
         return Found(lead_id)
-    except (Refused, InDoubt) as error:
+    except (Refused, InDoubt, Unreached) as error:
         return Found(lead_id, trouble=str(error))

@@ -22,13 +22,15 @@ def rows_of(document: dict[str, Any]) -> list[Any]:
     Raises:
         AccountError: `data` is something else, so the API is not the one that is known.
     """
-    data = document.get("data", "nothing at all")
+    if "data" not in document:
+        raise AccountError("the answer has no `data`: the API has changed")
+    data = document["data"]
     if data is None:
         return []
     if isinstance(data, list):
         return data
-    what = data if isinstance(data, str) else type(data).__name__
-    raise AccountError(f"`data` is no list but {what[:80]!r}: the API has changed")
+    # Never the text itself: cut somewhere, it would have a part of a token at its end.
+    raise AccountError(f"`data` is no list but of type {type(data).__name__}: the API has changed")
 
 
 def records_of(rows: list[Any]) -> list[dict[str, Any]]:

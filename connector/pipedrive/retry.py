@@ -9,20 +9,23 @@ import pendulum
 from tenacity import (
     RetryCallState,
     Retrying,
-    retry_if_exception_type,
+    retry_if_exception,
     sleep_using_event,
     stop_after_attempt,
     stop_when_event_set,
     wait_random_exponential,
 )
 
-from connector.pipedrive.errors import Answer, InDoubt, PipedriveError, RateLimited
+from connector.pipedrive.errors import Answer, InDoubt, PipedriveError, RateLimited, Unreached
 from connector.pipedrive.headers import number
-from connector.pipedrive.limits import WINDOW_SECONDS
+from connector.pipedrive.limits import LONGEST_RESET_SECONDS, WINDOW_SECONDS
 from connector.pipedrive.usage import Usage
 
 LONGEST_WAIT_SECONDS = 120.0
 """A server that asks for a longer wait is not waited for."""
+
+PASSING = (InDoubt, RateLimited, Unreached)
+"""What may be over when the call is made again."""
 
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
 
@@ -30,7 +33,8 @@ _backoff = wait_random_exponential(multiplier=0.5, max=30)
 def retrying(stop: threading.Event, attempts: int, usage: Usage) -> Retrying:
     """Returns tenacity's loop: jittered exponential waits that a stop request cuts short.
 
-    After the last attempt the call's own error is raised, never a wrapper.
+    After the last attempt the call's own error is raised, never a wrapper. What was tried so often
+    within one of the attempts is not tried again by the next.
 
     Args:
         stop: Ends the waiting, and with it the attempts.
@@ -42,8 +46,11 @@ def retrying(stop: threading.Event, attempts: int, usage: Usage) -> Retrying:
         wait = state.next_action.sleep if state.next_action else 0.0
         usage.add(retries=1, waited=wait)
 
+    def may_pass(error: BaseException) -> bool:
+        return isinstance(error, PASSING) and error.tries < attempts
+
     return Retrying(
-        retry=retry_if_exception_type((InDoubt, RateLimited)),
+        retry=retry_if_exception(may_pass),
         stop=stop_after_attempt(attempts) | stop_when_event_set(stop),
         wait=_wait,
         sleep=sleep_using_event(stop),
@@ -56,14 +63,15 @@ def asked_wait(error: PipedriveError) -> float | None:
     """Returns the seconds that the server asks everyone to wait, or None where it does not.
 
     A 429 without a word waits out the burst window. An error that is not tried again is not
-    waited for. A server in trouble that asks for hours is tried again as if it had not asked.
+    waited for. A server in trouble that asks for hours is tried again as if it had not asked, and
+    so is one that asks for no time at all.
     """
     if error.answer is None or not isinstance(error, InDoubt | RateLimited):
         return None
-    asked = retry_after(error.answer)
+    asked = retry_after(error.answer) or None
     if asked is None and isinstance(error, RateLimited):
-        asked = number(error.answer.headers.get("x-ratelimit-reset"))
-        return asked or WINDOW_SECONDS
+        reset = number(error.answer.headers.get("x-ratelimit-reset")) or WINDOW_SECONDS
+        return min(reset, LONGEST_RESET_SECONDS)
     too_long = isinstance(error, InDoubt) and (asked or 0) > LONGEST_WAIT_SECONDS
     return None if too_long else asked
 

@@ -24,6 +24,7 @@ from connector.pipedrive.errors import (
     PipedriveError,
     RateLimited,
     Refused,
+    Unreached,
 )
 from connector.pipedrive.retry import retrying
 from connector.pipedrive.usage import Usage
@@ -100,9 +101,9 @@ class Attempt:
             return self._archived(error)
         except Refused as error:
             return self._refused(error)
-        except InDoubt as error:
+        except (InDoubt, Unreached) as error:
             error.tries = int(tries.statistics["attempt_number"])
-            return self._last_look(error)
+            return self._give_up(error)
 
     @property
     def options_left(self) -> frozenset[str]:
@@ -160,7 +161,7 @@ class Attempt:
             if may_be_hidden:  # its PATCH tells
                 return None
             raise
-        except (Refused, InDoubt) as error:
+        except (Refused, InDoubt, Unreached) as error:
             reason = f"not sent, as the lead cannot be read: {error}"
             return self._outcome("failed", reason, error=error)
         if self._patch.sent_by:  # what is there before this run sends is the earlier one's
@@ -212,7 +213,8 @@ class Attempt:
         doubt, self._doubt = self._doubt, None
         try:
             lead = self._send(aside)
-        except RateLimited:  # the wait may be long: what was seen before it proves nothing
+        except (RateLimited, Unreached):
+            # The wait may be long: what was seen before it proves nothing.
             self._doubt, self._look_first = doubt, self._look_again
             raise
         effect = self._see(lead, DECIMALS)
@@ -277,8 +279,16 @@ class Attempt:
         self.is_open = was_open
         return lead
 
-    def _last_look(self, error: InDoubt) -> Outcome:
-        """Reads once more after the last attempt, so that the outcome tells the truth."""
+    def _give_up(self, error: InDoubt | Unreached) -> Outcome:
+        """Returns the outcome after the last attempt; reads once more, so that it tells the truth.
+
+        Raises:
+            Interrupted: The run was asked to stop, and the PATCH never left.
+        """
+        if isinstance(error, Unreached):
+            if self._client.stop.is_set():
+                raise Interrupted("the run was asked to stop")
+            return self.failed(error)
         try:
             lead = self._client.get_once(LEADS, self._patch.lead_id, self._usage)
         except PipedriveError:

@@ -133,5 +133,8 @@ def known_until(
     """
     if shown is None:
         return before
-    until = min(shown, began) - lasted - OVERLAP
+    try:
+        until = min(shown, began) - lasted - OVERLAP
+    except OverflowError:  # the year 1 is no time that anything was updated
+        return before
     return until if before is None else max(until, before)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from connector.pipedrive import bounded
 from connector.pipedrive.auth import ApiToken
+from connector.pipedrive.budget import Budget
 from connector.pipedrive.client import LARGEST_ANSWER_BYTES, Pipedrive
 from connector.pipedrive.errors import (
     AccountError,
@@ -24,11 +27,12 @@ from connector.pipedrive.errors import (
     PipedriveError,
     RateLimited,
     Refused,
+    Unreached,
 )
 from connector.pipedrive.usage import Usage
 from connector.records.leads import LEADS
 from connector.sandbox import LocalPipedrive
-from tests.support.recorder import TOKEN, Recorder
+from tests.support.recorder import ME, TOKEN, Recorder
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 Lead = dict[str, Any]
@@ -151,6 +155,54 @@ def test_a_get_in_trouble_is_repeated(
     assert client.get(LEADS, lead["id"], usage)["id"] == lead["id"]
     assert (usage.requests, usage.retries) == (3, 2)
     assert len(pipedrive.requests()) == 3
+
+
+ANSWERED = b"HTTP/1.1 200 OK\r\nContent-Length: 36\r\n"
+
+
+@contextmanager
+def saying(answer: bytes) -> Iterator[str]:
+    """Serve an answer that goes out as it is, to one request; yield the address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+def test_an_answer_of_two_lengths_is_in_doubt() -> None:
+    usage = Usage()
+    with saying(ANSWERED + b"Content-Length: 5\r\n\r\n" + ME) as url, pytest.raises(InDoubt):
+        impatient(url).patch(LEADS, "1", {"title": "T"}, usage)
+    assert usage.tokens == 10
+
+
+@pytest.mark.parametrize("status", [b"100 Continue", b"102 Processing", b"103 Early Hints"])
+def test_what_is_said_before_an_answer_is_passed_over(status: bytes) -> None:
+    with saying(b"HTTP/1.1 " + status + b"\r\nLink: a\r\n\r\n" + ANSWERED + b"\r\n" + ME) as url:
+        assert impatient(url).patch(LEADS, "1", {"title": "T"}, Usage()) == {"id": 1}
+
+
+def test_an_answer_that_is_none_is_in_doubt() -> None:
+    with saying(b"HTTP/1.1 101 Switching Protocols\r\n\r\n") as url, pytest.raises(InDoubt):
+        impatient(url).patch(LEADS, "1", {"title": "T"}, Usage())
+
+
+def test_a_call_that_never_leaves_costs_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    client, usage = impatient(url, attempts=2, budget=Budget(100)), Usage()
+    with pytest.raises(Unreached):
+        client.patch(LEADS, "1", {"title": "T"}, usage)
+    with pytest.raises(Unreached, match="2 tries"):
+        client.me()
+    assert (usage.tokens, client.usage.tokens, client.own_left) == (0, 0, 100)
 
 
 def test_leads_that_are_gone_or_archived(

@@ -20,8 +20,9 @@ from connector.pipedrive.errors import (
     PipedriveError,
     RateLimited,
     Refused,
+    Unreached,
 )
-from connector.pipedrive.limits import WINDOW_SECONDS
+from connector.pipedrive.limits import LONGEST_RESET_SECONDS, WINDOW_SECONDS
 from connector.pipedrive.retry import asked_wait, retry_after, retrying
 from connector.pipedrive.usage import Usage
 
@@ -81,6 +82,10 @@ def test_no_retry_after() -> None:
         (error(RateLimited, retry_after="7", x_ratelimit_reset="1"), 7),
         (error(RateLimited, retry_after="soon", x_ratelimit_reset="1"), 1),
         (error(InDoubt), None),
+        (error(RateLimited, x_ratelimit_reset="1764340000"), LONGEST_RESET_SECONDS),
+        (error(RateLimited, retry_after="0"), WINDOW_SECONDS),
+        (error(RateLimited, retry_after=http_date(hours=-1)), WINDOW_SECONDS),
+        (error(InDoubt, retry_after="0"), None),
         (error(InDoubt, x_ratelimit_reset="1"), None),
         (error(InDoubt, retry_after="7"), 7),
         (error(InDoubt, retry_after="1e9"), None),
@@ -111,16 +116,19 @@ def run(call: Callable[[], str], attempts: int, usage: Usage | None = None) -> s
     return retrying(threading.Event(), attempts, usage or Usage())(call)
 
 
-@pytest.mark.parametrize("kind", [InDoubt, RateLimited])
+@pytest.mark.parametrize("kind", [InDoubt, RateLimited, Unreached])
 def test_a_call_that_brought_nothing_is_tried_again(kind: type[PipedriveError]) -> None:
-    calls, usage = Calls(error(kind, retry_after="0"), error(kind, retry_after="0")), Usage()
+    calls, usage = (
+        Calls(error(kind, retry_after="0.001"), error(kind, retry_after="0.001")),
+        Usage(),
+    )
     assert run(calls, 3, usage) == "done"
     assert calls.made == 3
     assert usage.retries == 2
 
 
 def test_after_the_last_attempt_the_error_is_the_calls_own() -> None:
-    errors = [error(InDoubt, retry_after="0") for _ in range(3)]
+    errors = [error(InDoubt, retry_after="0.001") for _ in range(3)]
     calls = Calls(*errors)
     with pytest.raises(InDoubt) as raised:
         run(calls, 3)
@@ -132,14 +140,24 @@ def test_after_the_last_attempt_the_error_is_the_calls_own() -> None:
     "kind", [Refused, LeadNotFound, LeadArchived, BudgetSpent, AccountError, Interrupted]
 )
 def test_what_is_certain_is_not_tried_again(kind: type[PipedriveError]) -> None:
-    calls = Calls(error(kind, retry_after="0"))
+    calls = Calls(error(kind, retry_after="0.001"))
     with pytest.raises(kind):
         run(calls, 5)
     assert calls.made == 1
 
 
+def test_what_was_tried_so_often_already_is_not_tried_again() -> None:
+    """Else a call that is tried within another's attempt would be made five times five times."""
+    tried = error(RateLimited, retry_after="0.001")
+    tried.tries = 5
+    calls = Calls(tried)
+    with pytest.raises(RateLimited):
+        run(calls, 5)
+    assert calls.made == 1
+
+
 def test_one_attempt_is_one_call() -> None:
-    calls = Calls(error(InDoubt, retry_after="0"))
+    calls = Calls(error(InDoubt, retry_after="0.001"))
     with pytest.raises(InDoubt):
         run(calls, 1)
     assert calls.made == 1

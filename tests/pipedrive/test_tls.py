@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import subprocess
@@ -15,7 +16,9 @@ import pytest
 
 from connector.pipedrive.auth import ApiToken
 from connector.pipedrive.client import Pipedrive
-from connector.pipedrive.errors import AccountError, InDoubt
+from connector.pipedrive.errors import AccountError, InDoubt, Unreached
+from connector.pipedrive.usage import Usage
+from connector.records.leads import LEADS
 from tests.support.recorder import TOKEN, Recorder
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -50,8 +53,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def listening(certificate: Path) -> Iterator[Host]:
-    """Serve one answer a connection over TLS."""
+def listening(certificate: Path, *, plainly: bool = False) -> Iterator[Host]:
+    """Serve one answer a connection over TLS; or take the request so, and answer without."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -69,7 +72,10 @@ def listening(certificate: Path) -> Iterator[Host]:
                         connection.recv(65536)
                         body = b'{"success": true, "data": {"id": 1}}'
                         head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-                        connection.sendall(head % len(body) + body)
+                        answer = head % len(body) + body
+                        os.write(connection.detach(), answer) if plainly else connection.sendall(
+                            answer
+                        )
                 except OSError:
                     raw.close()  # the client has hung up
 
@@ -142,6 +148,18 @@ def test_a_host_that_speaks_no_tls_is_said(recorder: Recorder) -> None:
     assert recorder.arrived == []
 
 
+def test_what_breaks_the_connection_after_the_request_has_left_says_nothing_of_it(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    usage = Usage()
+    with listening(certificate, plainly=True) as host:
+        client = Pipedrive(host.base_url, ApiToken(TOKEN))
+        with pytest.raises(InDoubt, match="no answer"):
+            client.patch(LEADS, "a", {"title": "T"}, usage)
+    assert usage.tokens == 10
+
+
 def test_a_connection_that_breaks_is_tried_again() -> None:
     tries = 0
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -157,7 +175,7 @@ def test_a_connection_that_breaks_is_tried_again() -> None:
         client = Pipedrive(
             f"https://127.0.0.1:{server.getsockname()[1]}", ApiToken(TOKEN), attempts=2
         )
-        with pytest.raises(InDoubt, match="2 tries"):
+        with pytest.raises(Unreached, match="2 tries"):
             client.me()
         thread.join()
     assert tries == 2

@@ -141,7 +141,7 @@ def test_nobody_there_stops_the_run(site: Site) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(LeadSyncError, match="no answer from Pipedrive"):
+        with pytest.raises(LeadSyncError, match="no connection with Pipedrive"):
             site.run(base_url=url, max_attempts=2)
     assert site.last_run()["state"] == "failed"
 
