@@ -39,6 +39,8 @@ from connector.records.leads import LEADS
 
 BY_OTHERS = "made so in Pipedrive by somebody else"
 MAYBE_LATER = "; not in effect when last read, but a send had no answer, so it may be in effect"
+NOT_GONE = frozenset({403, 409})
+"""What a PATCH of a lead that is there is refused with; if no call shows it, it is archived."""
 MAYBE_HIDDEN = "a send had no answer, and the lead is not shown: it may be archived"
 
 
@@ -308,6 +310,8 @@ class Attempt:
         try:
             lead = self._client.get(LEADS, self._patch.lead_id, self._usage)
         except LeadNotFound:
+            if error.answer and error.answer.status in NOT_GONE:
+                return self._archived(error)
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
         except PipedriveError:
             self._left = []

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from connector.records.leads import LEADS
 from connector.warehouse.history import by_turn
-from connector.warehouse.rows import object_of
 from connector.warehouse.statements import in_statements
 from connector.warehouse.store import Warehouse
 
@@ -48,17 +46,20 @@ def doubt_unlisted(warehouse: Warehouse, lead_ids: Iterable[str]) -> None:
 
 
 def maybe_archived(warehouse: Warehouse, lead_ids: Iterable[str]) -> set[str]:
-    """Returns those of some leads that were archived when last read, or may be by an open PATCH."""
+    """Returns those of some leads that were archived when last read, or may have got a PATCH since.
+
+    That a write which may be in effect was lost is not to be told of a lead that is only hidden.
+
+    Args:
+        warehouse: Where the mirror is, and the patches.
+        lead_ids: Leads that neither the list nor a call for each shows.
+    """
     found: set[str] = set()
     leads, open_patches = warehouse.table("leads"), warehouse.unfinished_patches
     for some, marks in in_statements(lead_ids):
         sql = f"SELECT id FROM {leads} WHERE id IN ({marks}) AND gone_at IS NULL AND is_archived"
         found.update(row["id"] for row in warehouse.query(sql, *some))
         for patches in (open_patches, warehouse.doubtful_outcomes):
-            sql = f"SELECT u.lead_id, u.body FROM {patches} u WHERE u.lead_id IN ({marks})"
-            found.update(
-                row["lead_id"]
-                for row in warehouse.query(sql, *some)
-                if LEADS.archive_key in (object_of(row["body"]) or {})
-            )
+            sql = f"SELECT u.lead_id FROM {patches} u WHERE u.lead_id IN ({marks})"
+            found.update(row["lead_id"] for row in warehouse.query(sql, *some))
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.front import front_of, once
 from tests.support.harness import Site, bodies, lead_id
 from tests.support.scene import kill_in_effect
 
@@ -220,7 +221,8 @@ def test_a_lead_with_an_interrupted_patch_is_asked_for(unlisted: Unlisted) -> No
     )
     site.pipedrive.clear_requests()
     assert site.run().statuses["not_found"] == 3
-    assert unlisted.asked() == {unlisted.deleted}
+    [probe] = unlisted.asked() - {unlisted.deleted}  # does a call for a lead show an archived one?
+    assert site.pipedrive.lead(probe)["is_archived"]
     assert unlisted.run() == set()
 
 
@@ -254,6 +256,31 @@ def test_a_lead_that_is_hidden_once_archived_is_not_gone(site: Site, answer: str
     assert site.revert(archived_by).statuses["applied"] == 2
     back = site.pipedrive.lead(lead)
     assert (back["title"], back["is_archived"]) == ("As it is", False)
+
+
+def test_what_took_effect_before_a_colleague_hid_the_lead_is_known(site: Site) -> None:
+    lead = put_hidden(site)
+    site.desire_titles({lead: "New"})
+    site.pipedrive.fault("status", method="PATCH", status=502, write=True)
+    archive = once(f"leads/{lead}", lambda: site.pipedrive.archive_lead(lead))
+    with front_of(site.pipedrive.base_url, archive) as url:
+        sent_by = site.run(base_url=url).run_id
+    assert [row["took"] for row in site.outcomes()] == [None]
+    assert site.run().unchanged == 1
+    assert [(row["run_id"], row["took"]) for row in site.outcomes()] == [
+        (sent_by, None),
+        (sent_by, '["title"]'),
+    ]
+    assert site.mirror()[lead]["gone_at"] is None
+
+
+def test_a_lead_that_a_colleague_hides_before_its_patch_is_not_gone(site: Site) -> None:
+    lead = put_hidden(site)
+    site.desire_titles({lead: "New"})
+    archive = once(lead, lambda: site.pipedrive.archive_lead(lead), "PATCH")
+    with front_of(site.pipedrive.base_url, archive) as url:
+        assert site.run(base_url=url).statuses["archived"] == 1
+    assert site.mirror()[lead]["gone_at"] is None
 
 
 def test_a_hidden_lead_is_brought_back_after_a_doubt(site: Site) -> None:

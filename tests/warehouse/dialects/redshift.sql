@@ -28,8 +28,8 @@ SELECT leads_listed, coalesce(turn, 0) AS turn, started_at FROM "pipedrive_leads
 SELECT max(leads_read) AS n FROM "pipedrive_leads"."sync_runs" WHERE command IN ('run', 'plan') AND leads_listed IS NULL AND desired_table IS NULL AND state = 'stopped' ;
 UPDATE "pipedrive_leads"."leads" SET digest = NULL WHERE id IN (%s, %s);
 SELECT id FROM "pipedrive_leads"."leads" WHERE id IN (%s, %s) AND gone_at IS NULL AND is_archived;
-SELECT u.lead_id, u.body FROM (SELECT p.* FROM "pipedrive_leads"."lead_patches" p LEFT JOIN "pipedrive_leads"."lead_outcomes" o ON o.patch_id = p.patch_id WHERE o.patch_id IS NULL AND p.plan_id IN (SELECT plan_id FROM "pipedrive_leads"."sync_runs" WHERE released AND state IN ('running', 'failed'))) u WHERE u.lead_id IN (%s, %s);
-SELECT u.lead_id, u.body FROM (SELECT * FROM "pipedrive_leads"."lead_outcomes" WHERE patch_id IS NOT NULL AND took IS NULL AND patch_id NOT IN (SELECT patch_id FROM "pipedrive_leads"."lead_outcomes" WHERE patch_id IS NOT NULL AND took IS NOT NULL)) u WHERE u.lead_id IN (%s, %s);
+SELECT u.lead_id FROM (SELECT p.* FROM "pipedrive_leads"."lead_patches" p LEFT JOIN "pipedrive_leads"."lead_outcomes" o ON o.patch_id = p.patch_id WHERE o.patch_id IS NULL AND p.plan_id IN (SELECT plan_id FROM "pipedrive_leads"."sync_runs" WHERE released AND state IN ('running', 'failed'))) u WHERE u.lead_id IN (%s, %s);
+SELECT u.lead_id FROM (SELECT * FROM "pipedrive_leads"."lead_outcomes" WHERE patch_id IS NOT NULL AND took IS NULL AND patch_id NOT IN (SELECT patch_id FROM "pipedrive_leads"."lead_outcomes" WHERE patch_id IS NOT NULL AND took IS NOT NULL)) u WHERE u.lead_id IN (%s, %s);
 SELECT * FROM "pipedrive_leads"."lead_outcomes" WHERE run_id = %s AND settled_by IS NOT NULL ORDER BY outcome_id;
 SELECT * FROM "pipedrive_leads"."lead_outcomes" WHERE run_id = %s AND status IN ('ignored', 'rejected', 'failed', 'not_found', 'archived', 'conflict', 'deferred') ORDER BY outcome_id;
 SELECT * FROM "pipedrive_leads"."lead_outcomes" WHERE settled_by = %s AND status IN ('ignored', 'rejected', 'failed', 'not_found', 'archived', 'conflict', 'deferred') ORDER BY outcome_id;
