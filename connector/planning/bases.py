@@ -14,7 +14,7 @@ from connector.planning.model import Lead, Outcome
 from connector.planning.truth import as_kept, is_tidied
 from connector.records.definitions import companions_of_cleared, currencies_given
 from connector.records.fields import Field, Values, base_key
-from connector.records.kinds import Json
+from connector.records.kinds import ID_KEYS, Json, read_id
 
 Standing = Literal["unagreed", "agreed", "edited"]
 
@@ -133,4 +133,6 @@ def _is_same(one: Json, other: Json) -> bool:
 def _spelled(value: Json) -> Json:
     if isinstance(value, list):
         return sorted(map(str, value))
+    if isinstance(value, dict) and not value.keys().isdisjoint(ID_KEYS):
+        value = read_id(value)
     return str(value) if isinstance(value, int) else value

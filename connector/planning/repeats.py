@@ -53,7 +53,11 @@ def _is_refused_again(
         return False
     return any(
         change.body.keys() == tried.body.keys()
-        and all(field.agrees(change.body, tried.body) for field in fields_of(change.body, fields))
+        and all(
+            field.agrees(change.body, tried.body)
+            and field.agrees(current, tried.after, change.body.keys())  # the time may stand still
+            for field in fields_of(change.body, fields)
+        )
         for change in changes
     )
 

@@ -453,10 +453,14 @@ def parse_list(value: Any) -> list[Any]:
     return [one for one in listed if one is not None]
 
 
+ID_KEYS = ("id", "value")
+"""Where an object has the id that it stands for (unknown which)."""
+
+
 def read_id(value: Any) -> int | str | None:
     """Reads an id that may come as a number, as text or inside an object (unknown which)."""
     if isinstance(value, dict):
-        value = value.get("id") or value.get("value")
+        value = next((value[key] for key in ID_KEYS if value.get(key)), None)
     if value is None or value == "":
         return None
     text = str(int(value) if isinstance(value, float) and value.is_integer() else value)

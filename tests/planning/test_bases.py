@@ -175,6 +175,8 @@ AGREED: Row = {"title": "Old", SCORE: 1, "channel_id": "Spring"}
         (outcome("failed", BODY, BEFORE, lead={"title": "New", SCORE: 2}), {"title": "New"}),
         (outcome("not_found", BODY, BEFORE, gone=True), {}),
         (outcome("deferred", BODY, BEFORE), {}),
+        (outcome("confirmed", {SCORE: 5}, {SCORE: {"id": 1}}, lead={SCORE: {"value": 5}}),
+         {SCORE: 5}),
         (outcome("applied", {SCORE: "190"}, {SCORE: 7}, took=(SCORE,)), {SCORE: "190"}),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 from connector.sync.summary import Summary
 from tests.support.front import Raw, front_of, once
 from tests.support.harness import Row, Site, bodies, lead_id
+from tests.support.leads import SCORE
 from tests.support.scene import kill_in_effect, kill_unsent, new_leads, with_one_wish
 
 LEAD = lead_id("repeats")
@@ -74,6 +75,18 @@ def test_a_refused_body_is_sent_again_once_the_lead_has_changed(scene: Site) -> 
     later = "2099-01-01T00:00:00.000Z"
     scene.pipedrive.set_lead(LEAD, channel_id="1", person_id=7, update_time=later)
     assert scene.run().statuses["applied"] == 1
+
+
+def test_a_refused_body_is_sent_again_though_a_change_left_the_time_as_it_was(site: Site) -> None:
+    lead = lead_id("quiet")
+    site.pipedrive.reset(leads=0, quiet_keys="custom")
+    site.pipedrive.set_lead(lead, title="A", **{SCORE: 1})
+    site.desire({"lead_id": "VARCHAR", SCORE: "DOUBLE"}, [{"lead_id": lead, SCORE: 2}])
+    site.pipedrive.fault("status", method="PATCH", status=400)
+    assert site.run().statuses["failed"] == 1
+    time = site.pipedrive.lead(lead)["update_time"]
+    site.pipedrive.set_lead(lead, **{SCORE: 7, "update_time": time})
+    assert site.run().statuses["applied"] == 1
 
 
 def test_a_server_in_trouble_refuses_nothing(scene: Site) -> None:
