@@ -221,13 +221,13 @@ class Tried:
     """A PATCH that Pipedrive refused, or answered without taking all of it.
 
     Attributes:
-        status: "failed" where it was refused, "ignored" where it was answered.
+        status: "failed" or "archived" where it was refused, "ignored" where it was answered.
         after: The body's keys as the lead had them afterwards.
         lead_updated: The lead's `update_time` afterwards, as Pipedrive spells it.
         error: What Pipedrive said.
     """
 
-    status: str
+    status: Status
     body: Mapping[str, Any]
     after: Mapping[str, Any]
     lead_updated: str | None

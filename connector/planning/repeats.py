@@ -13,6 +13,7 @@ from itertools import takewhile
 from connector.planning.diff import conflicting
 from connector.planning.model import Change, Decision, Lead, NotSent, Planned, Tried, Unchanged
 from connector.records.fields import Field, fields_of
+from connector.records.leads import LEADS
 
 
 def without_repeats(
@@ -29,11 +30,11 @@ def without_repeats(
     if not tried or not isinstance(decision, Planned) or current is None:
         return decision
     for one in tried:
-        if one.status == "failed" and _is_refused_again(decision.changes, one, current, fields):
+        if one.status != "ignored" and _is_refused_again(decision.changes, one, current, fields):
             reason = f"refused before: {one.error}; nothing of it has changed since, so it is not "
             hint = "sent again; `--retry-failed` sends it"
-            failed = NotSent(decision.lead_id, "failed", f"{reason}{hint}")
-            return replace(failed, base=decision.base)
+            refused = NotSent(decision.lead_id, one.status, f"{reason}{hint}")
+            return replace(refused, base=decision.base)
     ignored = [one for one in tried if one.status == "ignored"]
     shorter = (_without_ignored(change, ignored, current, fields) for change in decision.changes)
     # What is behind a change that would be ignored, such as bringing a lead back, is in vain too.
@@ -51,6 +52,8 @@ def _is_refused_again(
     """Tells whether one of the bodies was refused, of a lead that has not changed since."""
     if tried.lead_updated is None or current.get("update_time") != tried.lead_updated:
         return False
+    if tried.status == "archived" and LEADS.archive_key not in tried.body:
+        return False  # it is refused as long as the lead is archived, not as what it is
     return any(
         change.body.keys() == tried.body.keys()
         and all(

@@ -99,10 +99,8 @@ class Attempt:
             if self.is_open and LEADS.archive_key in self._patch.body:
                 return self._outcome("failed", MAYBE_HIDDEN, error=error)
             return self._outcome("not_found", "no such lead any more", error=error, gone=True)
-        except LeadArchived as error:
-            return self._archived(error)
         except Refused as error:
-            return self._refused(error)
+            return self._archived(error) if self._needs_no_look(error) else self._refused(error)
         except (InDoubt, Unreached) as error:
             error.tries = int(tries.statistics["attempt_number"])
             return self._give_up(error)
@@ -299,6 +297,14 @@ class Attempt:
             return seen
         reason = self._with_doubt(f"attempts used up: {error}")
         return self._outcome("failed", reason, error=error, lead=lead)
+
+    def _needs_no_look(self, error: Refused) -> bool:
+        """Tells whether a text says that the lead is archived, and it was not to be brought back.
+
+        What refused that is read, so that the next run knows the lead as it was then.
+        """
+        brings_back = self._patch.body.get(LEADS.archive_key) is False
+        return isinstance(error, LeadArchived) and not brings_back
 
     def _refused(self, error: Refused) -> Outcome:
         """Looks at the lead, as no status or text tells an archived lead for certain.

@@ -61,7 +61,8 @@ def mark_failed(warehouse: Warehouse, scratch: Scratch) -> None:
     """Notes the leads that failed before."""
     sql = (
         f"SELECT DISTINCT lead_id FROM {warehouse.table('lead_outcomes')} "
-        "WHERE status IN ('failed', 'ignored') AND lead_id IS NOT NULL"
+        "WHERE lead_id IS NOT NULL AND (status IN ('failed', 'ignored') "
+        "OR (status = 'archived' AND patch_id IS NOT NULL))"
     )
     scratch.mark("failed", (row["lead_id"] for row in warehouse.query(sql)))
 

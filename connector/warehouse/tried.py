@@ -11,7 +11,7 @@ from connector.warehouse.store import Warehouse
 
 TRIED = (
     "patch_id IS NOT NULL AND took IS NOT NULL AND (status = 'ignored' OR "
-    "(status = 'failed' AND http_status >= 400 AND http_status < 500))"
+    "(status IN ('failed', 'archived') AND http_status >= 400 AND http_status < 500))"
 )
 """SQL for an outcome of what was refused, or answered without being taken as it was sent."""
 TIDY = f"substr(coalesce(reason, ''), 1, {len(TIDIED)}) = '{TIDIED}'"

@@ -89,6 +89,20 @@ def test_a_refused_body_is_sent_again_though_a_change_left_the_time_as_it_was(si
     assert site.run().statuses["applied"] == 1
 
 
+def test_a_refused_bringing_back_is_told_again_and_not_sent(site: Site) -> None:
+    site.pipedrive.reset(leads=0, unarchive="never")
+    site.pipedrive.set_lead(LEAD, title="As it is", is_archived=True)
+    columns = {"lead_id": "VARCHAR", "title": "VARCHAR", "is_archived": "BOOLEAN"}
+    site.desire(columns, [{"lead_id": LEAD, "title": "Wished", "is_archived": False}])
+    for _ in range(3):
+        assert site.run(unarchive=True).statuses["archived"] == 1
+    assert sends(site) == 1
+    told = [row for row in site.outcomes() if row["status"] == "archived"]
+    assert [row["reason"].startswith("refused before") for row in told] == [False, True, True]
+    site.pipedrive.settings(unarchive="alone")
+    assert site.run(unarchive=True, retry_failed=True).statuses["applied"] == 2
+
+
 def test_a_server_in_trouble_refuses_nothing(scene: Site) -> None:
     scene.pipedrive.fault("status", method="PATCH", status=503, times=1)
     scene.run(max_attempts=1)
