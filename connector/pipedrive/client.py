@@ -52,6 +52,7 @@ Found = TypeVar("Found")
 
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 CONNECT_SECONDS = 5.0
+"""A stop waits for so long; a connection that does not come about costs nothing but the time."""
 LONGEST_ANSWER = 4
 """So many times the longest silence an answer may take to be there whole."""
 API = "/api/v1"

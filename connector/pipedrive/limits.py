@@ -34,6 +34,12 @@ LONGEST_RESET_SECONDS = 10.0
 """A window is two seconds long; a server that tells of a reset in an hour is not believed."""
 
 
+def reset_of(headers: Mapping[str, str]) -> float:
+    """Returns after how many seconds the window is new, as an answer tells and is believed."""
+    told = number(headers.get("x-ratelimit-reset")) or WINDOW_SECONDS
+    return min(told, LONGEST_RESET_SECONDS)
+
+
 @dataclass(frozen=True)
 class Turn:
     """A request's place in the window.
@@ -156,8 +162,7 @@ class Limiter:
             others = limit - remaining - (self._begun - turn.expired)
             self._leave_room(others)
         if remaining == 0 and others > 0:
-            reset = number(headers.get("x-ratelimit-reset")) or WINDOW_SECONDS
-            self.pause(min(reset, LONGEST_RESET_SECONDS))
+            self.pause(reset_of(headers))
 
     def _learn(self, limit: float | None) -> None:
         if limit is not None and limit >= 1:

@@ -18,7 +18,7 @@ from tenacity import (
 
 from connector.pipedrive.errors import Answer, InDoubt, PipedriveError, RateLimited, Unreached
 from connector.pipedrive.headers import number
-from connector.pipedrive.limits import LONGEST_RESET_SECONDS, WINDOW_SECONDS
+from connector.pipedrive.limits import reset_of
 from connector.pipedrive.usage import Usage
 
 LONGEST_WAIT_SECONDS = 120.0
@@ -68,12 +68,10 @@ def asked_wait(error: PipedriveError) -> float | None:
     """
     if error.answer is None or not isinstance(error, InDoubt | RateLimited):
         return None
-    asked = retry_after(error.answer) or None
-    if asked is None and isinstance(error, RateLimited):
-        reset = number(error.answer.headers.get("x-ratelimit-reset")) or WINDOW_SECONDS
-        return min(reset, LONGEST_RESET_SECONDS)
-    too_long = isinstance(error, InDoubt) and (asked or 0) > LONGEST_WAIT_SECONDS
-    return None if too_long else asked
+    asked = retry_after(error.answer)
+    if isinstance(error, RateLimited):
+        return asked or reset_of(error.answer.headers)
+    return asked if asked and asked <= LONGEST_WAIT_SECONDS else None
 
 
 def retry_after(answer: Answer) -> float | None:

@@ -39,9 +39,9 @@ from connector.records.leads import LEADS
 
 BY_OTHERS = "made so in Pipedrive by somebody else"
 MAYBE_LATER = "; not in effect when last read, but a send had no answer, so it may be in effect"
+MAYBE_HIDDEN = "a send had no answer, and the lead is not shown: it may be archived"
 NOT_GONE = frozenset({403, 409})
 """What a PATCH of a lead that is there is refused with; if no call shows it, it is archived."""
-MAYBE_HIDDEN = "a send had no answer, and the lead is not shown: it may be archived"
 
 
 DecideAnew = Callable[[Patch, Lead, Mapping[str, Field]], Anew]

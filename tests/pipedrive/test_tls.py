@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,9 +51,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return both
 
 
+def send_plainly(connection: ssl.SSLSocket, answer: bytes) -> None:
+    """Send over a connection what is no TLS, amid it."""
+    with socket.socket(fileno=connection.detach()) as raw:
+        raw.sendall(answer)
+
+
 @contextmanager
-def listening(certificate: Path, *, plainly: bool = False) -> Iterator[Host]:
-    """Serve one answer a connection over TLS; or take the request so, and answer without."""
+def listening(
+    certificate: Path, send: Callable[[ssl.SSLSocket, bytes], None] = ssl.SSLSocket.sendall
+) -> Iterator[Host]:
+    """Serve one answer a connection over TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -72,10 +79,7 @@ def listening(certificate: Path, *, plainly: bool = False) -> Iterator[Host]:
                         connection.recv(65536)
                         body = b'{"success": true, "data": {"id": 1}}'
                         head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-                        answer = head % len(body) + body
-                        os.write(connection.detach(), answer) if plainly else connection.sendall(
-                            answer
-                        )
+                        send(connection, head % len(body) + body)
                 except OSError:
                     raw.close()  # the client has hung up
 
@@ -153,7 +157,7 @@ def test_what_breaks_the_connection_after_the_request_has_left_says_nothing_of_i
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     usage = Usage()
-    with listening(certificate, plainly=True) as host:
+    with listening(certificate, send_plainly) as host:
         client = Pipedrive(host.base_url, ApiToken(TOKEN))
         with pytest.raises(InDoubt, match="no answer"):
             client.patch(LEADS, "a", {"title": "T"}, usage)
